@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod args;
+mod cache;
 mod disk;
 mod error;
 mod inputs;

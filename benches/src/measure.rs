@@ -2,18 +2,17 @@
 
 use std::fs::{File, metadata, read, remove_file};
 use std::io::ErrorKind;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use rustix::fs::{SeekFrom, seek, sync};
-use rustix::io::Errno;
+use rustix::fs::sync;
 use wait4::Wait4;
 
 use crate::error::{Error, io};
 use crate::rows::Row;
-use crate::{tools, verify};
+use crate::{cache, tools, verify};
 
 /// Bytes in one of the blocks that `stat` counts.
 const SECTOR: u64 = 512;
@@ -81,20 +80,24 @@ pub(crate) struct Size {
 ///
 /// An output is removed before the other program starts, so that its write-back slows nobody down.
 pub(crate) fn row(row: &Row, setup: &Setup) -> Result<Outcome, Error> {
-    warm(&setup.folder.join(row.input.file()))?;
+    cache::warm(&setup.folder.join(row.input.file()))?;
     // What was written before, by the making of inputs for one, must not be on its way to the disk meanwhile.
     sync();
-    let cache: &[&str] = if setup.durable {
+    let flush: &[&str] = if setup.durable {
         &["-t", "writeback"]
     } else {
         &[]
     };
-    let peer_options = [row.peer_options, cache].concat();
-    let mut ours = Job::new(&setup.imgfmt, row, cache, "ours", setup);
+    let peer_options = [row.peer_options, flush].concat();
+    let mut ours = Job::new(&setup.imgfmt, row, flush, "ours", setup);
     let mut peer = Job::new(&setup.qemu_img, row, &peer_options, "peer", setup);
     for run in 1..=setup.runs {
         for job in [&mut ours, &mut peer] {
-            job.run(setup.durable)?;
+            if setup.durable {
+                sync();
+            }
+            cache::ready_pages(&setup.folder)?;
+            job.run()?;
             if run == setup.runs {
                 verify::output(setup, row.target, &job.output)?;
             }
@@ -141,11 +144,8 @@ impl Job {
     }
 
     /// Measures one run.
-    fn run(&mut self, durable: bool) -> Result<(), Error> {
+    fn run(&mut self) -> Result<(), Error> {
         self.clear()?;
-        if durable {
-            sync();
-        }
         let complaints =
             File::create(&self.complaints).map_err(io("cannot create a file for complaints"))?;
         self.command.stderr(complaints);
@@ -216,30 +216,5 @@ fn remove(file: &Path) -> Result<(), Error> {
             Err(io(format!("cannot remove {}", file.display()))(error))
         }
         _ => Ok(()),
-    }
-}
-
-/// Reads the data of a file, and not its holes, so that no run has to fetch it from the disk.
-fn warm(path: &Path) -> Result<(), Error> {
-    let file = File::open(path).map_err(io(format!("cannot open {}", path.display())))?;
-    let context = || io(format!("cannot read {}", path.display()));
-    let mut buffer = vec![0; 1 << 20];
-    let mut at = 0;
-    while let Some((start, end)) = next_data(&file, at).map_err(|error| context()(error.into()))? {
-        at = start;
-        while at < end {
-            let len = file.read_at(&mut buffer, at).map_err(context())?;
-            at = if len == 0 { end } else { at + len as u64 };
-        }
-    }
-    Ok(())
-}
-
-/// The first run of data at or after `at`.
-fn next_data(file: &File, at: u64) -> Result<Option<(u64, u64)>, Errno> {
-    match seek(file, SeekFrom::Data(at)) {
-        Ok(start) => Ok(Some((start, seek(file, SeekFrom::Hole(start))?))),
-        Err(Errno::NXIO) => Ok(None),
-        Err(error) => Err(error),
     }
 }
