@@ -1,1 +1,38 @@
 #![doc = include_str!("../README.md")]
+
+use std::sync::Arc;
+
+use imgfmt_core::{
+    CreateRequest, Error, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result,
+    Storage, Target,
+};
+
+/// The vmdk format.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Vmdk;
+
+impl Format for Vmdk {
+    fn name(&self) -> &'static str {
+        "vmdk"
+    }
+
+    fn probe(&self, _head: &Head<'_>) -> Result<Option<&'static str>> {
+        Ok(None)
+    }
+
+    fn open(&self, _storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
+        Err(Error::unsupported("cannot be read yet"))
+    }
+
+    fn options(&self) -> Option<&'static [OptionSpec]> {
+        None
+    }
+
+    fn create(
+        &self,
+        _target: Arc<dyn Target>,
+        _request: &CreateRequest<'_>,
+    ) -> Result<Box<dyn ImageWriter>> {
+        Err(Error::unsupported("cannot be written"))
+    }
+}

@@ -1,0 +1,13 @@
+//! The list of formats: the one place that names them all.
+
+use imgfmt_core::Format;
+
+/// Every format that this build knows, in the order in which help shows them.
+pub static FORMATS: &[&dyn Format] = &[
+    #[cfg(feature = "raw")]
+    &imgfmt_raw::Raw,
+    #[cfg(feature = "qcow2")]
+    &imgfmt_qcow2::Qcow2,
+    #[cfg(feature = "vmdk")]
+    &imgfmt_vmdk::Vmdk,
+];

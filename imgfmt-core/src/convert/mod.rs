@@ -1,0 +1,308 @@
+//! The engine: turns an image into another, on all cores, in bounded memory.
+//!
+//! One plan, any number of workers. A worker takes a run of the map ahead, reads and decodes it, finds
+//! zeros and encodes; the runs are placed in guest order as they become ready; and whichever worker is
+//! free stores them. Zero and absent runs never become work. The first error stops the rest.
+
+mod order;
+mod plan;
+mod work;
+mod zero;
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+pub use zero::is_zero;
+
+use crate::image::Image;
+use crate::writer::ImageWriter;
+use crate::{Error, ErrorKind, Result};
+use order::{Next, Pipeline, Placed};
+use plan::{Cut, Planner};
+use work::Worker;
+
+/// How a conversion is to be done. [`Default`] is right for most.
+#[derive(Clone)]
+pub struct Convert<'a> {
+    /// Threads that work, the caller's among them. By default one for each processor.
+    pub threads: NonZeroUsize,
+    /// Guest bytes that are read and not yet stored, at most. A unit of either image that is larger
+    /// still goes through, one at a time for each thread.
+    pub in_flight: u64,
+    /// Runs of zeros in what is read that are found, in bytes, if they are at least this long and
+    /// aligned to it; the unit of the target counts where it is larger. `None` looks for none.
+    pub zero_grain: Option<u64>,
+    /// Layers of the source, this one and those below, that the new image's backing file stands for.
+    pub absent_from: Option<u16>,
+    /// Whether compressed units may be passed on without being decoded once. Only for input that is
+    /// known to be whole: nothing is verified, and zeros in it are not found.
+    pub trust_encoded: bool,
+    /// Called from any worker, after each run that is stored.
+    pub progress: Option<&'a (dyn Fn(Progress) + Sync)>,
+    /// Stops the conversion.
+    pub cancel: Cancel,
+}
+
+/// How far a conversion is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Guest bytes that are settled: stored, or known to need no storing.
+    pub done: u64,
+    /// Guest bytes of the disk.
+    pub size: u64,
+    /// Bytes that have been stored.
+    pub stored: u64,
+}
+
+/// Stops a conversion from another thread or a signal handler. Clones stop the same conversion.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel(Arc<AtomicBool>);
+
+impl Cancel {
+    /// Asks for the end; the conversion returns [`Cancelled`](ErrorKind::Cancelled) soon after.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// The flag itself, for a signal handler to set.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.0)
+    }
+
+    /// Whether the end has been asked for.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for Convert<'_> {
+    fn default() -> Self {
+        Self {
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            in_flight: DEFAULT_IN_FLIGHT,
+            zero_grain: Some(DEFAULT_ZERO_GRAIN),
+            absent_from: None,
+            trust_encoded: false,
+            progress: None,
+            cancel: Cancel::default(),
+        }
+    }
+}
+
+impl Convert<'_> {
+    /// Converts all of `source` with `writer`, and finishes it.
+    ///
+    /// # Errors
+    ///
+    /// The first that reading, decoding, encoding or writing meets, with its place;
+    /// [`Cancelled`](ErrorKind::Cancelled) where [`Convert::cancel`] was used. What the writer has written by
+    /// then is not an image.
+    pub fn run(&self, source: &dyn Image, writer: Box<dyn ImageWriter>) -> Result<Progress> {
+        let shape = writer.shape();
+        // A compressed unit is encoded as one; what is stored plain may as well be looked at in larger steps.
+        let grain = if shape.compression.is_some() {
+            0
+        } else {
+            self.zero_grain.unwrap_or(0)
+        };
+        let unit = shape.unit.max(grain).next_power_of_two();
+        let job_len = JOB_LEN.next_multiple_of(unit);
+        let cut = Cut {
+            unit,
+            job_len,
+            absent_from: self.absent_from,
+        };
+        let max_in_flight = usize::try_from(self.in_flight / job_len).unwrap_or(usize::MAX);
+        let run = Run {
+            options: self,
+            source,
+            writer: writer.as_ref(),
+            cut,
+            planner: Mutex::new(Planner::new(source, cut)),
+            pipeline: Mutex::new(Pipeline::new(
+                shape.order,
+                max_in_flight.max(self.threads.get()),
+            )),
+            changed: Condvar::new(),
+            done: AtomicU64::new(0),
+            stored: AtomicU64::new(0),
+        };
+        std::thread::scope(|scope| -> Result<()> {
+            for number in 1..self.threads.get() {
+                let spawned = std::thread::Builder::new()
+                    .name(format!("imgfmt-{number}"))
+                    .stack_size(WORKER_STACK_LEN)
+                    .spawn_scoped(scope, || run.work());
+                // Fewer threads than asked for is slower, not wrong.
+                if spawned.is_err() {
+                    break;
+                }
+            }
+            run.work();
+            Ok(())
+        })?;
+        let progress = run.progress();
+        run.pipeline
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .into_result()?;
+        writer.finish()?;
+        Ok(progress)
+    }
+}
+
+/// One conversion as all workers see it.
+struct Run<'a> {
+    /// How it is to be done.
+    options: &'a Convert<'a>,
+    /// What is converted.
+    source: &'a dyn Image,
+    /// What it is converted to.
+    writer: &'a dyn ImageWriter,
+    /// How jobs are cut.
+    cut: Cut,
+    /// The jobs that are left.
+    planner: Mutex<Planner<'a>>,
+    /// The jobs that are on their way.
+    pipeline: Mutex<Pipeline>,
+    /// Told when something changes for those who wait.
+    changed: Condvar,
+    /// Guest bytes that are settled.
+    done: AtomicU64,
+    /// Bytes that have been stored.
+    stored: AtomicU64,
+}
+
+impl Run<'_> {
+    /// Works until nothing is left or something fails.
+    fn work(&self) {
+        // A panic must not leave the other workers waiting: whatever way this ends without success stops all.
+        let mut guard = StopOnPanic {
+            run: self,
+            armed: true,
+        };
+        if let Err(error) = self.work_until_stopped() {
+            self.lock().fail(error);
+        }
+        self.changed.notify_all();
+        guard.armed = false;
+    }
+
+    /// Does what the pipeline says until it says stop.
+    fn work_until_stopped(&self) -> Result<()> {
+        let trust = self.options.trust_encoded;
+        let find_zeros = self.options.zero_grain.is_some();
+        let mut worker = Worker::new(
+            self.source,
+            self.writer.shape(),
+            self.cut,
+            find_zeros,
+            trust,
+        )?;
+        loop {
+            if self.options.cancel.is_cancelled() {
+                return Err(Error::new(
+                    ErrorKind::Cancelled,
+                    "the conversion was cancelled",
+                ));
+            }
+            match self.next() {
+                Next::Store(placed) => self.store(placed)?,
+                Next::Work(buffers) => {
+                    let job = self
+                        .planner
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .next_job()?;
+                    match job {
+                        None => self.lock().plan_ended(),
+                        Some(job) => {
+                            let done = worker.work(job, buffers)?;
+                            self.lock().worked(done, self.writer);
+                        }
+                    }
+                    self.changed.notify_all();
+                }
+                Next::Wait => {}
+                Next::Stop => return Ok(()),
+            }
+        }
+    }
+
+    /// What to do next. Where that is to wait, waits for a change, but not for long: a cancellation does
+    /// not notify.
+    fn next(&self) -> Next {
+        let mut pipeline = self.lock();
+        let next = pipeline.begin();
+        if matches!(next, Next::Wait) {
+            drop(self.changed.wait_timeout(pipeline, CANCEL_LATENCY));
+        }
+        next
+    }
+
+    /// Stores a job whose pieces have their places.
+    fn store(&self, placed: Placed) -> Result<()> {
+        let mut stored = 0;
+        for store in &placed.stores {
+            let bytes = placed.buffers.slice(&store.bytes);
+            self.writer.store(&store.piece, store.host, bytes)?;
+            stored += bytes.len() as u64;
+        }
+        self.done.fetch_add(placed.guest_len, Ordering::Relaxed);
+        self.stored.fetch_add(stored, Ordering::Relaxed);
+        self.lock().stored(placed.buffers);
+        self.changed.notify_all();
+        if let Some(progress) = self.options.progress {
+            progress(self.progress());
+        }
+        Ok(())
+    }
+
+    /// How far it is.
+    fn progress(&self) -> Progress {
+        Progress {
+            done: self.done.load(Ordering::Relaxed),
+            size: self.source.size(),
+            stored: self.stored.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The pipeline. A worker that panics stops all others, so its state is not used again.
+    fn lock(&self) -> MutexGuard<'_, Pipeline> {
+        self.pipeline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stops all workers when one of them panics, which only a defect of this program can cause.
+struct StopOnPanic<'r, 'a> {
+    /// The conversion.
+    run: &'r Run<'a>,
+    /// Whether the worker has not ended in an orderly way yet.
+    armed: bool,
+}
+
+impl Drop for StopOnPanic<'_, '_> {
+    fn drop(&mut self) {
+        if self.armed {
+            self.run
+                .lock()
+                .fail(Error::new(ErrorKind::Io, "a worker ended early"));
+            self.run.changed.notify_all();
+        }
+    }
+}
+
+/// Guest bytes of a job, unless a unit is larger: enough that a read is worth its call, little enough
+/// that a job stays in the cache of its core.
+const JOB_LEN: u64 = 1 << 20;
+/// Default of [`Convert::in_flight`].
+const DEFAULT_IN_FLIGHT: u64 = 16 << 20;
+/// Default of [`Convert::zero_grain`]: the block of most file systems.
+const DEFAULT_ZERO_GRAIN: u64 = 4096;
+/// Stack of a worker. Nothing here recurses with what a file says, but for the layers of a chain.
+const WORKER_STACK_LEN: usize = 1 << 20;
+/// Longest wait before a look at whether the work was cancelled.
+const CANCEL_LATENCY: std::time::Duration = std::time::Duration::from_millis(50);

@@ -1,0 +1,227 @@
+//! Puts what the workers did into guest order, and hands out what is to be stored.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+
+use super::work::{Buffers, Bytes, Done};
+use crate::writer::{Form, ImageWriter, Order, Piece};
+use crate::{Error, Result};
+
+/// A job whose pieces have their places.
+pub(super) struct Placed {
+    /// What is to be stored where.
+    pub(super) stores: Vec<Store>,
+    /// The bytes.
+    pub(super) buffers: Buffers,
+    /// Guest bytes that are settled once this is stored.
+    pub(super) guest_len: u64,
+}
+
+/// One call of [`ImageWriter::store`].
+pub(super) struct Store {
+    /// The piece, as far as it lies together.
+    pub(super) piece: Piece,
+    /// Its place.
+    pub(super) host: u64,
+    /// Its bytes.
+    pub(super) bytes: Bytes,
+}
+
+/// What a worker shall do next.
+pub(super) enum Next {
+    /// Store this.
+    Store(Placed),
+    /// Take a job from the plan, with these buffers.
+    Work(Buffers),
+    /// Wait until something changes.
+    Wait,
+    /// Everything is stored, or an error has stopped the rest.
+    Stop,
+}
+
+/// The state that all workers share; behind one lock, held for moments.
+pub(super) struct Pipeline {
+    /// Position of the job that is placed next.
+    next: u64,
+    /// Jobs that were done before their turn.
+    ready: BTreeMap<u64, Done>,
+    /// Jobs that wait to be stored.
+    to_store: VecDeque<Placed>,
+    /// Jobs that are being worked on or stored.
+    busy: usize,
+    /// Jobs that are being stored.
+    storing: usize,
+    /// Jobs taken from the plan and not stored yet.
+    in_flight: usize,
+    /// Most jobs in flight.
+    max_in_flight: usize,
+    /// Whether stores have to come one at a time.
+    one_store_at_a_time: bool,
+    /// Whether the plan has no more jobs.
+    exhausted: bool,
+    /// The first error.
+    error: Option<Error>,
+    /// Buffers to use again.
+    spare: Vec<Buffers>,
+}
+
+impl Pipeline {
+    /// An empty pipeline for at most `max_in_flight` jobs.
+    pub(super) fn new(order: Order, max_in_flight: usize) -> Self {
+        Self {
+            next: 0,
+            ready: BTreeMap::new(),
+            to_store: VecDeque::new(),
+            busy: 0,
+            storing: 0,
+            in_flight: 0,
+            max_in_flight,
+            one_store_at_a_time: order == Order::Ordered,
+            exhausted: false,
+            error: None,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Says what a worker shall do next, and counts it as begun.
+    pub(super) fn begin(&mut self) -> Next {
+        if self.error.is_some() {
+            return Next::Stop;
+        }
+        if !(self.one_store_at_a_time && self.storing > 0)
+            && let Some(placed) = self.to_store.pop_front()
+        {
+            self.storing += 1;
+            self.busy += 1;
+            return Next::Store(placed);
+        }
+        if !self.exhausted && self.in_flight < self.max_in_flight {
+            self.in_flight += 1;
+            self.busy += 1;
+            return Next::Work(self.spare.pop().unwrap_or_default());
+        }
+        if self.exhausted && self.busy == 0 && self.to_store.is_empty() {
+            Next::Stop
+        } else {
+            Next::Wait
+        }
+    }
+
+    /// Takes a job that has been worked on, and places every job whose turn has come.
+    pub(super) fn worked(&mut self, done: Done, writer: &dyn ImageWriter) {
+        self.busy -= 1;
+        self.ready.insert(done.job.seq, done);
+        while self.error.is_none()
+            && let Some(done) = self.ready.remove(&self.next)
+        {
+            self.next += 1;
+            match place(done, writer) {
+                Ok(placed) => self.to_store.push_back(placed),
+                Err(error) => self.fail(error),
+            }
+        }
+    }
+
+    /// Takes note that the plan has no more jobs; the worker that was told so has no work.
+    pub(super) fn plan_ended(&mut self) {
+        self.exhausted = true;
+        self.busy -= 1;
+        self.in_flight -= 1;
+    }
+
+    /// Takes note that a job is stored, and keeps its buffers.
+    pub(super) fn stored(&mut self, buffers: Buffers) {
+        self.busy -= 1;
+        self.storing -= 1;
+        self.in_flight -= 1;
+        if buffers.held() <= MAX_SPARE_LEN {
+            self.spare.push(buffers);
+        }
+    }
+
+    /// Takes note of an error; the first one wins, and stops the rest.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.error.get_or_insert(error);
+    }
+
+    /// The outcome, once every worker has stopped.
+    pub(super) fn into_result(self) -> Result<()> {
+        self.error.map_or(Ok(()), Err)
+    }
+}
+
+/// Gives every piece of a job its place.
+fn place(done: Done, writer: &dyn ImageWriter) -> Result<Placed> {
+    let guest_len = done.job.guest_len();
+    let mut stores = Vec::new();
+    for piece in &done.job.before {
+        place_piece(*piece, Bytes::None, writer, &mut stores)?;
+    }
+    for (piece, bytes) in done.pieces {
+        place_piece(piece, bytes, writer, &mut stores)?;
+    }
+    Ok(Placed {
+        stores,
+        buffers: done.buffers,
+        guest_len,
+    })
+}
+
+/// Gives one piece its place, in as many parts as the writer needs.
+fn place_piece(
+    mut piece: Piece,
+    mut bytes: Bytes,
+    writer: &dyn ImageWriter,
+    stores: &mut Vec<Store>,
+) -> Result<()> {
+    loop {
+        let placed = writer.place(&piece)?;
+        if placed.len == 0 || placed.len > piece.len {
+            return Err(Error::malformed(format!(
+                "a writer placed {} of {} bytes",
+                placed.len, piece.len
+            )));
+        }
+        let last = placed.len == piece.len;
+        let here = if last {
+            bytes.clone()
+        } else {
+            take_front(&mut bytes, placed.len)
+        };
+        if !matches!(piece.form, Form::Zero | Form::Absent) {
+            stores.push(Store {
+                piece: Piece {
+                    len: placed.len,
+                    ..piece
+                },
+                host: placed.host,
+                bytes: here,
+            });
+        }
+        if last {
+            return Ok(());
+        }
+        piece.guest += placed.len;
+        piece.len -= placed.len;
+    }
+}
+
+/// Splits off the first `len` bytes of a plain piece.
+fn take_front(bytes: &mut Bytes, len: u64) -> Bytes {
+    match bytes {
+        Bytes::Plain(range) => {
+            let middle = range.end.min(
+                range
+                    .start
+                    .saturating_add(usize::try_from(len).unwrap_or(usize::MAX)),
+            );
+            let front = range.start..middle;
+            range.start = middle;
+            Bytes::Plain(front)
+        }
+        other => other.clone(),
+    }
+}
+
+/// Memory that the buffers of one job may hold to be kept for the next: 8 MiB.
+const MAX_SPARE_LEN: u64 = 8 << 20;

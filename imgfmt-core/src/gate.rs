@@ -1,0 +1,280 @@
+//! May this image open that file?
+//!
+//! An image never opens another file by itself: backing files, data files and extents are asked for
+//! here, and the default answer is no.
+
+use std::os::fd::OwnedFd;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+
+use crate::storage::{FileStorage, Storage};
+use crate::{Error, Result};
+
+/// What the named file is to the image that names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Role {
+    /// The layer below: a backing file or snapshot parent.
+    Parent,
+    /// A file that holds the image's own data.
+    Extent,
+}
+
+/// A file that an image names.
+#[derive(Clone, Copy, Debug)]
+pub struct Reference<'a> {
+    /// The file that names it, where it is a file; relative names are relative to its folder.
+    pub from: Option<&'a Path>,
+    /// The name as stored: a literal file name, whatever it looks like.
+    pub name: &'a Path,
+    /// What it is to the image.
+    pub role: Role,
+}
+
+/// A file that may be read.
+#[derive(Clone, Debug)]
+pub struct Admitted {
+    /// Its bytes.
+    pub storage: Arc<dyn Storage>,
+    /// Where it is, for the names that it holds in turn.
+    pub path: PathBuf,
+}
+
+/// Decides about the files that images name, and opens those that it admits.
+pub trait Gate: Send + Sync {
+    /// Opens the file that `reference` names.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`](crate::ErrorKind::Refused) where it may not be opened,
+    /// [`Missing`](crate::ErrorKind::Missing) where it may but is not there.
+    fn open(&self, reference: &Reference<'_>) -> Result<Admitted>;
+}
+
+/// Admits nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DenyAll;
+
+impl Gate for DenyAll {
+    fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
+        let what = format!(
+            "the image names {}, and images may not open other files here",
+            reference.name.display()
+        );
+        Err(Error::refused(what))
+    }
+}
+
+/// Admits regular files and block devices below given folders, and below the folder of the image
+/// that was opened. The kernel keeps links and `..` from leading out.
+#[derive(Clone, Debug, Default)]
+pub struct Beneath {
+    /// The folders, absolute and without links.
+    roots: Vec<PathBuf>,
+}
+
+impl Beneath {
+    /// A gate that admits nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Admits what lies in or below `folder`; a path to a file admits that file alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`](crate::ErrorKind::Missing) and the like, where `folder` cannot be resolved.
+    pub fn allow(&mut self, folder: &Path) -> Result<()> {
+        let root = folder
+            .canonicalize()
+            .map_err(|e| Error::io(format!("cannot allow {}", folder.display()), e))?;
+        self.roots.push(root);
+        Ok(())
+    }
+
+    /// Admits what lies beside or below the file at `image`.
+    ///
+    /// # Errors
+    ///
+    /// As [`allow`](Self::allow).
+    pub fn allow_beside(&mut self, image: &Path) -> Result<()> {
+        let file = image
+            .canonicalize()
+            .map_err(|e| Error::io(format!("cannot open {}", image.display()), e))?;
+        self.allow(file.parent().unwrap_or(Path::new("/")))
+    }
+}
+
+impl Gate for Beneath {
+    fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
+        let path = absolute(reference)?;
+        let refused = || {
+            let roots: Vec<_> = self
+                .roots
+                .iter()
+                .map(|root| root.display().to_string())
+                .collect();
+            Error::refused(format!(
+                "the image names {}, which is outside of what it may open ({})",
+                reference.name.display(),
+                roots.join(", ")
+            ))
+        };
+        let (root, below) = self
+            .roots
+            .iter()
+            .find_map(|root| Some((root, path.strip_prefix(root).ok()?)))
+            .ok_or_else(refused)?;
+        let fd = match open_beneath(root, below) {
+            Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP) => return Err(refused()),
+            other => other.map_err(|e| {
+                Error::io(
+                    format!("cannot open {}, which the image names", path.display()),
+                    std::io::Error::from(e),
+                )
+            })?,
+        };
+        let storage = FileStorage::from_file(fd.into()).map_err(|e| {
+            e.context(format!(
+                "cannot open {}, which the image names",
+                path.display()
+            ))
+        })?;
+        Ok(Admitted {
+            storage: Arc::new(storage),
+            path,
+        })
+    }
+}
+
+/// The absolute path that a reference means: its name, relative to the real folder of the file that names it.
+fn absolute(reference: &Reference<'_>) -> Result<PathBuf> {
+    if reference.name.is_absolute() {
+        return Ok(reference.name.to_path_buf());
+    }
+    let from = reference.from.ok_or_else(|| {
+        Error::refused(format!(
+            "{} is relative to an image that is not a file",
+            reference.name.display()
+        ))
+    })?;
+    let file = from
+        .canonicalize()
+        .map_err(|e| Error::io(format!("cannot resolve {}", from.display()), e))?;
+    Ok(file.parent().unwrap_or(Path::new("/")).join(reference.name))
+}
+
+/// Opens `below` under `root` without leaving it. An empty `below` is the root itself, a single file.
+fn open_beneath(root: &Path, below: &Path) -> rustix::io::Result<OwnedFd> {
+    // A pipe would block until a writer comes; it is refused for its type once it is open.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    if below.as_os_str().is_empty() {
+        return rustix::fs::open(root, flags, Mode::empty());
+    }
+    let folder = rustix::fs::open(
+        root,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match rustix::fs::openat2(&folder, below, flags, Mode::empty(), resolve) {
+        // A kernel or sandbox without openat2: only names that need no resolving can be trusted.
+        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => open_plain(root, below, flags),
+        other => other,
+    }
+}
+
+/// Opens `below` under `root` where the kernel cannot confine the walk: no `..`, and no links on the way.
+fn open_plain(root: &Path, below: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    if below
+        .components()
+        .any(|part| !matches!(part, Component::Normal(_)))
+    {
+        return Err(rustix::io::Errno::XDEV);
+    }
+    let path = root.join(below);
+    match path.canonicalize() {
+        Ok(real) if real == path => {
+            rustix::fs::open(&path, flags | OFlags::NOFOLLOW, Mode::empty())
+        }
+        Ok(_) => Err(rustix::io::Errno::XDEV),
+        Err(_) => Err(rustix::io::Errno::NOENT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::ErrorKind;
+
+    fn open(gate: &dyn Gate, from: &Path, name: &str) -> Result<Admitted> {
+        gate.open(&Reference {
+            from: Some(from),
+            name: Path::new(name),
+            role: Role::Parent,
+        })
+    }
+
+    #[test]
+    fn a_gate_admits_what_lies_beside_the_image_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("images/top.img");
+        std::fs::create_dir_all(dir.path().join("images/below")).unwrap();
+        for name in [
+            "images/top.img",
+            "images/base.img",
+            "images/below/deep.img",
+            "secret.img",
+        ] {
+            std::fs::write(dir.path().join(name), name).unwrap();
+        }
+        symlink("../secret.img", dir.path().join("images/link.img")).unwrap();
+        symlink("base.img", dir.path().join("images/fine.img")).unwrap();
+
+        let mut gate = Beneath::new();
+        gate.allow_beside(&image).unwrap();
+        for name in [
+            "base.img",
+            "below/deep.img",
+            "below/../base.img",
+            "fine.img",
+        ] {
+            assert!(open(&gate, &image, name).is_ok(), "{name}");
+        }
+        let absolute = dir.path().canonicalize().unwrap().join("images/base.img");
+        assert!(open(&gate, &image, absolute.to_str().unwrap()).is_ok());
+        for name in [
+            "../secret.img",
+            "link.img",
+            "/etc/hostname",
+            "below/../../secret.img",
+        ] {
+            assert_eq!(
+                open(&gate, &image, name).unwrap_err().kind(),
+                ErrorKind::Refused,
+                "{name}"
+            );
+        }
+        assert_eq!(
+            open(&gate, &image, "json:{}").unwrap_err().kind(),
+            ErrorKind::Missing
+        );
+
+        gate.allow(&dir.path().join("secret.img")).unwrap();
+        let secret = dir.path().canonicalize().unwrap().join("secret.img");
+        assert!(open(&gate, &image, secret.to_str().unwrap()).is_ok());
+    }
+
+    #[test]
+    fn the_default_denies() {
+        assert_eq!(
+            open(&DenyAll, Path::new("a"), "b").unwrap_err().kind(),
+            ErrorKind::Refused
+        );
+    }
+}

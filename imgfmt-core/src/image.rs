@@ -1,0 +1,108 @@
+//! One layer of guest bytes.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::extent::{Encoded, Extent, ExtentSink};
+use crate::info::Description;
+use crate::storage::Storage;
+use crate::{Error, Result};
+
+/// One layer of guest bytes, immutable after open.
+///
+/// There is no cursor: every method takes its place, and any number of threads may call at once. No
+/// input makes a method panic, hang or read outside its storage.
+pub trait Image: Send + Sync {
+    /// Guest bytes of the virtual disk.
+    fn size(&self) -> u64;
+
+    /// The storages that [`SourceId`](crate::SourceId) counts.
+    fn sources(&self) -> &[Arc<dyn Storage>];
+
+    /// Says what the guest bytes of `range` are, from its start on, at least one extent of it.
+    ///
+    /// Callers keep `range` within `0..size` and not empty. Implementers push extents in order
+    /// until [`ExtentSink::is_full`]; the sink clips, joins and checks. Callers use
+    /// [`ImageExt::extents`], which does all of that.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](crate::ErrorKind::Malformed) or [`OutOfBounds`](crate::ErrorKind::OutOfBounds)
+    /// where tables are damaged or point outside the file.
+    fn map(&self, range: Range<u64>, sink: &mut ExtentSink<'_>) -> Result<()>;
+
+    /// Finds the compressed stream within the `stored` bytes of a unit that starts at guest byte
+    /// `unit_start`, and checks what frames it. `stored` is what lies at `unit.host`, at most
+    /// `unit.stored_len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](crate::ErrorKind::Malformed) or [`OutOfBounds`](crate::ErrorKind::OutOfBounds)
+    /// where the frame is damaged or the stream longer than what is stored.
+    fn stored_body(&self, unit_start: u64, unit: &Encoded, stored: &[u8]) -> Result<Range<usize>>;
+
+    /// Fills `buf` with the guest bytes from `offset` on.
+    ///
+    /// Always right, if slower than [`map`](Self::map): for drivers whose extents tell everything,
+    /// [`read::through_map`](crate::read::through_map) is the implementation.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`](crate::ErrorKind::OutOfBounds) beyond the disk,
+    /// [`Missing`](crate::ErrorKind::Missing) where the bytes are the parent's and this layer stands
+    /// alone, and whatever reading and decoding meet.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()>;
+
+    /// What is to be said about the image beyond its bytes.
+    fn describe(&self) -> Description;
+}
+
+/// Conveniences on every [`Image`].
+pub trait ImageExt: Image {
+    /// Appends to `extents` what the guest bytes of `range` are, at most `max` extents, and returns
+    /// the guest byte up to which they go.
+    ///
+    /// # Errors
+    ///
+    /// As [`Image::map`], and [`OutOfBounds`](crate::ErrorKind::OutOfBounds) where `range` is empty or
+    /// passes the end of the disk.
+    fn extents(&self, range: Range<u64>, max: usize, extents: &mut Vec<Extent>) -> Result<u64> {
+        if range.is_empty() || range.end > self.size() {
+            let what = format!(
+                "guest bytes {range:?} are not within a disk of {} bytes",
+                self.size()
+            );
+            return Err(Error::out_of_bounds(what));
+        }
+        let mut sink = ExtentSink::new(range, max, extents);
+        self.map(sink.rest(), &mut sink)?;
+        sink.finish()
+    }
+
+    /// Calls `visit` with every extent of `range` in order, a window at a time.
+    ///
+    /// Extents that are alike but lie in two windows come apart.
+    ///
+    /// # Errors
+    ///
+    /// As [`extents`](Self::extents), and what `visit` returns.
+    fn visit_extents(
+        &self,
+        range: Range<u64>,
+        visit: &mut dyn FnMut(Extent) -> Result<()>,
+    ) -> Result<()> {
+        let mut extents = Vec::new();
+        let mut next = range.start;
+        while next < range.end {
+            extents.clear();
+            next = self.extents(next..range.end, EXTENTS_AT_ONCE, &mut extents)?;
+            extents.drain(..).try_for_each(&mut *visit)?;
+        }
+        Ok(())
+    }
+}
+
+impl<I: Image + ?Sized> ImageExt for I {}
+
+/// Extents asked for in one call: enough that calls do not count, few enough to stay in a cache.
+pub(crate) const EXTENTS_AT_ONCE: usize = 4096;

@@ -1,0 +1,209 @@
+//! Output that is all or nothing.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::NamedTempFile;
+
+use crate::target::{FileTarget, Target};
+use crate::{Error, Result};
+
+/// A file that appears under its name when it is whole, and not before.
+///
+/// A regular file is written beside its target, under a name that starts with a dot, and renamed by
+/// [`commit`](Self::commit). Dropping it before removes it and leaves what was there. A device, or a
+/// file that is to be kept, is written in place.
+#[derive(Debug)]
+pub struct Output {
+    /// Where the bytes go.
+    target: Arc<FileTarget>,
+    /// The file beside the target, until it is renamed.
+    beside: Option<(NamedTempFile, PathBuf)>,
+}
+
+impl Output {
+    /// Starts a new file that will replace `path`; a block device is opened as it is.
+    ///
+    /// A link is followed, and an existing file's permissions are kept.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says when the file or the device cannot be opened for writing.
+    pub fn create(path: &Path) -> Result<Self> {
+        let path = resolve_links(path);
+        let existing = path.metadata().ok();
+        if existing
+            .as_ref()
+            .is_some_and(|metadata| !metadata.is_file())
+        {
+            return Self::in_place(&path);
+        }
+        let cannot = |e| Error::io(format!("cannot create {}", path.display()), e);
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let name = path
+            .file_name()
+            .ok_or_else(|| Error::invalid(format!("{} is not a file name", path.display())))?;
+        let prefix = format!(".{}.", name.to_string_lossy());
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".part")
+            .permissions(Permissions::from_mode(NEW_FILE_MODE))
+            .tempfile_in(folder)
+            .map_err(cannot)?;
+        if let Some(metadata) = existing {
+            file.as_file()
+                .set_permissions(metadata.permissions())
+                .map_err(cannot)?;
+        }
+        let handle = file.as_file().try_clone().map_err(cannot)?;
+        Ok(Self {
+            target: Arc::new(FileTarget::new(handle)?),
+            beside: Some((file, path)),
+        })
+    }
+
+    /// Opens the file or device at `path` to be overwritten where it is.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; [`Unsupported`](crate::ErrorKind::Unsupported) for a folder or pipe.
+    pub fn in_place(path: &Path) -> Result<Self> {
+        let cannot = || format!("cannot write to {}", path.display());
+        let kind = path
+            .metadata()
+            .map_err(|e| Error::io(cannot(), e))?
+            .file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            return Err(Error::unsupported(
+                "the target is neither a regular file nor a block device",
+            )
+            .context(cannot()));
+        }
+        let file: File = OpenOptions::new()
+            .write(true)
+            .open(path)
+            .map_err(|e| Error::io(cannot(), e))?;
+        Ok(Self {
+            target: Arc::new(FileTarget::new(file)?),
+            beside: None,
+        })
+    }
+
+    /// Where the bytes go.
+    #[must_use]
+    pub fn target(&self) -> Arc<dyn Target> {
+        Arc::clone(&self.target) as Arc<dyn Target>
+    }
+
+    /// Puts the file under its name. With `durable`, the bytes and then the name are on the medium
+    /// when this returns; without, a power cut can still lose them, as with `qemu-img` by default.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::ErrorKind::Io): then the old file is still there, and the new one is gone.
+    pub fn commit(self, durable: bool) -> Result<()> {
+        if durable {
+            self.target.sync()?;
+        }
+        let Some((file, path)) = self.beside else {
+            return Ok(());
+        };
+        file.persist(&path)
+            .map_err(|e| Error::io(format!("cannot rename to {}", path.display()), e.error))?;
+        if durable {
+            sync_folder(&path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts the entry of `path` in its folder onto the medium.
+fn sync_folder(path: &Path) -> Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|e| Error::io(format!("cannot flush {}", folder.display()), e))
+}
+
+/// The file that `path` means in the end: links followed, also where the last one leads to nothing yet.
+fn resolve_links(path: &Path) -> PathBuf {
+    let mut path = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        let Ok(next) = path.read_link() else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(next);
+    }
+    path
+}
+
+/// Permissions of a new file before the process's mask: read and write for all.
+const NEW_FILE_MODE: u32 = 0o666;
+/// Links followed at most, as Linux does.
+const MAX_LINKS: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> = folder
+            .read_dir()
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_appears_when_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.img");
+        let output = Output::create(&path).unwrap();
+        output.target().write_at(b"new", 0).unwrap();
+        assert!(!path.exists());
+        output.commit(true).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(names(dir.path()), ["out.img"]);
+    }
+
+    #[test]
+    fn a_dropped_output_leaves_the_old_file_and_no_litter() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.img");
+        std::fs::write(&path, b"old").unwrap();
+        let output = Output::create(&path).unwrap();
+        output.target().write_at(b"new and longer", 0).unwrap();
+        drop(output);
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(dir.path()), ["out.img"]);
+    }
+
+    #[test]
+    fn a_link_keeps_pointing_and_permissions_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("real.img"), dir.path().join("link.img"));
+        std::fs::write(&path, b"old").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink("real.img", &link).unwrap();
+        let output = Output::create(&link).unwrap();
+        output.target().write_at(b"new", 0).unwrap();
+        output.commit(false).unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_folder_is_no_target() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Output::create(dir.path()).is_err());
+    }
+}

@@ -1,0 +1,274 @@
+//! Host bytes to write: the other side of [`Storage`](crate::Storage), kept apart so that readers stay small.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::sync::Mutex;
+
+use rustix::fs::FallocateFlags;
+
+use crate::{Error, ErrorKind, Result};
+
+/// Host bytes that can be written at any place, by any number of threads.
+pub trait Target: Send + Sync + Debug {
+    /// Writes all of `bytes` from `offset` on; the target grows where that passes its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io) where the operating system fails, as for a full disk.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()>;
+
+    /// Makes the target `len` bytes long, with zeros where it grows.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io); [`OutOfBounds`](ErrorKind::OutOfBounds) for a device that is shorter.
+    fn set_len(&self, len: u64) -> Result<()>;
+
+    /// Takes space for `range`; bytes that hold data keep it.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io), also where the file system cannot do it.
+    fn reserve(&self, range: Range<u64>) -> Result<()>;
+
+    /// Makes `range` read as zeros, giving its space back where the file system can.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io).
+    fn clear(&self, range: Range<u64>) -> Result<()>;
+
+    /// Puts everything that was written onto the medium.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io): then it cannot be known what is there.
+    fn sync(&self) -> Result<()>;
+
+    /// The file, for copies inside the kernel.
+    fn as_file(&self) -> Option<BorrowedFd<'_>>;
+}
+
+/// A regular file or block device as a target.
+#[derive(Debug)]
+pub struct FileTarget {
+    /// The open file.
+    file: File,
+    /// The size of a block device, which cannot grow.
+    device_len: Option<u64>,
+}
+
+impl FileTarget {
+    /// Takes over a file that is open for writing.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](ErrorKind::Unsupported) for what is neither a regular file nor a block device.
+    pub fn new(file: File) -> Result<Self> {
+        use std::io::{Seek, SeekFrom};
+        let kind = file
+            .metadata()
+            .map_err(|e| Error::io("cannot ask for the type of the target", e))?
+            .file_type();
+        let device_len = if kind.is_file() {
+            None
+        } else if kind.is_block_device() {
+            Some(
+                (&file)
+                    .seek(SeekFrom::End(0))
+                    .map_err(|e| Error::io("cannot ask for the size of the device", e))?,
+            )
+        } else {
+            return Err(Error::unsupported(
+                "the target is neither a regular file nor a block device",
+            ));
+        };
+        Ok(Self { file, device_len })
+    }
+
+    /// The open file.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Writes zeros over `range`.
+    fn write_zeros(&self, range: Range<u64>) -> Result<()> {
+        let zeros = vec![0; ZEROS_LEN];
+        let mut at = range.start;
+        while at < range.end {
+            let len = ZEROS_LEN.min(usize::try_from(range.end - at).unwrap_or(ZEROS_LEN));
+            self.write_at(&zeros[..len], at)?;
+            at += len as u64;
+        }
+        Ok(())
+    }
+}
+
+impl Target for FileTarget {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|e| Error::io(format!("cannot write {} bytes", bytes.len()), e).at(offset))
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        match self.device_len {
+            None => self
+                .file
+                .set_len(len)
+                .map_err(|e| Error::io(format!("cannot make the file {len} bytes long"), e)),
+            Some(device) if len <= device => Ok(()),
+            Some(device) => {
+                let what = format!("the image takes {len} bytes, and the device has {device}");
+                Err(Error::out_of_bounds(what))
+            }
+        }
+    }
+
+    fn reserve(&self, range: Range<u64>) -> Result<()> {
+        if self.device_len.is_some() || range.is_empty() {
+            return Ok(());
+        }
+        rustix::fs::fallocate(
+            &self.file,
+            FallocateFlags::KEEP_SIZE,
+            range.start,
+            range.end - range.start,
+        )
+        .map_err(|e| Error::io(format!("cannot take space for bytes {range:?}"), e.into()))
+    }
+
+    fn clear(&self, range: Range<u64>) -> Result<()> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        match rustix::fs::fallocate(&self.file, flags, range.start, range.end - range.start) {
+            Ok(()) => Ok(()),
+            Err(_) => self.write_zeros(range),
+        }
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file
+            .sync_all()
+            .map_err(|e| Error::io("cannot flush what was written", e))
+    }
+
+    fn as_file(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.file.as_fd())
+    }
+}
+
+/// A target in memory, for tests and small images.
+#[derive(Debug, Default)]
+pub struct MemoryTarget(Mutex<Vec<u8>>);
+
+impl MemoryTarget {
+    /// An empty target.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A copy of the bytes.
+    #[must_use]
+    pub fn to_vec(&self) -> Vec<u8> {
+        self.lock().clone()
+    }
+
+    /// The bytes; a panic of another thread while it held them left them whole.
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// A byte position as an index, which memory can hold.
+    fn index(offset: u64) -> Result<usize> {
+        usize::try_from(offset)
+            .ok()
+            .filter(|&offset| offset <= MEMORY_MAX)
+            .ok_or_else(|| {
+                Error::new(
+                    ErrorKind::LimitExceeded,
+                    "the target in memory would grow too large",
+                )
+                .at(offset)
+            })
+    }
+}
+
+impl Target for MemoryTarget {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        let start = Self::index(offset)?;
+        let end = Self::index(offset.saturating_add(bytes.len() as u64))?;
+        let mut all = self.lock();
+        if all.len() < end {
+            all.resize(end, 0);
+        }
+        all[start..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.lock().resize(Self::index(len)?, 0);
+        Ok(())
+    }
+
+    fn reserve(&self, _range: Range<u64>) -> Result<()> {
+        Ok(())
+    }
+
+    fn clear(&self, range: Range<u64>) -> Result<()> {
+        let mut all = self.lock();
+        let end = Self::index(range.end)?.min(all.len());
+        let start = Self::index(range.start)?.min(end);
+        all[start..end].fill(0);
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn as_file(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// Bytes of zeros written at once.
+const ZEROS_LEN: usize = 1 << 20;
+/// Largest target in memory, in bytes: 1 GiB, so that a wild offset is an error and not an abort.
+const MEMORY_MAX: usize = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exercise(target: &dyn Target) {
+        target.write_at(b"abcdef", 4).unwrap();
+        target.set_len(20).unwrap();
+        target.clear(6..8).unwrap();
+        target.sync().unwrap();
+    }
+
+    #[test]
+    fn a_file_and_memory_hold_the_same_bytes() {
+        let memory = MemoryTarget::new();
+        exercise(&memory);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        exercise(&FileTarget::new(file.reopen().unwrap()).unwrap());
+        assert_eq!(memory.to_vec(), std::fs::read(file.path()).unwrap());
+        assert_eq!(&memory.to_vec()[..12], b"\0\0\0\0ab\0\0ef\0\0");
+    }
+
+    #[test]
+    fn a_wild_offset_in_memory_is_an_error() {
+        assert!(MemoryTarget::new().write_at(b"x", u64::MAX).is_err());
+    }
+}
