@@ -30,9 +30,7 @@ impl Chain {
         if layers.is_empty() {
             return Err(Error::invalid("a chain needs a layer"));
         }
-        Ok(Self {
-            parts: Parts::new(layers),
-        })
+        Ok(Self { parts: Parts::new(layers) })
     }
 
     /// The layers, the top one first.
@@ -65,13 +63,8 @@ impl Chain {
                     return Ok(());
                 }
                 match extent.kind {
-                    ExtentKind::Parent => {
-                        self.resolve(index + 1, extent.start..extent.end(), sink)?
-                    }
-                    _ => sink.push_extent(Extent {
-                        layer,
-                        ..self.parts.counted(index, extent)
-                    }),
+                    ExtentKind::Parent => self.resolve(index + 1, extent.start..extent.end(), sink)?,
+                    _ => sink.push_extent(Extent { layer, ..self.parts.counted(index, extent) }),
                 }
             }
         }

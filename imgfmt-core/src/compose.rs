@@ -28,11 +28,7 @@ impl Parts {
             bases.push(u32::try_from(sources.len()).unwrap_or(u32::MAX));
             sources.extend(image.sources().iter().cloned());
         }
-        Self {
-            images,
-            bases,
-            sources,
-        }
+        Self { images, bases, sources }
     }
 
     /// The images.
@@ -49,14 +45,10 @@ impl Parts {
     pub(crate) fn counted(&self, index: usize, extent: Extent) -> Extent {
         let base = self.bases[index];
         let kind = match extent.kind {
-            ExtentKind::Data { source, host } => ExtentKind::Data {
-                source: SourceId(source.0 + base),
-                host,
-            },
-            ExtentKind::Encoded(unit) => ExtentKind::Encoded(Encoded {
-                source: SourceId(unit.source.0 + base),
-                ..unit
-            }),
+            ExtentKind::Data { source, host } => ExtentKind::Data { source: SourceId(source.0 + base), host },
+            ExtentKind::Encoded(unit) => {
+                ExtentKind::Encoded(Encoded { source: SourceId(unit.source.0 + base), ..unit })
+            }
             other => other,
         };
         Extent { kind, ..extent }
@@ -72,19 +64,11 @@ impl Parts {
         stored: &[u8],
     ) -> Result<Range<usize>> {
         // Images without sources share their base with the next; the last one that starts at or before is the owner.
-        let index = self
-            .bases
-            .partition_point(|&base| base <= unit.source.0)
-            .saturating_sub(1);
+        let index = self.bases.partition_point(|&base| base <= unit.source.0).saturating_sub(1);
         let (Some(image), Some(base)) = (self.images.get(index), self.bases.get(index)) else {
-            return Err(Error::malformed(
-                "an extent names a source that no image has",
-            ));
+            return Err(Error::malformed("an extent names a source that no image has"));
         };
-        let own = Encoded {
-            source: SourceId(unit.source.0 - base),
-            ..*unit
-        };
+        let own = Encoded { source: SourceId(unit.source.0 - base), ..*unit };
         image.stored_body(unit_start - start_of(index), &own, stored)
     }
 }

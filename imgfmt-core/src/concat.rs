@@ -30,27 +30,15 @@ impl Concat {
         }
         let mut starts = vec![0];
         for disk in &disks {
-            let end = starts
-                .last()
-                .copied()
-                .unwrap_or(0u64)
-                .checked_add(disk.size());
-            starts.push(
-                end.ok_or_else(|| Error::invalid("the disks together are larger than any disk"))?,
-            );
+            let end = starts.last().copied().unwrap_or(0u64).checked_add(disk.size());
+            starts.push(end.ok_or_else(|| Error::invalid("the disks together are larger than any disk"))?);
         }
-        Ok(Self {
-            parts: Parts::new(disks),
-            starts,
-        })
+        Ok(Self { parts: Parts::new(disks), starts })
     }
 
     /// The index of the disk that holds `offset`, which is within the whole.
     fn disk_at(&self, offset: u64) -> usize {
-        self.starts
-            .partition_point(|&start| start <= offset)
-            .saturating_sub(1)
-            .min(self.starts.len() - 2)
+        self.starts.partition_point(|&start| start <= offset).saturating_sub(1).min(self.starts.len() - 2)
     }
 }
 
@@ -70,18 +58,11 @@ impl Image for Concat {
             let index = self.disk_at(rest.start);
             let (start, end) = (self.starts[index], self.starts[index + 1].min(range.end));
             extents.clear();
-            self.parts.images()[index].extents(
-                rest.start - start..end - start,
-                EXTENTS_PER_DISK,
-                &mut extents,
-            )?;
+            self.parts.images()[index].extents(rest.start - start..end - start, EXTENTS_PER_DISK, &mut extents)?;
             for &extent in &extents {
                 let extent = self.parts.counted(index, extent);
                 if !sink.is_full() {
-                    sink.push_extent(Extent {
-                        start: extent.start + start,
-                        ..extent
-                    });
+                    sink.push_extent(Extent { start: extent.start + start, ..extent });
                 }
             }
         }
@@ -89,8 +70,7 @@ impl Image for Concat {
     }
 
     fn stored_body(&self, unit_start: u64, unit: &Encoded, stored: &[u8]) -> Result<Range<usize>> {
-        self.parts
-            .stored_body(|index| self.starts[index], unit_start, unit, stored)
+        self.parts.stored_body(|index| self.starts[index], unit_start, unit, stored)
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {

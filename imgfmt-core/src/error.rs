@@ -79,14 +79,7 @@ struct Report {
 impl Error {
     /// An error of `kind`, saying `what` was seen.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self(Box::new(Report {
-            kind,
-            format: None,
-            offset: None,
-            field: None,
-            what: what.into(),
-            source: None,
-        }))
+        Self(Box::new(Report { kind, format: None, offset: None, field: None, what: what.into(), source: None }))
     }
 
     /// An error of kind [`Malformed`](ErrorKind::Malformed).
@@ -231,14 +224,8 @@ mod tests {
 
     #[test]
     fn an_error_prints_its_own_level_and_answers_for_the_level_below() {
-        let inner = Error::malformed("is 8, outside 9..=21")
-            .field("cluster_bits")
-            .at(20)
-            .in_format("qcow2");
-        assert_eq!(
-            inner.to_string(),
-            "qcow2: byte 20: cluster_bits is 8, outside 9..=21"
-        );
+        let inner = Error::malformed("is 8, outside 9..=21").field("cluster_bits").at(20).in_format("qcow2");
+        assert_eq!(inner.to_string(), "qcow2: byte 20: cluster_bits is 8, outside 9..=21");
         let outer = inner.context("cannot open disk.img");
         assert_eq!(outer.to_string(), "cannot open disk.img");
         assert_eq!(outer.kind(), ErrorKind::Malformed);

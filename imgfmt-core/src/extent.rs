@@ -41,12 +41,7 @@ impl Extent {
         let start = self.start.max(range.start);
         let end = self.end().min(range.end);
         let skipped = start - self.start;
-        Self {
-            start,
-            len: end.saturating_sub(start),
-            kind: self.kind.advanced(skipped),
-            ..self
-        }
+        Self { start, len: end.saturating_sub(start), kind: self.kind.advanced(skipped), ..self }
     }
 
     /// Whether `next` continues this extent so that the two are one.
@@ -87,14 +82,9 @@ impl ExtentKind {
     /// The kind of the bytes that lie `by` bytes further into an extent of this kind.
     fn advanced(self, by: u64) -> Self {
         match self {
-            Self::Data { source, host } => Self::Data {
-                source,
-                host: host.saturating_add(by),
-            },
+            Self::Data { source, host } => Self::Data { source, host: host.saturating_add(by) },
             Self::Encoded(unit) => {
-                let skip = u32::try_from(by)
-                    .unwrap_or(u32::MAX)
-                    .saturating_add(unit.skip);
+                let skip = u32::try_from(by).unwrap_or(u32::MAX).saturating_add(unit.skip);
                 Self::Encoded(Encoded { skip, ..unit })
             }
             other => other,
@@ -144,14 +134,7 @@ impl<'a> ExtentSink<'a> {
     /// A sink for the extents of `range`, appended to `extents`, that has enough after `max` of them.
     pub fn new(range: Range<u64>, max: usize, extents: &'a mut Vec<Extent>) -> Self {
         let first = extents.len();
-        Self {
-            next: range.start,
-            range,
-            enough: first.saturating_add(max.max(1)),
-            first,
-            extents,
-            fault: None,
-        }
+        Self { next: range.start, range, enough: first.saturating_add(max.max(1)), first, extents, fault: None }
     }
 
     /// What is still asked for: from the next byte to the end of the request.
@@ -168,12 +151,7 @@ impl<'a> ExtentSink<'a> {
 
     /// Adds `len` guest bytes from `start` on, all of one `kind`, found in the top layer.
     pub fn push(&mut self, start: u64, len: u64, kind: ExtentKind) {
-        self.push_extent(Extent {
-            start,
-            len,
-            layer: 0,
-            kind,
-        });
+        self.push_extent(Extent { start, len, layer: 0, kind });
     }
 
     /// Adds an extent of any layer.
@@ -196,10 +174,7 @@ impl<'a> ExtentSink<'a> {
     /// Says how `extent` breaks the contract, if it does.
     fn breach(&self, extent: &Extent) -> Option<String> {
         let Some(end) = extent.start.checked_add(extent.len) else {
-            return Some(format!(
-                "an extent of {} bytes at guest byte {} overflows",
-                extent.len, extent.start
-            ));
+            return Some(format!("an extent of {} bytes at guest byte {} overflows", extent.len, extent.start));
         };
         if extent.start > self.next || end <= self.next || self.next >= self.range.end {
             return Some(format!(
@@ -208,14 +183,10 @@ impl<'a> ExtentSink<'a> {
             ));
         }
         match extent.kind {
-            ExtentKind::Encoded(unit)
-                if u64::from(unit.skip) + extent.len > u64::from(unit.unit) =>
-            {
-                Some(format!(
-                    "a unit of {} bytes is said to give {} bytes from byte {} on",
-                    unit.unit, extent.len, unit.skip
-                ))
-            }
+            ExtentKind::Encoded(unit) if u64::from(unit.skip) + extent.len > u64::from(unit.unit) => Some(format!(
+                "a unit of {} bytes is said to give {} bytes from byte {} on",
+                unit.unit, extent.len, unit.skip
+            )),
             _ => None,
         }
     }
@@ -231,10 +202,7 @@ impl<'a> ExtentSink<'a> {
             return Err(Error::new(ErrorKind::Malformed, fault));
         }
         if self.next == self.range.start && !self.range.is_empty() {
-            return Err(Error::malformed(format!(
-                "no extent answers for guest bytes {:?}",
-                self.range
-            )));
+            return Err(Error::malformed(format!("no extent answers for guest bytes {:?}", self.range)));
         }
         Ok(self.next)
     }
@@ -247,10 +215,7 @@ mod tests {
     const ZERO: ExtentKind = ExtentKind::Zero { explicit: false };
 
     fn data(host: u64) -> ExtentKind {
-        ExtentKind::Data {
-            source: SourceId(0),
-            host,
-        }
+        ExtentKind::Data { source: SourceId(0), host }
     }
 
     fn collect(range: Range<u64>, pushed: &[(u64, u64, ExtentKind)]) -> Result<Vec<Extent>> {
@@ -265,34 +230,17 @@ mod tests {
 
     #[test]
     fn extents_are_clipped_on_both_sides_and_joined() {
-        let extents = collect(
-            10..40,
-            &[(0, 20, data(100)), (20, 10, data(120)), (30, 90, ZERO)],
-        )
-        .unwrap();
+        let extents = collect(10..40, &[(0, 20, data(100)), (20, 10, data(120)), (30, 90, ZERO)]).unwrap();
         assert_eq!(extents.len(), 2);
-        assert_eq!(
-            (extents[0].start, extents[0].len, extents[0].kind),
-            (10, 20, data(110))
-        );
+        assert_eq!((extents[0].start, extents[0].len, extents[0].kind), (10, 20, data(110)));
         assert_eq!((extents[1].start, extents[1].len), (30, 10));
     }
 
     #[test]
     fn a_clipped_unit_skips_what_was_cut() {
-        let unit = Encoded {
-            source: SourceId(0),
-            host: 7,
-            stored_len: 9,
-            codec: Codec::Zlib,
-            unit: 64,
-            skip: 0,
-        };
+        let unit = Encoded { source: SourceId(0), host: 7, stored_len: 9, codec: Codec::Zlib, unit: 64, skip: 0 };
         let extents = collect(80..100, &[(64, 64, ExtentKind::Encoded(unit))]).unwrap();
-        assert_eq!(
-            extents[0].kind,
-            ExtentKind::Encoded(Encoded { skip: 16, ..unit })
-        );
+        assert_eq!(extents[0].kind, ExtentKind::Encoded(Encoded { skip: 16, ..unit }));
     }
 
     #[test]

@@ -43,11 +43,7 @@ pub trait Format: Send + Sync {
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) for options and combinations that the format does not have,
     /// [`Io`](crate::ErrorKind::Io) where the target fails.
-    fn create(
-        &self,
-        target: Arc<dyn Target>,
-        request: &CreateRequest<'_>,
-    ) -> Result<Box<dyn ImageWriter>>;
+    fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>>;
 }
 
 /// What a format may use while it opens a file.
@@ -68,11 +64,7 @@ impl OpenContext<'_> {
     ///
     /// As [`Gate::open`].
     pub fn admit(&self, name: &Path, role: Role) -> Result<Admitted> {
-        self.gate.open(&Reference {
-            from: self.path,
-            name,
-            role,
-        })
+        self.gate.open(&Reference { from: self.path, name, role })
     }
 }
 

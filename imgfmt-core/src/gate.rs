@@ -59,10 +59,7 @@ pub struct DenyAll;
 
 impl Gate for DenyAll {
     fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
-        let what = format!(
-            "the image names {}, and images may not open other files here",
-            reference.name.display()
-        );
+        let what = format!("the image names {}, and images may not open other files here", reference.name.display());
         Err(Error::refused(what))
     }
 }
@@ -88,9 +85,7 @@ impl Beneath {
     ///
     /// [`Missing`](crate::ErrorKind::Missing) and the like, where `folder` cannot be resolved.
     pub fn allow(&mut self, folder: &Path) -> Result<()> {
-        let root = folder
-            .canonicalize()
-            .map_err(|e| Error::io(format!("cannot allow {}", folder.display()), e))?;
+        let root = folder.canonicalize().map_err(|e| Error::io(format!("cannot allow {}", folder.display()), e))?;
         self.roots.push(root);
         Ok(())
     }
@@ -101,9 +96,7 @@ impl Beneath {
     ///
     /// As [`allow`](Self::allow).
     pub fn allow_beside(&mut self, image: &Path) -> Result<()> {
-        let file = image
-            .canonicalize()
-            .map_err(|e| Error::io(format!("cannot open {}", image.display()), e))?;
+        let file = image.canonicalize().map_err(|e| Error::io(format!("cannot open {}", image.display()), e))?;
         self.allow(file.parent().unwrap_or(Path::new("/")))
     }
 }
@@ -112,41 +105,24 @@ impl Gate for Beneath {
     fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
         let path = absolute(reference)?;
         let refused = || {
-            let roots: Vec<_> = self
-                .roots
-                .iter()
-                .map(|root| root.display().to_string())
-                .collect();
+            let roots: Vec<_> = self.roots.iter().map(|root| root.display().to_string()).collect();
             Error::refused(format!(
                 "the image names {}, which is outside of what it may open ({})",
                 reference.name.display(),
                 roots.join(", ")
             ))
         };
-        let (root, below) = self
-            .roots
-            .iter()
-            .find_map(|root| Some((root, path.strip_prefix(root).ok()?)))
-            .ok_or_else(refused)?;
+        let (root, below) =
+            self.roots.iter().find_map(|root| Some((root, path.strip_prefix(root).ok()?))).ok_or_else(refused)?;
         let fd = match open_beneath(root, below) {
             Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP) => return Err(refused()),
             other => other.map_err(|e| {
-                Error::io(
-                    format!("cannot open {}, which the image names", path.display()),
-                    std::io::Error::from(e),
-                )
+                Error::io(format!("cannot open {}, which the image names", path.display()), std::io::Error::from(e))
             })?,
         };
-        let storage = FileStorage::from_file(fd.into()).map_err(|e| {
-            e.context(format!(
-                "cannot open {}, which the image names",
-                path.display()
-            ))
-        })?;
-        Ok(Admitted {
-            storage: Arc::new(storage),
-            path,
-        })
+        let storage = FileStorage::from_file(fd.into())
+            .map_err(|e| e.context(format!("cannot open {}, which the image names", path.display())))?;
+        Ok(Admitted { storage: Arc::new(storage), path })
     }
 }
 
@@ -156,14 +132,9 @@ fn absolute(reference: &Reference<'_>) -> Result<PathBuf> {
         return Ok(reference.name.to_path_buf());
     }
     let from = reference.from.ok_or_else(|| {
-        Error::refused(format!(
-            "{} is relative to an image that is not a file",
-            reference.name.display()
-        ))
+        Error::refused(format!("{} is relative to an image that is not a file", reference.name.display()))
     })?;
-    let file = from
-        .canonicalize()
-        .map_err(|e| Error::io(format!("cannot resolve {}", from.display()), e))?;
+    let file = from.canonicalize().map_err(|e| Error::io(format!("cannot resolve {}", from.display()), e))?;
     Ok(file.parent().unwrap_or(Path::new("/")).join(reference.name))
 }
 
@@ -174,11 +145,7 @@ fn open_beneath(root: &Path, below: &Path) -> rustix::io::Result<OwnedFd> {
     if below.as_os_str().is_empty() {
         return rustix::fs::open(root, flags, Mode::empty());
     }
-    let folder = rustix::fs::open(
-        root,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let folder = rustix::fs::open(root, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     match rustix::fs::openat2(&folder, below, flags, Mode::empty(), resolve) {
         // A kernel or sandbox without openat2: only names that need no resolving can be trusted.
@@ -189,17 +156,12 @@ fn open_beneath(root: &Path, below: &Path) -> rustix::io::Result<OwnedFd> {
 
 /// Opens `below` under `root` where the kernel cannot confine the walk: no `..`, and no links on the way.
 fn open_plain(root: &Path, below: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
-    if below
-        .components()
-        .any(|part| !matches!(part, Component::Normal(_)))
-    {
+    if below.components().any(|part| !matches!(part, Component::Normal(_))) {
         return Err(rustix::io::Errno::XDEV);
     }
     let path = root.join(below);
     match path.canonicalize() {
-        Ok(real) if real == path => {
-            rustix::fs::open(&path, flags | OFlags::NOFOLLOW, Mode::empty())
-        }
+        Ok(real) if real == path => rustix::fs::open(&path, flags | OFlags::NOFOLLOW, Mode::empty()),
         Ok(_) => Err(rustix::io::Errno::XDEV),
         Err(_) => Err(rustix::io::Errno::NOENT),
     }
@@ -213,11 +175,7 @@ mod tests {
     use crate::ErrorKind;
 
     fn open(gate: &dyn Gate, from: &Path, name: &str) -> Result<Admitted> {
-        gate.open(&Reference {
-            from: Some(from),
-            name: Path::new(name),
-            role: Role::Parent,
-        })
+        gate.open(&Reference { from: Some(from), name: Path::new(name), role: Role::Parent })
     }
 
     #[test]
@@ -225,12 +183,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().join("images/top.img");
         std::fs::create_dir_all(dir.path().join("images/below")).unwrap();
-        for name in [
-            "images/top.img",
-            "images/base.img",
-            "images/below/deep.img",
-            "secret.img",
-        ] {
+        for name in ["images/top.img", "images/base.img", "images/below/deep.img", "secret.img"] {
             std::fs::write(dir.path().join(name), name).unwrap();
         }
         symlink("../secret.img", dir.path().join("images/link.img")).unwrap();
@@ -238,32 +191,15 @@ mod tests {
 
         let mut gate = Beneath::new();
         gate.allow_beside(&image).unwrap();
-        for name in [
-            "base.img",
-            "below/deep.img",
-            "below/../base.img",
-            "fine.img",
-        ] {
+        for name in ["base.img", "below/deep.img", "below/../base.img", "fine.img"] {
             assert!(open(&gate, &image, name).is_ok(), "{name}");
         }
         let absolute = dir.path().canonicalize().unwrap().join("images/base.img");
         assert!(open(&gate, &image, absolute.to_str().unwrap()).is_ok());
-        for name in [
-            "../secret.img",
-            "link.img",
-            "/etc/hostname",
-            "below/../../secret.img",
-        ] {
-            assert_eq!(
-                open(&gate, &image, name).unwrap_err().kind(),
-                ErrorKind::Refused,
-                "{name}"
-            );
+        for name in ["../secret.img", "link.img", "/etc/hostname", "below/../../secret.img"] {
+            assert_eq!(open(&gate, &image, name).unwrap_err().kind(), ErrorKind::Refused, "{name}");
         }
-        assert_eq!(
-            open(&gate, &image, "json:{}").unwrap_err().kind(),
-            ErrorKind::Missing
-        );
+        assert_eq!(open(&gate, &image, "json:{}").unwrap_err().kind(), ErrorKind::Missing);
 
         gate.allow(&dir.path().join("secret.img")).unwrap();
         let secret = dir.path().canonicalize().unwrap().join("secret.img");
@@ -272,9 +208,6 @@ mod tests {
 
     #[test]
     fn the_default_denies() {
-        assert_eq!(
-            open(&DenyAll, Path::new("a"), "b").unwrap_err().kind(),
-            ErrorKind::Refused
-        );
+        assert_eq!(open(&DenyAll, Path::new("a"), "b").unwrap_err().kind(), ErrorKind::Refused);
     }
 }

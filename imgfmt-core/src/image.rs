@@ -68,10 +68,7 @@ pub trait ImageExt: Image {
     /// passes the end of the disk.
     fn extents(&self, range: Range<u64>, max: usize, extents: &mut Vec<Extent>) -> Result<u64> {
         if range.is_empty() || range.end > self.size() {
-            let what = format!(
-                "guest bytes {range:?} are not within a disk of {} bytes",
-                self.size()
-            );
+            let what = format!("guest bytes {range:?} are not within a disk of {} bytes", self.size());
             return Err(Error::out_of_bounds(what));
         }
         let mut sink = ExtentSink::new(range, max, extents);
@@ -86,11 +83,7 @@ pub trait ImageExt: Image {
     /// # Errors
     ///
     /// As [`extents`](Self::extents), and what `visit` returns.
-    fn visit_extents(
-        &self,
-        range: Range<u64>,
-        visit: &mut dyn FnMut(Extent) -> Result<()>,
-    ) -> Result<()> {
+    fn visit_extents(&self, range: Range<u64>, visit: &mut dyn FnMut(Extent) -> Result<()>) -> Result<()> {
         let mut extents = Vec::new();
         let mut next = range.start;
         while next < range.end {

@@ -57,9 +57,8 @@ impl Limits {
     pub fn table_len(&self, field: &'static str, entries: u64, entry_len: u64) -> Result<usize> {
         let len = entries.saturating_mul(entry_len);
         Self::check(field, len, self.metadata_bytes)?;
-        usize::try_from(len).map_err(|_| {
-            Error::limit(format!("is {len} bytes, above this machine's memory")).field(field)
-        })
+        usize::try_from(len)
+            .map_err(|_| Error::limit(format!("is {len} bytes, above this machine's memory")).field(field))
     }
 }
 
@@ -72,13 +71,8 @@ mod tests {
     fn a_table_beyond_the_limit_is_its_own_kind_of_error() {
         let limits = Limits::default();
         assert_eq!(limits.table_len("l1_size", 8, 8).unwrap(), 64);
-        let error = limits
-            .table_len("l1_size", u64::from(u32::MAX), 8)
-            .unwrap_err();
-        assert_eq!(
-            (error.kind(), error.field_name()),
-            (ErrorKind::LimitExceeded, Some("l1_size"))
-        );
+        let error = limits.table_len("l1_size", u64::from(u32::MAX), 8).unwrap_err();
+        assert_eq!((error.kind(), error.field_name()), (ErrorKind::LimitExceeded, Some("l1_size")));
         assert!(limits.table_len("l1_size", u64::MAX, 8).is_err());
     }
 }

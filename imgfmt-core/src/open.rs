@@ -50,17 +50,10 @@ impl Opener<'_> {
         format: Option<&str>,
     ) -> Result<(Opened, &'static str)> {
         let format = self.choose(&storage, format)?;
-        let context = OpenContext {
-            limits: self.limits,
-            gate: self.gate,
-            path,
-        };
-        let opened = format
-            .open(storage, &context)
-            .map_err(|e| e.in_format(format.name()))?;
+        let context = OpenContext { limits: self.limits, gate: self.gate, path };
+        let opened = format.open(storage, &context).map_err(|e| e.in_format(format.name()))?;
         let size = opened.image.size();
-        Limits::check("virtual size", size, self.limits.virtual_size)
-            .map_err(|e| e.in_format(format.name()))?;
+        Limits::check("virtual size", size, self.limits.virtual_size).map_err(|e| e.in_format(format.name()))?;
         Ok((opened, format.name()))
     }
 
@@ -79,49 +72,25 @@ impl Opener<'_> {
     ) -> Result<Vec<Layer>> {
         let mut layers: Vec<Layer> = Vec::new();
         let mut seen = HashSet::new();
-        let mut next = Some((
-            storage,
-            path.map(Path::to_path_buf),
-            format.map(str::to_owned),
-        ));
+        let mut next = Some((storage, path.map(Path::to_path_buf), format.map(str::to_owned)));
         while let Some((storage, path, format)) = next.take() {
             if layers.len() >= self.limits.chain_depth {
-                return Err(Error::limit(format!(
-                    "the chain has more than {} layers",
-                    self.limits.chain_depth
-                )));
+                return Err(Error::limit(format!("the chain has more than {} layers", self.limits.chain_depth)));
             }
             if !identity(storage.as_ref()).is_none_or(|id| seen.insert(id)) {
-                return Err(Error::malformed(
-                    "the chain of backing files leads back to one of its own layers",
-                ));
+                return Err(Error::malformed("the chain of backing files leads back to one of its own layers"));
             }
             let named = |e: Error| match (&path, layers.is_empty()) {
-                (Some(path), false) => {
-                    e.context(format!("cannot open the backing file {}", path.display()))
-                }
+                (Some(path), false) => e.context(format!("cannot open the backing file {}", path.display())),
                 _ => e,
             };
-            let (opened, format) = self
-                .open_layer(storage, path.as_deref(), format.as_deref())
-                .map_err(named)?;
+            let (opened, format) = self.open_layer(storage, path.as_deref(), format.as_deref()).map_err(named)?;
             if let Some(parent) = &opened.parent {
-                let reference = Reference {
-                    from: path.as_deref(),
-                    name: &parent.name,
-                    role: Role::Parent,
-                };
-                let admitted = self
-                    .gate
-                    .open(&reference)
-                    .map_err(|e| e.in_format(format))?;
+                let reference = Reference { from: path.as_deref(), name: &parent.name, role: Role::Parent };
+                let admitted = self.gate.open(&reference).map_err(|e| e.in_format(format))?;
                 next = Some((admitted.storage, Some(admitted.path), parent.format.clone()));
             }
-            layers.push(Layer {
-                image: opened.image,
-                format,
-                path,
-            });
+            layers.push(Layer { image: opened.image, format, path });
         }
         Ok(layers)
     }
@@ -131,12 +100,7 @@ impl Opener<'_> {
     /// # Errors
     ///
     /// As [`open_layers`](Self::open_layers).
-    pub fn open(
-        &self,
-        storage: Arc<dyn Storage>,
-        path: Option<&Path>,
-        format: Option<&str>,
-    ) -> Result<Chain> {
+    pub fn open(&self, storage: Arc<dyn Storage>, path: Option<&Path>, format: Option<&str>) -> Result<Chain> {
         let layers = self.open_layers(storage, path, format)?;
         Chain::new(layers.into_iter().map(|layer| layer.image).collect())
     }
@@ -147,18 +111,14 @@ impl Opener<'_> {
     ///
     /// [`Invalid`](ErrorKind::Invalid) with the nearest name, where there is none.
     pub fn by_name(&self, name: &str) -> Result<&dyn Format> {
-        self.formats
-            .iter()
-            .copied()
-            .find(|format| format.name() == name)
-            .ok_or_else(|| {
-                let names = self.formats.iter().map(|format| format.name());
-                let hint = crate::options::nearest(name, names.clone()).map_or_else(
-                    || format!("known are {}", names.collect::<Vec<_>>().join(", ")),
-                    |near| format!("did you mean {near}?"),
-                );
-                Error::invalid(format!("unknown format {name}; {hint}"))
-            })
+        self.formats.iter().copied().find(|format| format.name() == name).ok_or_else(|| {
+            let names = self.formats.iter().map(|format| format.name());
+            let hint = crate::options::nearest(name, names.clone()).map_or_else(
+                || format!("known are {}", names.collect::<Vec<_>>().join(", ")),
+                |near| format!("did you mean {near}?"),
+            );
+            Error::invalid(format!("unknown format {name}; {hint}"))
+        })
     }
 
     /// The format that was named, or the one that claims the file.
@@ -169,10 +129,7 @@ impl Opener<'_> {
         match (probe::detect(self.formats, storage)?, self.fallback) {
             (Some(format), _) => Ok(format),
             (None, Some(name)) => self.by_name(name),
-            (None, None) => Err(Error::new(
-                ErrorKind::Unsupported,
-                "no format claims this file",
-            )),
+            (None, None) => Err(Error::new(ErrorKind::Unsupported, "no format claims this file")),
         }
     }
 }

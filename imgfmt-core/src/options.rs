@@ -31,9 +31,7 @@ impl Options {
         for part in split_commas(text) {
             let (name, value) = part.split_once('=').unwrap_or((&part, "on"));
             if name.is_empty() {
-                return Err(Error::invalid(format!(
-                    "an option without a name in {text:?}"
-                )));
+                return Err(Error::invalid(format!("an option without a name in {text:?}")));
             }
             options.set(name, value);
         }
@@ -53,11 +51,7 @@ impl Options {
     /// The value of `name`, if it was given.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .rev()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// The names that were given.
@@ -71,10 +65,7 @@ impl Options {
     ///
     /// [`Invalid`](crate::ErrorKind::Invalid) with the name, and the nearest known name.
     pub fn check(&self, specs: &[OptionSpec]) -> Result<()> {
-        let Some(unknown) = self
-            .names()
-            .find(|name| specs.iter().all(|spec| spec.name != *name))
-        else {
+        let Some(unknown) = self.names().find(|name| specs.iter().all(|spec| spec.name != *name)) else {
             return Ok(());
         };
         let hint = match nearest(unknown, specs.iter().map(|spec| spec.name)) {
@@ -94,9 +85,7 @@ impl Options {
             None => Ok(default),
             Some("on" | "yes" | "true" | "y") => Ok(true),
             Some("off" | "no" | "false" | "n") => Ok(false),
-            Some(other) => Err(Error::invalid(format!(
-                "{name} is {other}, which is neither on nor off"
-            ))),
+            Some(other) => Err(Error::invalid(format!("{name} is {other}, which is neither on nor off"))),
         }
     }
 
@@ -108,9 +97,7 @@ impl Options {
     pub fn size(&self, name: &str, default: u64) -> Result<u64> {
         match self.get(name) {
             None => Ok(default),
-            Some(text) => {
-                parse_size(text).map_err(|e| e.context(format!("{name} cannot be {text}")))
-            }
+            Some(text) => parse_size(text).map_err(|e| e.context(format!("{name} cannot be {text}"))),
         }
     }
 
@@ -123,9 +110,7 @@ impl Options {
         let Some(text) = self.get(name) else {
             return Ok(None);
         };
-        text.parse()
-            .map(Some)
-            .map_err(|_| Error::invalid(format!("{name} is {text}, which is not a whole number")))
+        text.parse().map(Some).map_err(|_| Error::invalid(format!("{name} is {text}, which is not a whole number")))
     }
 
     /// The value of an option that takes one of a few words.
@@ -137,17 +122,10 @@ impl Options {
         let Some(text) = self.get(name) else {
             return Ok(default);
         };
-        words
-            .iter()
-            .find(|(word, _)| *word == text)
-            .map(|(_, value)| *value)
-            .ok_or_else(|| {
-                let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
-                Error::invalid(format!(
-                    "{name} is {text}, which is not one of {}",
-                    known.join(", ")
-                ))
-            })
+        words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+            let known: Vec<_> = words.iter().map(|(word, _)| *word).collect();
+            Error::invalid(format!("{name} is {text}, which is not one of {}", known.join(", ")))
+        })
     }
 }
 
@@ -157,11 +135,7 @@ impl Options {
 ///
 /// [`Invalid`](crate::ErrorKind::Invalid) for anything else, and above 2^63 - 1.
 pub fn parse_size(text: &str) -> Result<u64> {
-    let wrong = || {
-        Error::invalid(format!(
-            "{text:?} is not a size; sizes are bytes, or end in k, M, G, T, P or E"
-        ))
-    };
+    let wrong = || Error::invalid(format!("{text:?} is not a size; sizes are bytes, or end in k, M, G, T, P or E"));
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match &text[digits.len()..] {
         "" | "b" | "B" => 0,
@@ -212,9 +186,7 @@ fn split_commas(text: &str) -> Vec<String> {
 
 /// The word of `known` that is nearest to `given`, if any is near.
 pub fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let near = known
-        .map(|word| (distance(given, word), word))
-        .min_by_key(|(distance, _)| *distance)?;
+    let near = known.map(|word| (distance(given, word), word)).min_by_key(|(distance, _)| *distance)?;
     (near.0 <= given.len() / 3 + 1).then_some(near.1)
 }
 
@@ -247,39 +219,15 @@ mod tests {
 
     #[test]
     fn an_unknown_option_names_its_neighbour() {
-        let spec = OptionSpec {
-            name: "cluster_size",
-            values: "SIZE",
-            default: "64k",
-            help: "",
-        };
-        let error = Options::parse("clustersize=1")
-            .unwrap()
-            .check(&[spec])
-            .unwrap_err();
-        assert!(
-            error.to_string().contains("did you mean cluster_size"),
-            "{error}"
-        );
-        assert!(
-            !Options::parse("zzz")
-                .unwrap()
-                .check(&[spec])
-                .unwrap_err()
-                .to_string()
-                .contains("did you mean")
-        );
+        let spec = OptionSpec { name: "cluster_size", values: "SIZE", default: "64k", help: "" };
+        let error = Options::parse("clustersize=1").unwrap().check(&[spec]).unwrap_err();
+        assert!(error.to_string().contains("did you mean cluster_size"), "{error}");
+        assert!(!Options::parse("zzz").unwrap().check(&[spec]).unwrap_err().to_string().contains("did you mean"));
     }
 
     #[test]
     fn sizes_have_binary_suffixes_and_an_upper_end() {
-        for (text, size) in [
-            ("0", 0),
-            ("512", 512),
-            ("64k", 65_536),
-            ("1.5G", 3 << 29),
-            ("2T", 2 << 40),
-        ] {
+        for (text, size) in [("0", 0), ("512", 512), ("64k", 65_536), ("1.5G", 3 << 29), ("2T", 2 << 40)] {
             assert_eq!(parse_size(text).unwrap(), size, "{text}");
         }
         for text in ["", "k", "-1", "1kk", "8E", "1.x", "1,5"] {

@@ -34,20 +34,12 @@ impl Output {
     pub fn create(path: &Path) -> Result<Self> {
         let path = resolve_links(path);
         let existing = path.metadata().ok();
-        if existing
-            .as_ref()
-            .is_some_and(|metadata| !metadata.is_file())
-        {
+        if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
             return Self::in_place(&path);
         }
         let cannot = |e| Error::io(format!("cannot create {}", path.display()), e);
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
-        let name = path
-            .file_name()
-            .ok_or_else(|| Error::invalid(format!("{} is not a file name", path.display())))?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = path.file_name().ok_or_else(|| Error::invalid(format!("{} is not a file name", path.display())))?;
         let prefix = format!(".{}.", name.to_string_lossy());
         let file = tempfile::Builder::new()
             .prefix(&prefix)
@@ -56,15 +48,10 @@ impl Output {
             .tempfile_in(folder)
             .map_err(cannot)?;
         if let Some(metadata) = existing {
-            file.as_file()
-                .set_permissions(metadata.permissions())
-                .map_err(cannot)?;
+            file.as_file().set_permissions(metadata.permissions()).map_err(cannot)?;
         }
         let handle = file.as_file().try_clone().map_err(cannot)?;
-        Ok(Self {
-            target: Arc::new(FileTarget::new(handle)?),
-            beside: Some((file, path)),
-        })
+        Ok(Self { target: Arc::new(FileTarget::new(handle)?), beside: Some((file, path)) })
     }
 
     /// Opens the file or device at `path` to be overwritten where it is.
@@ -74,24 +61,12 @@ impl Output {
     /// What the operating system says; [`Unsupported`](crate::ErrorKind::Unsupported) for a folder or pipe.
     pub fn in_place(path: &Path) -> Result<Self> {
         let cannot = || format!("cannot write to {}", path.display());
-        let kind = path
-            .metadata()
-            .map_err(|e| Error::io(cannot(), e))?
-            .file_type();
+        let kind = path.metadata().map_err(|e| Error::io(cannot(), e))?.file_type();
         if !kind.is_file() && !kind.is_block_device() {
-            return Err(Error::unsupported(
-                "the target is neither a regular file nor a block device",
-            )
-            .context(cannot()));
+            return Err(Error::unsupported("the target is neither a regular file nor a block device").context(cannot()));
         }
-        let file: File = OpenOptions::new()
-            .write(true)
-            .open(path)
-            .map_err(|e| Error::io(cannot(), e))?;
-        Ok(Self {
-            target: Arc::new(FileTarget::new(file)?),
-            beside: None,
-        })
+        let file: File = OpenOptions::new().write(true).open(path).map_err(|e| Error::io(cannot(), e))?;
+        Ok(Self { target: Arc::new(FileTarget::new(file)?), beside: None })
     }
 
     /// Where the bytes go.
@@ -113,8 +88,7 @@ impl Output {
         let Some((file, path)) = self.beside else {
             return Ok(());
         };
-        file.persist(&path)
-            .map_err(|e| Error::io(format!("cannot rename to {}", path.display()), e.error))?;
+        file.persist(&path).map_err(|e| Error::io(format!("cannot rename to {}", path.display()), e.error))?;
         if durable {
             sync_folder(&path)?;
         }
@@ -124,10 +98,7 @@ impl Output {
 
 /// Puts the entry of `path` in its folder onto the medium.
 fn sync_folder(path: &Path) -> Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|e| Error::io(format!("cannot flush {}", folder.display()), e))
@@ -153,11 +124,8 @@ mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        let mut names: Vec<_> = folder
-            .read_dir()
-            .unwrap()
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            folder.read_dir().unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }

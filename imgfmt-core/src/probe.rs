@@ -72,22 +72,13 @@ pub fn probe<'a>(formats: &'a [&'a dyn Format], storage: &dyn Storage) -> Result
 ///
 /// [`Ambiguous`](ErrorKind::Ambiguous) where several do: such a file is made to be taken for something
 /// that it is not.
-pub fn detect<'a>(
-    formats: &'a [&'a dyn Format],
-    storage: &Arc<dyn Storage>,
-) -> Result<Option<&'a dyn Format>> {
+pub fn detect<'a>(formats: &'a [&'a dyn Format], storage: &Arc<dyn Storage>) -> Result<Option<&'a dyn Format>> {
     match probe(formats, storage.as_ref())?.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(one.format)),
         several => {
-            let claims: Vec<_> = several
-                .iter()
-                .map(|m| format!("{} ({})", m.format.name(), m.reason))
-                .collect();
-            let what = format!(
-                "the file can be {}; its format has to be named",
-                claims.join(" or ")
-            );
+            let claims: Vec<_> = several.iter().map(|m| format!("{} ({})", m.format.name(), m.reason)).collect();
+            let what = format!("the file can be {}; its format has to be named", claims.join(" or "));
             Err(Error::new(ErrorKind::Ambiguous, what))
         }
     }

@@ -35,21 +35,13 @@ pub fn through_map<I: Image + ?Sized>(image: &I, buf: &mut [u8], offset: u64) ->
 
 /// The guest byte after a read of `len` bytes at `offset`, which must lie within `size`.
 pub(crate) fn end_of_read(size: u64, len: usize, offset: u64) -> Result<u64> {
-    offset
-        .checked_add(len as u64)
-        .filter(|&end| end <= size)
-        .ok_or_else(|| {
-            Error::out_of_bounds(format!(
-                "{len} guest bytes from {offset} on pass the end of a disk of {size} bytes"
-            ))
-        })
+    offset.checked_add(len as u64).filter(|&end| end <= size).ok_or_else(|| {
+        Error::out_of_bounds(format!("{len} guest bytes from {offset} on pass the end of a disk of {size} bytes"))
+    })
 }
 
 /// Converts a length that is bounded by a buffer in memory.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the value is within a buffer in memory"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "the value is within a buffer in memory")]
 fn in_memory(len: u64) -> usize {
     len as usize
 }
@@ -71,12 +63,7 @@ impl UnitReader {
     /// # Errors
     ///
     /// As [`through_map`].
-    pub fn read_extent<I: Image + ?Sized>(
-        &mut self,
-        image: &I,
-        extent: &Extent,
-        buf: &mut [u8],
-    ) -> Result<()> {
+    pub fn read_extent<I: Image + ?Sized>(&mut self, image: &I, extent: &Extent, buf: &mut [u8]) -> Result<()> {
         match extent.kind {
             ExtentKind::Data { source, host } => source_of(image, source)?.read_at(buf, host),
             ExtentKind::Encoded(unit) => self.read_unit(image, extent, &unit, buf),
@@ -86,15 +73,11 @@ impl UnitReader {
             }
             ExtentKind::Parent => Err(Error::new(
                 ErrorKind::Missing,
-                format!(
-                    "guest byte {} is in the parent, and this layer stands alone",
-                    extent.start
-                ),
+                format!("guest byte {} is in the parent, and this layer stands alone", extent.start),
             )),
-            ExtentKind::Opaque => Err(Error::unsupported(format!(
-                "guest byte {} can only be read by its format",
-                extent.start
-            ))),
+            ExtentKind::Opaque => {
+                Err(Error::unsupported(format!("guest byte {} can only be read by its format", extent.start)))
+            }
         }
     }
 
@@ -111,43 +94,25 @@ impl UnitReader {
         self.stored.resize(len, 0);
         source.read_at(&mut self.stored, unit.host)?;
         self.plain.resize(unit.unit as usize, 0);
-        decode_unit(
-            image,
-            extent,
-            unit,
-            &self.stored,
-            &mut self.decoder,
-            &mut self.plain,
-        )?;
+        decode_unit(image, extent, unit, &self.stored, &mut self.decoder, &mut self.plain)?;
         buf.copy_from_slice(&self.plain[unit.skip as usize..unit.skip as usize + buf.len()]);
         Ok(())
     }
 }
 
 /// The storage that `source` counts.
-pub(crate) fn source_of<I: Image + ?Sized>(
-    image: &I,
-    source: SourceId,
-) -> Result<&Arc<dyn Storage>> {
-    image.sources().get(source.0 as usize).ok_or_else(|| {
-        Error::malformed(format!(
-            "an extent names source {}, which the image does not have",
-            source.0
-        ))
-    })
+pub(crate) fn source_of<I: Image + ?Sized>(image: &I, source: SourceId) -> Result<&Arc<dyn Storage>> {
+    image
+        .sources()
+        .get(source.0 as usize)
+        .ok_or_else(|| Error::malformed(format!("an extent names source {}, which the image does not have", source.0)))
 }
 
 /// How many bytes of `unit` can be read: what it may take, clipped to the end of its source.
 pub(crate) fn stored_len(source: &dyn Storage, unit: &Encoded) -> Result<usize> {
-    let there = source
-        .len()
-        .saturating_sub(unit.host)
-        .min(u64::from(unit.stored_len));
+    let there = source.len().saturating_sub(unit.host).min(u64::from(unit.stored_len));
     if there == 0 {
-        let what = format!(
-            "a compressed unit starts here, but the file ends at byte {}",
-            source.len()
-        );
+        let what = format!("a compressed unit starts here, but the file ends at byte {}", source.len());
         return Err(Error::out_of_bounds(what).at(unit.host));
     }
     Ok(in_memory(there))
@@ -169,14 +134,9 @@ pub fn decode_unit<I: Image + ?Sized>(
 ) -> Result<std::ops::Range<usize>> {
     let body = image.stored_body(extent.start - u64::from(unit.skip), unit, stored)?;
     let damaged = |what: String| Error::malformed(what).at(unit.host);
-    let decoded = decoder
-        .decode(unit.codec, &stored[body.clone()], plain)
-        .map_err(|fault| {
-            damaged(format!(
-                "the {} stream of the unit at guest byte {} {fault}",
-                unit.codec, extent.start
-            ))
-        })?;
+    let decoded = decoder.decode(unit.codec, &stored[body.clone()], plain).map_err(|fault| {
+        damaged(format!("the {} stream of the unit at guest byte {} {fault}", unit.codec, extent.start))
+    })?;
     let needed = unit.skip as usize + in_memory(extent.len);
     if decoded < needed {
         return Err(damaged(format!(

@@ -69,22 +69,13 @@ impl FileTarget {
     /// [`Unsupported`](ErrorKind::Unsupported) for what is neither a regular file nor a block device.
     pub fn new(file: File) -> Result<Self> {
         use std::io::{Seek, SeekFrom};
-        let kind = file
-            .metadata()
-            .map_err(|e| Error::io("cannot ask for the type of the target", e))?
-            .file_type();
+        let kind = file.metadata().map_err(|e| Error::io("cannot ask for the type of the target", e))?.file_type();
         let device_len = if kind.is_file() {
             None
         } else if kind.is_block_device() {
-            Some(
-                (&file)
-                    .seek(SeekFrom::End(0))
-                    .map_err(|e| Error::io("cannot ask for the size of the device", e))?,
-            )
+            Some((&file).seek(SeekFrom::End(0)).map_err(|e| Error::io("cannot ask for the size of the device", e))?)
         } else {
-            return Err(Error::unsupported(
-                "the target is neither a regular file nor a block device",
-            ));
+            return Err(Error::unsupported("the target is neither a regular file nor a block device"));
         };
         Ok(Self { file, device_len })
     }
@@ -117,10 +108,7 @@ impl Target for FileTarget {
 
     fn set_len(&self, len: u64) -> Result<()> {
         match self.device_len {
-            None => self
-                .file
-                .set_len(len)
-                .map_err(|e| Error::io(format!("cannot make the file {len} bytes long"), e)),
+            None => self.file.set_len(len).map_err(|e| Error::io(format!("cannot make the file {len} bytes long"), e)),
             Some(device) if len <= device => Ok(()),
             Some(device) => {
                 let what = format!("the image takes {len} bytes, and the device has {device}");
@@ -133,13 +121,8 @@ impl Target for FileTarget {
         if self.device_len.is_some() || range.is_empty() {
             return Ok(());
         }
-        rustix::fs::fallocate(
-            &self.file,
-            FallocateFlags::KEEP_SIZE,
-            range.start,
-            range.end - range.start,
-        )
-        .map_err(|e| Error::io(format!("cannot take space for bytes {range:?}"), e.into()))
+        rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, range.start, range.end - range.start)
+            .map_err(|e| Error::io(format!("cannot take space for bytes {range:?}"), e.into()))
     }
 
     fn clear(&self, range: Range<u64>) -> Result<()> {
@@ -154,9 +137,7 @@ impl Target for FileTarget {
     }
 
     fn sync(&self) -> Result<()> {
-        self.file
-            .sync_all()
-            .map_err(|e| Error::io("cannot flush what was written", e))
+        self.file.sync_all().map_err(|e| Error::io("cannot flush what was written", e))
     }
 
     fn as_file(&self) -> Option<BorrowedFd<'_>> {
@@ -183,9 +164,7 @@ impl MemoryTarget {
 
     /// The bytes; a panic of another thread while it held them left them whole.
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// A byte position as an index, which memory can hold.
@@ -193,13 +172,7 @@ impl MemoryTarget {
         usize::try_from(offset)
             .ok()
             .filter(|&offset| offset <= MEMORY_MAX)
-            .ok_or_else(|| {
-                Error::new(
-                    ErrorKind::LimitExceeded,
-                    "the target in memory would grow too large",
-                )
-                .at(offset)
-            })
+            .ok_or_else(|| Error::new(ErrorKind::LimitExceeded, "the target in memory would grow too large").at(offset))
     }
 }
 

@@ -6,8 +6,7 @@ mod write;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result,
-    Storage, Target,
+    CreateRequest, Error, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Target,
 };
 
 /// The raw format: guest byte n is host byte n.
@@ -25,31 +24,21 @@ impl Format for Raw {
     }
 
     fn open(&self, storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
-        Ok(Opened {
-            image: Box::new(read::RawImage::new(storage)),
-            parent: None,
-        })
+        Ok(Opened { image: Box::new(read::RawImage::new(storage)), parent: None })
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {
         Some(OPTIONS)
     }
 
-    fn create(
-        &self,
-        target: Arc<dyn Target>,
-        request: &CreateRequest<'_>,
-    ) -> Result<Box<dyn ImageWriter>> {
+    fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
         if request.compress {
             return Err(Error::invalid("raw images cannot be compressed").in_format(NAME));
         }
         if request.backing.is_some() {
             return Err(Error::invalid("raw images cannot have a backing file").in_format(NAME));
         }
-        request
-            .options
-            .check(OPTIONS)
-            .map_err(|e| e.in_format(NAME))?;
+        request.options.check(OPTIONS).map_err(|e| e.in_format(NAME))?;
         let writer = write::RawWriter::new(target, request).map_err(|e| e.in_format(NAME))?;
         Ok(Box::new(writer))
     }

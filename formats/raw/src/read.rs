@@ -3,9 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use imgfmt_core::{
-    Description, Encoded, Error, ExtentKind, ExtentSink, Image, Result, SourceId, Storage,
-};
+use imgfmt_core::{Description, Encoded, Error, ExtentKind, ExtentSink, Image, Result, SourceId, Storage};
 
 use crate::NAME;
 
@@ -38,10 +36,7 @@ impl Image for RawImage {
             let kind = if segment.hole {
                 ExtentKind::Zero { explicit: false }
             } else {
-                ExtentKind::Data {
-                    source: SourceId(0),
-                    host: next,
-                }
+                ExtentKind::Data { source: SourceId(0), host: next }
             };
             sink.push(next, segment.len.get(), kind);
             next = next.saturating_add(segment.len.get());
@@ -49,12 +44,7 @@ impl Image for RawImage {
         Ok(())
     }
 
-    fn stored_body(
-        &self,
-        _unit_start: u64,
-        _unit: &Encoded,
-        _stored: &[u8],
-    ) -> Result<Range<usize>> {
+    fn stored_body(&self, _unit_start: u64, _unit: &Encoded, _stored: &[u8]) -> Result<Range<usize>> {
         Err(Error::malformed("a raw image has no compressed units").in_format(NAME))
     }
 
@@ -63,9 +53,6 @@ impl Image for RawImage {
     }
 
     fn describe(&self) -> Description {
-        Description {
-            format: NAME,
-            ..Description::default()
-        }
+        Description { format: NAME, ..Description::default() }
     }
 }

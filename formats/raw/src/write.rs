@@ -37,14 +37,8 @@ enum Preallocation {
 impl RawWriter {
     /// Makes the target as long as the disk, and takes space as the options say.
     pub(crate) fn new(target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Self> {
-        let words = [
-            ("off", Preallocation::Off),
-            ("falloc", Preallocation::Falloc),
-            ("full", Preallocation::Full),
-        ];
-        let preallocation = request
-            .options
-            .word("preallocation", &words, Preallocation::Off)?;
+        let words = [("off", Preallocation::Off), ("falloc", Preallocation::Falloc), ("full", Preallocation::Full)];
+        let preallocation = request.options.word("preallocation", &words, Preallocation::Off)?;
         target.set_len(request.size)?;
         if preallocation == Preallocation::Falloc {
             target.reserve(0..request.size)?;
@@ -62,18 +56,11 @@ impl RawWriter {
 
     /// Writes zeros over a piece.
     fn write_zeros(&self, piece: &Piece) -> Result<()> {
-        let zeros = vec![
-            0;
-            usize::try_from(piece.len)
-                .unwrap_or(ZEROS_LEN)
-                .min(ZEROS_LEN)
-        ];
+        let zeros = vec![0; usize::try_from(piece.len).unwrap_or(ZEROS_LEN).min(ZEROS_LEN)];
         let mut at = piece.guest;
         let end = piece.guest + piece.len;
         while at < end {
-            let len = zeros
-                .len()
-                .min(usize::try_from(end - at).unwrap_or(ZEROS_LEN));
+            let len = zeros.len().min(usize::try_from(end - at).unwrap_or(ZEROS_LEN));
             self.target.write_at(&zeros[..len], at)?;
             at += len as u64;
         }
@@ -83,13 +70,7 @@ impl RawWriter {
 
 impl ImageWriter for RawWriter {
     fn shape(&self) -> Shape {
-        Shape {
-            unit: UNIT_LEN,
-            order: Order::Random,
-            compression: None,
-            pads_last: false,
-            stores_plain: true,
-        }
+        Shape { unit: UNIT_LEN, order: Order::Random, compression: None, pads_last: false, stores_plain: true }
     }
 
     fn place(&self, piece: &Piece) -> Result<Placed> {
@@ -100,10 +81,7 @@ impl ImageWriter for RawWriter {
                 Zeros::Write => self.write_zeros(piece)?,
             }
         }
-        Ok(Placed {
-            host: piece.guest,
-            len: piece.len,
-        })
+        Ok(Placed { host: piece.guest, len: piece.len })
     }
 
     fn store(&self, _piece: &Piece, host: u64, bytes: &[u8]) -> Result<()> {

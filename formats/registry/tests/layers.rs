@@ -21,16 +21,8 @@ const REGISTRY: &str = "imgfmt";
 /// Formats the core must not name even before a folder of theirs exists.
 const KNOWN_FORMATS: [&str; 6] = ["qcow2", "vmdk", "vhd", "vhdx", "vdi", "qed"];
 /// What only programs may do: print, read the environment, end the process.
-const PROGRAMS_ONLY: [&str; 8] = [
-    "println!",
-    "print!",
-    "eprintln!",
-    "eprint!",
-    "std::env",
-    "env::var",
-    "process::exit",
-    "process::abort",
-];
+const PROGRAMS_ONLY: [&str; 8] =
+    ["println!", "print!", "eprintln!", "eprint!", "std::env", "env::var", "process::exit", "process::abort"];
 
 /// What this file has to know about a package of the workspace.
 struct Package {
@@ -48,10 +40,7 @@ struct Package {
 fn dependencies_run_one_way() -> Result<(), Box<dyn Error>> {
     let packages = packages()?;
     let formats = format_folders()?;
-    let complaints: Vec<_> = packages
-        .iter()
-        .flat_map(|package| wrong_dependencies(package, &formats))
-        .collect();
+    let complaints: Vec<_> = packages.iter().flat_map(|package| wrong_dependencies(package, &formats)).collect();
     assert_eq!(complaints, [""; 0]);
     Ok(())
 }
@@ -59,10 +48,7 @@ fn dependencies_run_one_way() -> Result<(), Box<dyn Error>> {
 #[test]
 fn every_format_is_on_the_list() -> Result<(), Box<dyn Error>> {
     let packages = packages()?;
-    let registry = packages
-        .iter()
-        .find(|package| package.name == REGISTRY)
-        .ok_or("the workspace has no registry")?;
+    let registry = packages.iter().find(|package| package.name == REGISTRY).ok_or("the workspace has no registry")?;
     let mut list = String::new();
     for path in rust_files(&root().join(&registry.folder).join("src"))? {
         list.push_str(&code(&std::fs::read_to_string(path)?));
@@ -76,12 +62,8 @@ fn every_format_is_on_the_list() -> Result<(), Box<dyn Error>> {
 fn the_core_names_no_format() -> Result<(), Box<dyn Error>> {
     let formats = format_folders()?;
     // `raw` is an English word first: raw bytes, raw deflate.
-    let names: BTreeSet<&str> = formats
-        .iter()
-        .map(String::as_str)
-        .filter(|name| *name != "raw")
-        .chain(KNOWN_FORMATS)
-        .collect();
+    let names: BTreeSet<&str> =
+        formats.iter().map(String::as_str).filter(|name| *name != "raw").chain(KNOWN_FORMATS).collect();
     let complaints = complain_about_sources("imgfmt-core", |line| named_format(line, &names))?;
     assert_eq!(complaints, [""; 0]);
     Ok(())
@@ -90,11 +72,7 @@ fn the_core_names_no_format() -> Result<(), Box<dyn Error>> {
 #[test]
 fn only_programs_print_read_the_environment_or_exit() -> Result<(), Box<dyn Error>> {
     let mut libraries = vec!["imgfmt-core".into(), "formats/registry".into()];
-    libraries.extend(
-        format_folders()?
-            .iter()
-            .map(|name| format!("formats/{name}")),
-    );
+    libraries.extend(format_folders()?.iter().map(|name| format!("formats/{name}")));
     for folder in libraries {
         let complaints = complain_about_sources(&folder, act_of_a_program)?;
         assert_eq!(complaints, [""; 0]);
@@ -126,11 +104,7 @@ fn allowed_dependencies(package: &Package, formats: &BTreeSet<String>) -> Option
     let core = || [CORE.to_owned()].into_iter();
     match package.name.as_str() {
         CORE => Some(BTreeSet::new()),
-        REGISTRY => Some(
-            core()
-                .chain(formats.iter().map(|x| package_of(x)))
-                .collect(),
-        ),
+        REGISTRY => Some(core().chain(formats.iter().map(|x| package_of(x))).collect()),
         "imgfmt-cli" | "imgfmt-benches" => Some(BTreeSet::from([REGISTRY.to_owned()])),
         _ if is_format(package, formats) => Some(core().collect()),
         _ => None,
@@ -139,9 +113,9 @@ fn allowed_dependencies(package: &Package, formats: &BTreeSet<String>) -> Option
 
 /// Whether `package` is `imgfmt-<x>` in the folder `formats/<x>`.
 fn is_format(package: &Package, formats: &BTreeSet<String>) -> bool {
-    formats.iter().any(|folder| {
-        package.name == package_of(folder) && package.folder == Path::new("formats").join(folder)
-    })
+    formats
+        .iter()
+        .any(|folder| package.name == package_of(folder) && package.folder == Path::new("formats").join(folder))
 }
 
 /// The package that lives in `formats/<folder>`.
@@ -150,11 +124,7 @@ fn package_of(folder: &str) -> String {
 }
 
 /// Which of `formats` the registry does not depend on, or does not have on its `list`.
-fn missing_formats(
-    formats: &BTreeSet<String>,
-    dependencies: &BTreeSet<String>,
-    list: &str,
-) -> Vec<String> {
+fn missing_formats(formats: &BTreeSet<String>, dependencies: &BTreeSet<String>, list: &str) -> Vec<String> {
     let unlinked = formats
         .iter()
         .filter(|folder| !dependencies.contains(&package_of(folder)))
@@ -168,9 +138,7 @@ fn missing_formats(
 
 /// The first of `names` that a line of code has as a word, also as part of an identifier.
 fn named_format(line: &str, names: &BTreeSet<&str>) -> Option<String> {
-    words(line)
-        .into_iter()
-        .find(|word| names.contains(word.as_str()))
+    words(line).into_iter().find(|word| names.contains(word.as_str()))
 }
 
 /// The lower-case words of a line; `Qcow2Writer` and `qcow2_writer` are two words each.
@@ -192,10 +160,7 @@ fn act_of_a_program(line: &str) -> Option<String> {
     let joins = |char: char| char.is_alphanumeric() || char == '_';
     PROGRAMS_ONLY
         .iter()
-        .find(|act| {
-            line.match_indices(**act)
-                .any(|(at, _)| !line[..at].ends_with(joins))
-        })
+        .find(|act| line.match_indices(**act).any(|(at, _)| !line[..at].ends_with(joins)))
         .map(|act| (*act).to_owned())
 }
 
@@ -231,13 +196,7 @@ fn root() -> PathBuf {
 fn packages() -> Result<Vec<Package>, Box<dyn Error>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args([
-            "metadata",
-            "--no-deps",
-            "--format-version",
-            "1",
-            "--offline",
-        ])
+        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
         .current_dir(root())
         .output()?;
     if !output.status.success() {
@@ -269,11 +228,7 @@ fn parse_package(package: &serde_json::Value, root: &Path) -> Option<Package> {
     };
     for dependency in package["dependencies"].as_array()? {
         let (normal, ours) = (dependency["kind"].is_null(), dependency["path"].is_string());
-        let kind = if normal {
-            &mut found.normal
-        } else {
-            &mut found.other
-        };
+        let kind = if normal { &mut found.normal } else { &mut found.other };
         if ours {
             kind.insert(dependency["name"].as_str()?.to_owned());
         }
@@ -294,10 +249,7 @@ fn format_folders() -> Result<BTreeSet<String>, Box<dyn Error>> {
 }
 
 /// `file:line: what` for each line of code below `folder/src` about which `rule` complains.
-fn complain_about_sources(
-    folder: &str,
-    rule: impl Fn(&str) -> Option<String>,
-) -> Result<Vec<String>, Box<dyn Error>> {
+fn complain_about_sources(folder: &str, rule: impl Fn(&str) -> Option<String>) -> Result<Vec<String>, Box<dyn Error>> {
     let mut complaints = Vec::new();
     for path in rust_files(&root().join(folder).join("src"))? {
         let source = code(&std::fs::read_to_string(&path)?);
@@ -336,12 +288,7 @@ fn set(items: &[&str]) -> BTreeSet<String> {
 /// What the rules say of package `name` in `folder` that links `normal` and tests with `other`,
 /// where `formats/` has `vmdk` and `qcow2`.
 fn verdict(name: &str, folder: &str, normal: &[&str], other: &[&str]) -> Vec<String> {
-    let package = Package {
-        name: name.to_owned(),
-        folder: folder.into(),
-        normal: set(normal),
-        other: set(other),
-    };
+    let package = Package { name: name.to_owned(), folder: folder.into(), normal: set(normal), other: set(other) };
     wrong_dependencies(&package, &set(&["qcow2", "vmdk"]))
 }
 
@@ -361,28 +308,15 @@ fn a_core_that_knows_a_format_is_found() {
         verdict("imgfmt-core", "imgfmt-core", &["imgfmt-qcow2"], &[]),
         ["imgfmt-core must not depend on imgfmt-qcow2"]
     );
-    assert_eq!(
-        verdict("imgfmt-core", "imgfmt-core", &[], &["imgfmt"]),
-        ["imgfmt-core must not depend on imgfmt"]
-    );
+    assert_eq!(verdict("imgfmt-core", "imgfmt-core", &[], &["imgfmt"]), ["imgfmt-core must not depend on imgfmt"]);
 }
 
 #[test]
 fn a_format_that_knows_more_or_less_than_the_core_is_found() {
-    let vmdk =
-        |normal: &[&str], other: &[&str]| verdict("imgfmt-vmdk", "formats/vmdk", normal, other);
-    assert_eq!(
-        vmdk(&["imgfmt-core", "imgfmt-qcow2"], &[]),
-        ["imgfmt-vmdk must not depend on imgfmt-qcow2"]
-    );
-    assert_eq!(
-        vmdk(&["imgfmt-core"], &["imgfmt"]),
-        ["imgfmt-vmdk must not depend on imgfmt"]
-    );
-    assert_eq!(
-        vmdk(&[], &["imgfmt-core"]),
-        ["imgfmt-vmdk must depend on imgfmt-core"]
-    );
+    let vmdk = |normal: &[&str], other: &[&str]| verdict("imgfmt-vmdk", "formats/vmdk", normal, other);
+    assert_eq!(vmdk(&["imgfmt-core", "imgfmt-qcow2"], &[]), ["imgfmt-vmdk must not depend on imgfmt-qcow2"]);
+    assert_eq!(vmdk(&["imgfmt-core"], &["imgfmt"]), ["imgfmt-vmdk must not depend on imgfmt"]);
+    assert_eq!(vmdk(&[], &["imgfmt-core"]), ["imgfmt-vmdk must depend on imgfmt-core"]);
 }
 
 #[test]
@@ -396,24 +330,16 @@ fn a_program_that_goes_past_the_registry_is_found() {
 #[test]
 fn a_package_outside_the_plan_is_found() {
     let unknown = "no rule says what it may depend on";
-    assert_eq!(
-        verdict("imgfmt-extra", "extra", &["imgfmt-core"], &[]),
-        [format!("imgfmt-extra: {unknown}")]
-    );
-    assert_eq!(
-        verdict("imgfmt-vmdk", "formats/vmware", &["imgfmt-core"], &[]),
-        [format!("imgfmt-vmdk: {unknown}")]
-    );
+    assert_eq!(verdict("imgfmt-extra", "extra", &["imgfmt-core"], &[]), [format!("imgfmt-extra: {unknown}")]);
+    assert_eq!(verdict("imgfmt-vmdk", "formats/vmware", &["imgfmt-core"], &[]), [format!("imgfmt-vmdk: {unknown}")]);
 }
 
 #[test]
 fn a_format_that_is_nowhere_listed_is_found() {
     let formats = set(&["qcow2", "vmdk"]);
     let (one, both) = (set(&["imgfmt-vmdk"]), set(&["imgfmt-vmdk", "imgfmt-qcow2"]));
-    let (unlinked, unlisted) = (
-        "imgfmt does not depend on formats/qcow2",
-        "formats/qcow2 is not on the list of formats",
-    );
+    let (unlinked, unlisted) =
+        ("imgfmt does not depend on formats/qcow2", "formats/qcow2 is not on the list of formats");
     let list = "&[&imgfmt_vmdk::Vmdk]";
     assert_eq!(missing_formats(&formats, &one, list), [unlinked, unlisted]);
     assert_eq!(missing_formats(&formats, &both, list), [unlisted]);
@@ -424,18 +350,8 @@ fn a_format_that_is_nowhere_listed_is_found() {
 #[test]
 fn the_name_of_a_format_is_found_in_any_spelling() {
     let names = BTreeSet::from(["qcow2", "vhd"]);
-    for line in [
-        "\"qcow2\"",
-        "Qcow2Writer",
-        "is_qcow2()",
-        "QCOW2 = 1",
-        "writeQcow2",
-    ] {
-        assert_eq!(
-            named_format(line, &names).as_deref(),
-            Some("qcow2"),
-            "{line}"
-        );
+    for line in ["\"qcow2\"", "Qcow2Writer", "is_qcow2()", "QCOW2 = 1", "writeQcow2"] {
+        assert_eq!(named_format(line, &names).as_deref(), Some("qcow2"), "{line}");
     }
     assert_eq!(named_format("vhdx, qcow, vhdset, raw", &names), None);
 }
@@ -473,13 +389,7 @@ fn last() {}
 ";
     let code = code(source);
     let kept: Vec<&str> = code.lines().filter(|line| !line.is_empty()).collect();
-    let expected = [
-        "use a::B;",
-        "fn kept() {",
-        "    body();",
-        "}",
-        "fn last() {}",
-    ];
+    let expected = ["use a::B;", "fn kept() {", "    body();", "}", "fn last() {}"];
     assert_eq!(kept, expected);
     assert_eq!(code.lines().count(), source.lines().count());
 }

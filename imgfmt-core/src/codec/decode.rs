@@ -42,12 +42,7 @@ impl Decoder {
     /// # Errors
     ///
     /// [`DecodeFault`]; `unit` may be partly overwritten.
-    pub fn decode(
-        &mut self,
-        codec: Codec,
-        stream: &[u8],
-        unit: &mut [u8],
-    ) -> Result<usize, DecodeFault> {
+    pub fn decode(&mut self, codec: Codec, stream: &[u8], unit: &mut [u8]) -> Result<usize, DecodeFault> {
         match codec {
             Codec::Deflate => self.deflate(stream, unit),
             Codec::Zlib => self.zlib(stream, unit),
@@ -68,12 +63,10 @@ impl Decoder {
     /// Decodes a zlib stream and verifies its checksum.
     fn zlib(&mut self, stream: &[u8], unit: &mut [u8]) -> Result<usize, DecodeFault> {
         let context = self.deflate.get_or_insert_with(Decompressor::new);
-        context
-            .zlib_decompress(stream, unit)
-            .map_err(|error| match error {
-                DecompressionError::InsufficientSpace => DecodeFault::TooLong,
-                DecompressionError::BadData => DecodeFault::Damaged,
-            })
+        context.zlib_decompress(stream, unit).map_err(|error| match error {
+            DecompressionError::InsufficientSpace => DecodeFault::TooLong,
+            DecompressionError::BadData => DecodeFault::Damaged,
+        })
     }
 
     /// Decodes frame after frame until the unit is full or the stream ends.
@@ -88,9 +81,7 @@ impl Decoder {
         let mut output = OutBuffer::around(unit);
         while output.pos() < output.capacity() && input.pos() < stream.len() {
             let before = (input.pos(), output.pos());
-            context
-                .decompress_stream(&mut output, &mut input)
-                .map_err(|_| DecodeFault::Damaged)?;
+            context.decompress_stream(&mut output, &mut input).map_err(|_| DecodeFault::Damaged)?;
             if before == (input.pos(), output.pos()) {
                 return Err(DecodeFault::Damaged);
             }
@@ -113,10 +104,8 @@ fn inflate_prefix(stream: &[u8], unit: &mut [u8]) -> Result<usize, DecodeFault> 
         if written == unit.len() {
             return Ok(written);
         }
-        let status =
-            context.decompress(&stream[read..], &mut unit[written..], FlushDecompress::None);
-        let moved =
-            (position(context.total_in()), position(context.total_out())) != (read, written);
+        let status = context.decompress(&stream[read..], &mut unit[written..], FlushDecompress::None);
+        let moved = (position(context.total_in()), position(context.total_out())) != (read, written);
         match status {
             Ok(flate2::Status::StreamEnd) => return Ok(position(context.total_out())),
             Ok(_) if moved => {}
@@ -141,11 +130,7 @@ mod tests {
     fn encoded(codec: Codec, data: &[u8]) -> Vec<u8> {
         let compression = Compression::new(codec, data.len() + 100);
         let mut out = vec![0; data.len() + 100];
-        let len = Encoder::new(&compression)
-            .unwrap()
-            .encode(data, &mut out)
-            .unwrap()
-            .unwrap();
+        let len = Encoder::new(&compression).unwrap().encode(data, &mut out).unwrap().unwrap();
         out.truncate(len);
         out
     }
@@ -160,11 +145,7 @@ mod tests {
             let mut stream = encoded(codec, &sample());
             stream.extend_from_slice(&[0xa5; 300]);
             let mut unit = vec![0; 20_000];
-            assert_eq!(
-                Decoder::default().decode(codec, &stream, &mut unit),
-                Ok(20_000),
-                "{codec}"
-            );
+            assert_eq!(Decoder::default().decode(codec, &stream, &mut unit), Ok(20_000), "{codec}");
             assert_eq!(unit, sample(), "{codec}");
         }
     }
@@ -173,31 +154,17 @@ mod tests {
     fn a_stream_longer_than_its_unit_is_cut_for_deflate_and_an_error_for_zlib() {
         let mut unit = vec![0; 10_000];
         let mut decoder = Decoder::default();
-        assert_eq!(
-            decoder.decode(
-                Codec::Deflate,
-                &encoded(Codec::Deflate, &sample()),
-                &mut unit
-            ),
-            Ok(10_000)
-        );
+        assert_eq!(decoder.decode(Codec::Deflate, &encoded(Codec::Deflate, &sample()), &mut unit), Ok(10_000));
         assert_eq!(unit, sample()[..10_000]);
         let zlib = encoded(Codec::Zlib, &sample());
-        assert_eq!(
-            decoder.decode(Codec::Zlib, &zlib, &mut unit),
-            Err(DecodeFault::TooLong)
-        );
+        assert_eq!(decoder.decode(Codec::Zlib, &zlib, &mut unit), Err(DecodeFault::TooLong));
     }
 
     #[test]
     fn a_short_stream_says_how_much_it_gave() {
         let mut unit = vec![0; 30_000];
         for codec in [Codec::Deflate, Codec::Zlib, Codec::Zstd] {
-            assert_eq!(
-                Decoder::default().decode(codec, &encoded(codec, &sample()), &mut unit),
-                Ok(20_000),
-                "{codec}"
-            );
+            assert_eq!(Decoder::default().decode(codec, &encoded(codec, &sample()), &mut unit), Ok(20_000), "{codec}");
         }
     }
 
@@ -211,20 +178,12 @@ mod tests {
         }
         let zstd = encoded(Codec::Zstd, &sample());
         assert!(
-            Decoder::default()
-                .decode(Codec::Zstd, &zstd[..zstd.len() / 2], &mut unit)
-                .is_ok_and(|len| len < 20_000)
+            Decoder::default().decode(Codec::Zstd, &zstd[..zstd.len() / 2], &mut unit).is_ok_and(|len| len < 20_000)
         );
         let mut zlib = encoded(Codec::Zlib, &sample());
         *zlib.last_mut().unwrap() ^= 1;
-        assert_eq!(
-            Decoder::default().decode(Codec::Zlib, &zlib, &mut unit),
-            Err(DecodeFault::Damaged)
-        );
-        assert_eq!(
-            Decoder::default().decode(Codec::Zstd, b"not a frame", &mut unit),
-            Err(DecodeFault::Damaged)
-        );
+        assert_eq!(Decoder::default().decode(Codec::Zlib, &zlib, &mut unit), Err(DecodeFault::Damaged));
+        assert_eq!(Decoder::default().decode(Codec::Zstd, b"not a frame", &mut unit), Err(DecodeFault::Damaged));
     }
 
     #[test]
@@ -232,10 +191,7 @@ mod tests {
         let mut stream = encoded(Codec::Zstd, &sample()[..7_000]);
         stream.extend_from_slice(&encoded(Codec::Zstd, &sample()[7_000..]));
         let mut unit = vec![0; 20_000];
-        assert_eq!(
-            Decoder::default().decode(Codec::Zstd, &stream, &mut unit),
-            Ok(20_000)
-        );
+        assert_eq!(Decoder::default().decode(Codec::Zstd, &stream, &mut unit), Ok(20_000));
         assert_eq!(unit, sample());
     }
 
@@ -245,10 +201,7 @@ mod tests {
         let (front, back) = crate::codec::rewrap_margins(Codec::Zlib, Codec::Deflate).unwrap();
         let body = &stream[front..stream.len() - back];
         let mut unit = vec![0; 20_000];
-        assert_eq!(
-            Decoder::default().decode(Codec::Deflate, body, &mut unit),
-            Ok(20_000)
-        );
+        assert_eq!(Decoder::default().decode(Codec::Deflate, body, &mut unit), Ok(20_000));
         assert_eq!(unit, sample());
     }
 }

@@ -27,12 +27,7 @@ impl Compression {
     /// Compression with `codec` at its default level into streams of at most `max_len` bytes.
     #[must_use]
     pub fn new(codec: Codec, max_len: usize) -> Self {
-        Self {
-            codec,
-            level: None,
-            window_bits: FULL_WINDOW_BITS,
-            max_len,
-        }
+        Self { codec, level: None, window_bits: FULL_WINDOW_BITS, max_len }
     }
 
     /// The levels that `codec` knows, in its own scale.
@@ -83,23 +78,14 @@ impl Encoder {
     pub fn new(compression: &Compression) -> Result<Self> {
         let levels = Compression::levels(compression.codec);
         if let Some(level) = compression.level.filter(|level| !levels.contains(level)) {
-            let what = format!(
-                "compression level {level} is outside {levels:?} of {}",
-                compression.codec
-            );
+            let what = format!("compression level {level} is outside {levels:?} of {}", compression.codec);
             return Err(Error::invalid(what));
         }
         if !(SMALLEST_WINDOW_BITS..=FULL_WINDOW_BITS).contains(&compression.window_bits) {
-            let what = format!(
-                "a window of 2^{} bytes is outside 2^9 to 2^15",
-                compression.window_bits
-            );
+            let what = format!("a window of 2^{} bytes is outside 2^9 to 2^15", compression.window_bits);
             return Err(Error::invalid(what));
         }
-        Ok(Self {
-            context: Context::new(compression)?,
-            max_len: compression.max_len,
-        })
+        Ok(Self { context: Context::new(compression)?, max_len: compression.max_len })
     }
 
     /// Compresses `unit` into the start of `out` and returns the length of the stream, or `None` where it
@@ -129,9 +115,7 @@ impl Context {
         if compression.codec == Codec::Zstd {
             let mut context = CCtx::create();
             let level = CParameter::CompressionLevel(compression.level.unwrap_or(ZSTD_LEVEL));
-            context
-                .set_parameter(level)
-                .map_err(|_| Error::invalid("libzstd does not take this level"))?;
+            context.set_parameter(level).map_err(|_| Error::invalid("libzstd does not take this level"))?;
             return Ok(Self::Zstd(context));
         }
         let level = compression.level.unwrap_or(DEFLATE_LEVEL);
@@ -141,14 +125,9 @@ impl Context {
             let context = Compress::new_with_window_bits(level, zlib, compression.window_bits);
             return Ok(Self::SmallWindow(Box::new(context)));
         }
-        let level = CompressionLvl::new(level)
-            .map_err(|_| Error::invalid("libdeflate does not take this level"))?;
+        let level = CompressionLvl::new(level).map_err(|_| Error::invalid("libdeflate does not take this level"))?;
         let context = Compressor::new(level);
-        Ok(if zlib {
-            Self::Zlib(context)
-        } else {
-            Self::Deflate(context)
-        })
+        Ok(if zlib { Self::Zlib(context) } else { Self::Deflate(context) })
     }
 }
 
@@ -164,8 +143,7 @@ fn small_window(context: &mut Compress, unit: &[u8], out: &mut [u8]) -> Result<O
     let status = context
         .compress(unit, out, FlushCompress::Finish)
         .map_err(|e| Error::io("cannot compress", std::io::Error::other(e)))?;
-    Ok((status == Status::StreamEnd)
-        .then(|| usize::try_from(context.total_out()).unwrap_or(usize::MAX)))
+    Ok((status == Status::StreamEnd).then(|| usize::try_from(context.total_out()).unwrap_or(usize::MAX)))
 }
 
 /// log2 of deflate's full window. RFC 1951, section 2.
@@ -184,9 +162,7 @@ mod tests {
 
     /// Bytes that do not compress.
     fn noise(len: u64) -> Vec<u8> {
-        let mix = |i: u64| {
-            (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (i << 32)).wrapping_mul(0xbf58_476d_1ce4_e5b9)
-        };
+        let mix = |i: u64| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (i << 32)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         (0..len).map(|i| (mix(mix(i) >> 7) >> 56) as u8).collect()
     }
 
@@ -195,11 +171,7 @@ mod tests {
         let noise = noise(4096);
         for codec in [Codec::Deflate, Codec::Zlib, Codec::Zstd] {
             let mut encoder = Encoder::new(&Compression::new(codec, 64)).unwrap();
-            assert_eq!(
-                encoder.encode(&noise, &mut [0; 8192]).unwrap(),
-                None,
-                "{codec}"
-            );
+            assert_eq!(encoder.encode(&noise, &mut [0; 8192]).unwrap(), None, "{codec}");
         }
     }
 
@@ -209,18 +181,12 @@ mod tests {
         let noise = noise(5000);
         let twice = [noise.clone(), noise].concat();
         let lens = [12, 15].map(|window_bits| {
-            let compression = Compression {
-                window_bits,
-                ..Compression::new(Codec::Deflate, 20_000)
-            };
+            let compression = Compression { window_bits, ..Compression::new(Codec::Deflate, 20_000) };
             let mut encoder = Encoder::new(&compression).unwrap();
             let mut out = [0; 20_000];
             let len = encoder.encode(&twice, &mut out).unwrap().unwrap();
             let mut back = vec![0; twice.len()];
-            assert_eq!(
-                Decoder::default().decode(Codec::Deflate, &out[..len], &mut back),
-                Ok(twice.len())
-            );
+            assert_eq!(Decoder::default().decode(Codec::Deflate, &out[..len], &mut back), Ok(twice.len()));
             assert_eq!(back, twice);
             len
         });
@@ -229,11 +195,8 @@ mod tests {
 
     #[test]
     fn levels_and_windows_outside_the_range_are_refused() {
-        let of = |level, window_bits| Compression {
-            level: Some(level),
-            window_bits,
-            ..Compression::new(Codec::Deflate, 9)
-        };
+        let of =
+            |level, window_bits| Compression { level: Some(level), window_bits, ..Compression::new(Codec::Deflate, 9) };
         assert!(Encoder::new(&of(13, 15)).is_err());
         assert!(Encoder::new(&of(0, 15)).is_err());
         assert!(Encoder::new(&of(6, 16)).is_err());

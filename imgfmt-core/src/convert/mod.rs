@@ -103,18 +103,10 @@ impl Convert<'_> {
     pub fn run(&self, source: &dyn Image, writer: Box<dyn ImageWriter>) -> Result<Progress> {
         let shape = writer.shape();
         // A compressed unit is encoded as one; what is stored plain may as well be looked at in larger steps.
-        let grain = if shape.compression.is_some() {
-            0
-        } else {
-            self.zero_grain.unwrap_or(0)
-        };
+        let grain = if shape.compression.is_some() { 0 } else { self.zero_grain.unwrap_or(0) };
         let unit = shape.unit.max(grain).next_power_of_two();
         let job_len = JOB_LEN.next_multiple_of(unit);
-        let cut = Cut {
-            unit,
-            job_len,
-            absent_from: self.absent_from,
-        };
+        let cut = Cut { unit, job_len, absent_from: self.absent_from };
         let max_in_flight = usize::try_from(self.in_flight / job_len).unwrap_or(usize::MAX);
         let run = Run {
             options: self,
@@ -122,10 +114,7 @@ impl Convert<'_> {
             writer: writer.as_ref(),
             cut,
             planner: Mutex::new(Planner::new(source, cut)),
-            pipeline: Mutex::new(Pipeline::new(
-                shape.order,
-                max_in_flight.max(self.threads.get()),
-            )),
+            pipeline: Mutex::new(Pipeline::new(shape.order, max_in_flight.max(self.threads.get()))),
             changed: Condvar::new(),
             done: AtomicU64::new(0),
             stored: AtomicU64::new(0),
@@ -145,10 +134,7 @@ impl Convert<'_> {
             Ok(())
         })?;
         let progress = run.progress();
-        run.pipeline
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .into_result()?;
+        run.pipeline.into_inner().unwrap_or_else(PoisonError::into_inner).into_result()?;
         writer.finish()?;
         Ok(progress)
     }
@@ -180,10 +166,7 @@ impl Run<'_> {
     /// Works until nothing is left or something fails.
     fn work(&self) {
         // A panic must not leave the other workers waiting: whatever way this ends without success stops all.
-        let mut guard = StopOnPanic {
-            run: self,
-            armed: true,
-        };
+        let mut guard = StopOnPanic { run: self, armed: true };
         if let Err(error) = self.work_until_stopped() {
             self.lock().fail(error);
         }
@@ -195,28 +178,15 @@ impl Run<'_> {
     fn work_until_stopped(&self) -> Result<()> {
         let trust = self.options.trust_encoded;
         let find_zeros = self.options.zero_grain.is_some();
-        let mut worker = Worker::new(
-            self.source,
-            self.writer.shape(),
-            self.cut,
-            find_zeros,
-            trust,
-        )?;
+        let mut worker = Worker::new(self.source, self.writer.shape(), self.cut, find_zeros, trust)?;
         loop {
             if self.options.cancel.is_cancelled() {
-                return Err(Error::new(
-                    ErrorKind::Cancelled,
-                    "the conversion was cancelled",
-                ));
+                return Err(Error::new(ErrorKind::Cancelled, "the conversion was cancelled"));
             }
             match self.next() {
                 Next::Store(placed) => self.store(placed)?,
                 Next::Work(buffers) => {
-                    let job = self
-                        .planner
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .next_job()?;
+                    let job = self.planner.lock().unwrap_or_else(PoisonError::into_inner).next_job()?;
                     match job {
                         None => self.lock().plan_ended(),
                         Some(job) => {
@@ -287,9 +257,7 @@ struct StopOnPanic<'r, 'a> {
 impl Drop for StopOnPanic<'_, '_> {
     fn drop(&mut self) {
         if self.armed {
-            self.run
-                .lock()
-                .fail(Error::new(ErrorKind::Io, "a worker ended early"));
+            self.run.lock().fail(Error::new(ErrorKind::Io, "a worker ended early"));
             self.run.changed.notify_all();
         }
     }

@@ -100,11 +100,7 @@ impl Pipeline {
             self.busy += 1;
             return Next::Work(self.spare.pop().unwrap_or_default());
         }
-        if self.exhausted && self.busy == 0 && self.to_store.is_empty() {
-            Next::Stop
-        } else {
-            Next::Wait
-        }
+        if self.exhausted && self.busy == 0 && self.to_store.is_empty() { Next::Stop } else { Next::Wait }
     }
 
     /// Takes a job that has been worked on, and places every job whose turn has come.
@@ -160,43 +156,20 @@ fn place(done: Done, writer: &dyn ImageWriter) -> Result<Placed> {
     for (piece, bytes) in done.pieces {
         place_piece(piece, bytes, writer, &mut stores)?;
     }
-    Ok(Placed {
-        stores,
-        buffers: done.buffers,
-        guest_len,
-    })
+    Ok(Placed { stores, buffers: done.buffers, guest_len })
 }
 
 /// Gives one piece its place, in as many parts as the writer needs.
-fn place_piece(
-    mut piece: Piece,
-    mut bytes: Bytes,
-    writer: &dyn ImageWriter,
-    stores: &mut Vec<Store>,
-) -> Result<()> {
+fn place_piece(mut piece: Piece, mut bytes: Bytes, writer: &dyn ImageWriter, stores: &mut Vec<Store>) -> Result<()> {
     loop {
         let placed = writer.place(&piece)?;
         if placed.len == 0 || placed.len > piece.len {
-            return Err(Error::malformed(format!(
-                "a writer placed {} of {} bytes",
-                placed.len, piece.len
-            )));
+            return Err(Error::malformed(format!("a writer placed {} of {} bytes", placed.len, piece.len)));
         }
         let last = placed.len == piece.len;
-        let here = if last {
-            bytes.clone()
-        } else {
-            take_front(&mut bytes, placed.len)
-        };
+        let here = if last { bytes.clone() } else { take_front(&mut bytes, placed.len) };
         if !matches!(piece.form, Form::Zero | Form::Absent) {
-            stores.push(Store {
-                piece: Piece {
-                    len: placed.len,
-                    ..piece
-                },
-                host: placed.host,
-                bytes: here,
-            });
+            stores.push(Store { piece: Piece { len: placed.len, ..piece }, host: placed.host, bytes: here });
         }
         if last {
             return Ok(());
@@ -210,11 +183,7 @@ fn place_piece(
 fn take_front(bytes: &mut Bytes, len: u64) -> Bytes {
     match bytes {
         Bytes::Plain(range) => {
-            let middle = range.end.min(
-                range
-                    .start
-                    .saturating_add(usize::try_from(len).unwrap_or(usize::MAX)),
-            );
+            let middle = range.end.min(range.start.saturating_add(usize::try_from(len).unwrap_or(usize::MAX)));
             let front = range.start..middle;
             range.start = middle;
             Bytes::Plain(front)

@@ -70,31 +70,17 @@ pub(super) struct Planner<'a> {
 impl<'a> Planner<'a> {
     /// A plan for all of `source`.
     pub(super) fn new(source: &'a dyn Image, cut: Cut) -> Self {
-        Self {
-            source,
-            cut,
-            next: 0,
-            known: VecDeque::new(),
-            mapped: 0,
-            seq: 0,
-            answer: Vec::new(),
-        }
+        Self { source, cut, next: 0, known: VecDeque::new(), mapped: 0, seq: 0, answer: Vec::new() }
     }
 
     /// The next job, or `None` at the end of the disk.
     pub(super) fn next_job(&mut self) -> Result<Option<Job>> {
-        let mut job = Job {
-            seq: self.seq,
-            ..Job::default()
-        };
+        let mut job = Job { seq: self.seq, ..Job::default() };
         self.skip_idle(&mut job.before)?;
         let mut end = self.work_end()?;
         if end == self.next && job.before.is_empty() {
             // A unit of several idle forms has to be looked at after all.
-            end = self
-                .next
-                .saturating_add(self.cut.unit)
-                .min(self.source.size());
+            end = self.next.saturating_add(self.cut.unit).min(self.source.size());
         }
         job.range = self.next..end;
         self.take_until(job.range.end, &mut job.extents);
@@ -112,11 +98,7 @@ impl<'a> Planner<'a> {
             let Some((form, end)) = self.idle_run()? else {
                 break;
             };
-            pieces.push(Piece {
-                guest: self.next,
-                len: end - self.next,
-                form,
-            });
+            pieces.push(Piece { guest: self.next, len: end - self.next, form });
             self.next = end;
             self.drop_until(end);
         }
@@ -138,11 +120,7 @@ impl<'a> Planner<'a> {
             }
             end = extent.end();
         }
-        let whole = if end == self.source.size() {
-            end
-        } else {
-            end - end % self.cut.unit
-        };
+        let whole = if end == self.source.size() { end } else { end - end % self.cut.unit };
         Ok(form.filter(|_| whole > self.next).map(|form| (form, whole)))
     }
 
@@ -161,29 +139,18 @@ impl<'a> Planner<'a> {
             }
             if self.cut.idle_form(&extent).is_none() {
                 // A compressed unit is not cut in two, or it would be decoded twice.
-                let whole = if matches!(extent.kind, ExtentKind::Encoded(_)) {
-                    extent.end()
-                } else {
-                    limit
-                };
+                let whole = if matches!(extent.kind, ExtentKind::Encoded(_)) { extent.end() } else { limit };
                 end = extent.end().min(limit.max(whole));
             }
         }
-        Ok(end
-            .checked_next_multiple_of(self.cut.unit)
-            .unwrap_or(size)
-            .min(size))
+        Ok(end.checked_next_multiple_of(self.cut.unit).unwrap_or(size).min(size))
     }
 
     /// The known extent number `index` from `next` on; asks for more where there are too few.
     fn extent(&mut self, index: usize) -> Result<Option<Extent>> {
         while self.known.len() <= index && self.mapped < self.source.size() {
             self.answer.clear();
-            self.mapped = self.source.extents(
-                self.mapped..self.source.size(),
-                EXTENTS_AT_ONCE,
-                &mut self.answer,
-            )?;
+            self.mapped = self.source.extents(self.mapped..self.source.size(), EXTENTS_AT_ONCE, &mut self.answer)?;
             self.known.extend(self.answer.iter().copied());
         }
         Ok(self.known.get(index).copied())

@@ -107,17 +107,9 @@ impl<'a> Worker<'a> {
 
     /// Works on `job`.
     pub(super) fn work(&mut self, job: Job, buffers: Buffers) -> Result<Done> {
-        let mut done = Done {
-            job,
-            pieces: Vec::new(),
-            buffers,
-        };
+        let mut done = Done { job, pieces: Vec::new(), buffers };
         let len = in_memory(done.job.range.end - done.job.range.start);
-        let padded = if self.shape.pads_last {
-            len.next_multiple_of(in_memory(self.cut.unit))
-        } else {
-            len
-        };
+        let padded = if self.shape.pads_last { len.next_multiple_of(in_memory(self.cut.unit)) } else { len };
         grow(&mut done.buffers.plain, padded);
         done.buffers.plain[len..padded].fill(0);
         let passed = self.fill(&done.job, &mut done.buffers)?;
@@ -132,8 +124,7 @@ impl<'a> Worker<'a> {
         let mut stored_used = 0;
         let mut rest = job.extents.as_slice();
         while let Some(extent) = rest.first() {
-            let plain = in_memory(extent.start - job.range.start)
-                ..in_memory(extent.end() - job.range.start);
+            let plain = in_memory(extent.start - job.range.start)..in_memory(extent.end() - job.range.start);
             let mut taken = 1;
             match extent.kind {
                 ExtentKind::Encoded(_) => {
@@ -145,15 +136,10 @@ impl<'a> Worker<'a> {
                 ExtentKind::Data { source, host } => {
                     source_of(self.source, source)?.read_at(&mut buffers.plain[plain], host)?;
                 }
-                ExtentKind::Opaque => self
-                    .source
-                    .read_at(&mut buffers.plain[plain], extent.start)?,
+                ExtentKind::Opaque => self.source.read_at(&mut buffers.plain[plain], extent.start)?,
                 ExtentKind::Zero { .. } => self.fill_zero(extent, &mut buffers.plain[plain]),
                 ExtentKind::Parent => {
-                    return Err(Error::malformed(format!(
-                        "guest byte {} is left to a parent",
-                        extent.start
-                    )));
+                    return Err(Error::malformed(format!("guest byte {} is left to a parent", extent.start)));
                 }
             }
             rest = &rest[taken..];
@@ -201,51 +187,22 @@ impl<'a> Worker<'a> {
     }
 
     /// Decodes one unit into the start of `plain`.
-    fn decode_one(
-        &mut self,
-        extent: &Extent,
-        unit: &Encoded,
-        stored: &[u8],
-        plain: &mut [u8],
-    ) -> Result<()> {
+    fn decode_one(&mut self, extent: &Extent, unit: &Encoded, stored: &[u8], plain: &mut [u8]) -> Result<()> {
         let len = in_memory(extent.len);
         if extent.len == u64::from(unit.unit) {
-            decode_unit(
-                self.source,
-                extent,
-                unit,
-                stored,
-                &mut self.decoder,
-                &mut plain[..len],
-            )?;
+            decode_unit(self.source, extent, unit, stored, &mut self.decoder, &mut plain[..len])?;
             return Ok(());
         }
         grow(&mut self.scratch, unit.unit as usize);
         let scratch = &mut self.scratch[..unit.unit as usize];
-        decode_unit(
-            self.source,
-            extent,
-            unit,
-            stored,
-            &mut self.decoder,
-            scratch,
-        )?;
+        decode_unit(self.source, extent, unit, stored, &mut self.decoder, scratch)?;
         plain[..len].copy_from_slice(&scratch[unit.skip as usize..unit.skip as usize + len]);
         Ok(())
     }
 
     /// The place in `stored` of the stream that may be stored as it is, if the unit and its length allow it.
-    fn stream_to_pass(
-        &self,
-        extent: &Extent,
-        unit: &Encoded,
-        stored: &[u8],
-    ) -> Result<Option<Range<usize>>> {
-        let Some(compression) = self
-            .shape
-            .compression
-            .filter(|_| self.may_pass(extent, unit))
-        else {
+    fn stream_to_pass(&self, extent: &Extent, unit: &Encoded, stored: &[u8]) -> Result<Option<Range<usize>>> {
+        let Some(compression) = self.shape.compression.filter(|_| self.may_pass(extent, unit)) else {
             return Ok(None);
         };
         let body = self.source.stored_body(extent.start, unit, stored)?;
@@ -262,24 +219,12 @@ impl<'a> Worker<'a> {
         whole
             && extent.start.is_multiple_of(self.shape.unit)
             && self.cut.unit == self.shape.unit
-            && self
-                .shape
-                .compression
-                .is_some_and(|compression| compression.takes(unit.codec))
+            && self.shape.compression.is_some_and(|compression| compression.takes(unit.codec))
     }
 
     /// Says for every unit of the job what becomes of it.
-    fn cut_into_pieces(
-        &mut self,
-        done: &mut Done,
-        padded: usize,
-        passed: &[(u64, Range<usize>)],
-    ) -> Result<()> {
-        let Done {
-            job,
-            pieces,
-            buffers,
-        } = done;
+    fn cut_into_pieces(&mut self, done: &mut Done, padded: usize, passed: &[(u64, Range<usize>)]) -> Result<()> {
+        let Done { job, pieces, buffers } = done;
         let unit_len = in_memory(self.cut.unit);
         let mut passed = passed.iter().peekable();
         let mut extents = job.extents.as_slice();
@@ -290,17 +235,10 @@ impl<'a> Worker<'a> {
             while extents.first().is_some_and(|extent| extent.end() <= guest) {
                 extents = &extents[1..];
             }
-            let stream = passed
-                .next_if(|(start, _)| *start == guest)
-                .map(|(_, stream)| stream.clone());
+            let stream = passed.next_if(|(start, _)| *start == guest).map(|(_, stream)| stream.clone());
             let (form, bytes) = match self.idle_unit(extents, guest + len) {
                 Some(form) => (form, Bytes::None),
-                None => self.settle(
-                    buffers,
-                    at..(at + unit_len).min(padded),
-                    stream,
-                    &mut encoded_used,
-                )?,
+                None => self.settle(buffers, at..(at + unit_len).min(padded), stream, &mut encoded_used)?,
             };
             push_piece(pieces, Piece { guest, len, form }, bytes);
         }
@@ -373,14 +311,7 @@ impl EncodedRun {
             };
             let len = stored_len(source_of(image, unit.source)?.as_ref(), &unit)?;
             match &mut run {
-                None => {
-                    run = Some(Self {
-                        source: unit.source,
-                        host: unit.host,
-                        len,
-                        count: 1,
-                    })
-                }
+                None => run = Some(Self { source: unit.source, host: unit.host, len, count: 1 }),
                 Some(run) => {
                     let near = unit.source == run.source
                         && unit.host >= run.host
@@ -398,12 +329,7 @@ impl EncodedRun {
     }
 
     /// Reads the run behind the first `used` bytes of `buffer` and returns where it lies there.
-    fn read(
-        &self,
-        image: &dyn Image,
-        buffer: &mut Vec<u8>,
-        used: &mut usize,
-    ) -> Result<Range<usize>> {
+    fn read(&self, image: &dyn Image, buffer: &mut Vec<u8>, used: &mut usize) -> Result<Range<usize>> {
         let place = *used..*used + self.len;
         grow(buffer, place.end);
         source_of(image, self.source)?.read_at(&mut buffer[place.clone()], self.host)?;
@@ -446,10 +372,7 @@ fn grow(buffer: &mut Vec<u8>, len: usize) {
 }
 
 /// Converts a length within one job.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "a job is bounded by what fits into memory many times"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "a job is bounded by what fits into memory many times")]
 fn in_memory(len: u64) -> usize {
     len as usize
 }

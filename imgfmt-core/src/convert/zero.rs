@@ -7,10 +7,7 @@
 #[must_use]
 pub fn is_zero(bytes: &[u8]) -> bool {
     let (blocks, rest) = bytes.as_chunks::<BLOCK_LEN>();
-    blocks
-        .iter()
-        .all(|block| block.iter().fold(0, |seen, byte| seen | byte) == 0)
-        && rest.iter().all(|&byte| byte == 0)
+    blocks.iter().all(|block| block.iter().fold(0, |seen, byte| seen | byte) == 0) && rest.iter().all(|&byte| byte == 0)
 }
 
 /// Bytes looked at before each decision.

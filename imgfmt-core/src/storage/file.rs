@@ -36,11 +36,7 @@ impl FileStorage {
         let cannot = || format!("cannot open {}", path.display());
         // Opening a pipe without a writer would wait for one; with O_NONBLOCK it returns, and is refused below.
         let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0);
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(flags)
-            .open(path)
-            .map_err(|e| Error::io(cannot(), e))?;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|e| Error::io(cannot(), e))?;
         Self::from_file(file).map_err(|e| e.context(cannot()))
     }
 
@@ -50,26 +46,14 @@ impl FileStorage {
     ///
     /// As [`open`](Self::open).
     pub fn from_file(mut file: File) -> Result<Self> {
-        let metadata = file
-            .metadata()
-            .map_err(|e| Error::io("cannot ask for the type of the file", e))?;
+        let metadata = file.metadata().map_err(|e| Error::io("cannot ask for the type of the file", e))?;
         let kind = metadata.file_type();
         if kind.is_file() {
-            return Ok(Self {
-                file,
-                len: metadata.len(),
-                may_have_holes: true,
-            });
+            return Ok(Self { file, len: metadata.len(), may_have_holes: true });
         }
         if kind.is_block_device() {
-            let len = file
-                .seek(SeekFrom::End(0))
-                .map_err(|e| Error::io("cannot ask for the size of the device", e))?;
-            return Ok(Self {
-                file,
-                len,
-                may_have_holes: false,
-            });
+            let len = file.seek(SeekFrom::End(0)).map_err(|e| Error::io("cannot ask for the size of the device", e))?;
+            return Ok(Self { file, len, may_have_holes: false });
         }
         let what = if kind.is_dir() {
             "it is a directory"
@@ -88,10 +72,7 @@ impl FileStorage {
     /// [`Io`](crate::ErrorKind::Io) from the operating system.
     pub fn allocated(&self) -> Result<u64> {
         use std::os::unix::fs::MetadataExt;
-        let metadata = self
-            .file
-            .metadata()
-            .map_err(|e| Error::io("cannot ask for the size of the file", e))?;
+        let metadata = self.file.metadata().map_err(|e| Error::io("cannot ask for the size of the file", e))?;
         Ok(metadata.blocks().saturating_mul(512))
     }
 }
@@ -103,15 +84,12 @@ impl Storage for FileStorage {
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
         check_bounds(self.len, offset, buf.len())?;
-        self.file
-            .read_exact_at(buf, offset)
-            .map_err(|source| match source.kind() {
-                std::io::ErrorKind::UnexpectedEof => {
-                    Error::out_of_bounds("the file has become shorter since it was opened")
-                        .at(offset)
-                }
-                _ => Error::io(format!("cannot read {} bytes", buf.len()), source).at(offset),
-            })
+        self.file.read_exact_at(buf, offset).map_err(|source| match source.kind() {
+            std::io::ErrorKind::UnexpectedEof => {
+                Error::out_of_bounds("the file has become shorter since it was opened").at(offset)
+            }
+            _ => Error::io(format!("cannot read {} bytes", buf.len()), source).at(offset),
+        })
     }
 
     fn segment(&self, offset: u64) -> Result<Segment> {
@@ -129,16 +107,12 @@ impl Storage for FileStorage {
         if data > offset {
             return segment_to(data, offset, true);
         }
-        let hole =
-            rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Hole(offset)).unwrap_or(self.len);
+        let hole = rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Hole(offset)).unwrap_or(self.len);
         segment_to(hole.clamp(offset + 1, self.len), offset, false)
     }
 
     fn as_file(&self) -> Option<FileSlice<'_>> {
-        Some(FileSlice {
-            fd: self.file.as_fd(),
-            start: 0,
-        })
+        Some(FileSlice { fd: self.file.as_fd(), start: 0 })
     }
 
     fn as_slice(&self) -> Option<&[u8]> {
@@ -160,23 +134,14 @@ mod tests {
         let first = storage.segment(0).unwrap();
         assert!(!first.hole || first.len.get() <= 512 << 10);
         assert!(!storage.segment(512 << 10).unwrap().hole);
-        assert_eq!(
-            storage.segment(1 << 20).unwrap_err().kind(),
-            ErrorKind::OutOfBounds
-        );
+        assert_eq!(storage.segment(1 << 20).unwrap_err().kind(), ErrorKind::OutOfBounds);
         let error = storage.read_at(&mut [0; 2], (1 << 20) - 1).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.offset()),
-            (ErrorKind::OutOfBounds, Some((1 << 20) - 1))
-        );
+        assert_eq!((error.kind(), error.offset()), (ErrorKind::OutOfBounds, Some((1 << 20) - 1)));
     }
 
     #[test]
     fn a_directory_and_a_missing_file_are_refused_by_name() {
-        assert_eq!(
-            FileStorage::open(Path::new("/")).unwrap_err().kind(),
-            ErrorKind::Unsupported
-        );
+        assert_eq!(FileStorage::open(Path::new("/")).unwrap_err().kind(), ErrorKind::Unsupported);
         let error = FileStorage::open(Path::new("/nowhere/at-all")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Missing);
         assert!(error.to_string().contains("/nowhere/at-all"));

@@ -56,10 +56,7 @@ impl Storage for MmapStorage {
     }
 
     fn as_file(&self) -> Option<FileSlice<'_>> {
-        Some(FileSlice {
-            fd: self.file.as_fd(),
-            start: 0,
-        })
+        Some(FileSlice { fd: self.file.as_fd(), start: 0 })
     }
 
     fn as_slice(&self) -> Option<&[u8]> {

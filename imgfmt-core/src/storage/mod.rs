@@ -25,10 +25,7 @@ use crate::{Error, Result};
 ///
 /// The length is fixed when the storage is opened. Implementers never move a cursor that another
 /// thread could see.
-#[expect(
-    clippy::len_without_is_empty,
-    reason = "`StorageExt` has it, so that no wrapper can forget it"
-)]
+#[expect(clippy::len_without_is_empty, reason = "`StorageExt` has it, so that no wrapper can forget it")]
 pub trait Storage: Send + Sync + Debug {
     /// Length in bytes, fixed at open.
     fn len(&self) -> u64;
@@ -116,9 +113,7 @@ pub trait StorageExt: Storage {
     ///
     /// [`Io`](crate::ErrorKind::Io) where the operating system fails.
     fn read_padded(&self, buf: &mut [u8], offset: u64) -> Result<usize> {
-        let there = usize::try_from(self.len().saturating_sub(offset))
-            .unwrap_or(usize::MAX)
-            .min(buf.len());
+        let there = usize::try_from(self.len().saturating_sub(offset)).unwrap_or(usize::MAX).min(buf.len());
         let (head, tail) = buf.split_at_mut(there);
         tail.fill(0);
         if !head.is_empty() {
@@ -134,10 +129,10 @@ impl<S: Storage + ?Sized> StorageExt for S {}
 fn check_bounds(end: u64, offset: u64, len: usize) -> Result<Range<u64>> {
     match offset.checked_add(len as u64) {
         Some(last) if last <= end => Ok(offset..last),
-        _ => Err(Error::out_of_bounds(format!(
-            "{len} bytes are wanted here, but the file ends at byte {end}"
-        ))
-        .at(offset)),
+        _ => {
+            Err(Error::out_of_bounds(format!("{len} bytes are wanted here, but the file ends at byte {end}"))
+                .at(offset))
+        }
     }
 }
 

@@ -23,10 +23,7 @@ impl Window {
     /// [`OutOfBounds`](crate::ErrorKind::OutOfBounds) where `range` is reversed or passes the end of `inner`.
     pub fn new(inner: Arc<dyn Storage>, range: Range<u64>) -> Result<Self> {
         if range.start > range.end || range.end > inner.len() {
-            let what = format!(
-                "a window on bytes {range:?} does not fit into {} bytes",
-                inner.len()
-            );
+            let what = format!("a window on bytes {range:?} does not fit into {} bytes", inner.len());
             return Err(Error::out_of_bounds(what).at(range.start));
         }
         Ok(Self { inner, range })
@@ -46,18 +43,12 @@ impl Storage for Window {
     fn segment(&self, offset: u64) -> Result<Segment> {
         let all = super::segment_to(self.len(), offset, false)?;
         let inner = self.inner.segment(self.range.start + offset)?;
-        Ok(Segment {
-            hole: inner.hole,
-            len: inner.len.min(all.len),
-        })
+        Ok(Segment { hole: inner.hole, len: inner.len.min(all.len) })
     }
 
     fn as_file(&self) -> Option<FileSlice<'_>> {
         let inner = self.inner.as_file()?;
-        Some(FileSlice {
-            fd: inner.fd,
-            start: inner.start + self.range.start,
-        })
+        Some(FileSlice { fd: inner.fd, start: inner.start + self.range.start })
     }
 
     fn as_slice(&self) -> Option<&[u8]> {
@@ -78,10 +69,7 @@ mod tests {
         let window = Window::new(Arc::clone(&inner), 2..6).unwrap();
         assert_eq!(window.read_array::<4>(0).unwrap(), *b"2345");
         assert_eq!(window.as_slice(), Some(&b"2345"[..]));
-        assert_eq!(
-            window.read_array::<2>(3).unwrap_err().kind(),
-            ErrorKind::OutOfBounds
-        );
+        assert_eq!(window.read_array::<2>(3).unwrap_err().kind(), ErrorKind::OutOfBounds);
         assert_eq!(window.segment(1).unwrap().len.get(), 3);
         assert!(Window::new(inner, 2..11).is_err());
     }
