@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod layout;
+
 use std::sync::Arc;
 
 use imgfmt_core::{
