@@ -89,9 +89,15 @@ impl Args {
 
     /// The program under test.
     pub(crate) fn imgfmt(&self) -> Result<PathBuf, Error> {
-        self.imgfmt
-            .as_deref()
-            .map_or_else(|| beside("imgfmt"), anchored)
+        if let Some(program) = &self.imgfmt {
+            return anchored(program);
+        }
+        let program = beside("imgfmt")?;
+        if program.exists() {
+            return Ok(program);
+        }
+        let hint = "build imgfmt-cli in the same profile, or give --imgfmt";
+        Err(Error::Usage(format!("{} is not there: {hint}", program.display())))
     }
 
     /// The peer.
@@ -121,9 +127,7 @@ fn bytes(text: &str) -> Result<u64, Error> {
         Some('G') => 1024 * MIB,
         _ => 0,
     };
-    let number = text
-        .get(..text.len().saturating_sub(1))
-        .and_then(|digits| digits.parse::<u64>().ok());
+    let number = text.get(..text.len().saturating_sub(1)).and_then(|digits| digits.parse::<u64>().ok());
     number
         .and_then(|number| number.checked_mul(unit))
         .filter(|bytes| *bytes > 0)
@@ -152,10 +156,7 @@ mod tests {
     #[test]
     fn a_smoke_test_runs_once() {
         assert_eq!(Args::parse_from(["versus", "--no-judge"]).runs(), 1);
-        assert_eq!(
-            Args::parse_from(["versus", "--smoke", "--runs", "2"]).runs(),
-            2
-        );
+        assert_eq!(Args::parse_from(["versus", "--smoke", "--runs", "2"]).runs(), 2);
         assert_eq!(Args::parse_from(["versus"]).runs(), 3);
     }
 }

@@ -49,9 +49,7 @@ pub(crate) fn ready_pages(folder: &Path) -> Result<(), Error> {
     let facts = metadata(folder.join(RAW)).map_err(io("cannot measure the disk"))?;
     let scratch = folder.join("scratch");
     let written = fill(&scratch, facts.blocks() * SECTOR);
-    remove_file(&scratch)
-        .and(written)
-        .map_err(io(format!("cannot write {}", scratch.display())))
+    remove_file(&scratch).and(written).map_err(io(format!("cannot write {}", scratch.display())))
 }
 
 /// Writes a file of at least `len` bytes.

@@ -1,8 +1,6 @@
 //! The disk: one ext4 partition on a mostly empty raw image.
 
-use std::fs::{
-    DirBuilder, File, OpenOptions, create_dir_all, read_to_string, remove_dir_all, rename, write,
-};
+use std::fs::{DirBuilder, File, OpenOptions, create_dir_all, read_to_string, remove_dir_all, rename, write};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -39,9 +37,7 @@ impl Spec {
     /// Refuses data that would not leave room for the file system's own tables, and what an MBR cannot say.
     pub(crate) fn new(size: u64, data: u64, from: PathBuf) -> Result<Self, Error> {
         if data > size / 4 * 3 {
-            return Err(Error::Usage(
-                "--data may be three quarters of --size at most".to_owned(),
-            ));
+            return Err(Error::Usage("--data may be three quarters of --size at most".to_owned()));
         }
         if size < 16 * MIB || size / SECTOR > u64::from(u32::MAX) {
             return Err(Error::Usage("--size lies outside 16M..=2047G".to_owned()));
@@ -56,12 +52,7 @@ impl Spec {
 
     /// What the stamp of such a disk says.
     fn stamp(&self) -> String {
-        format!(
-            "recipe {RECIPE}\nsize {}\ndata {}\nfrom {}\n",
-            self.size,
-            self.data,
-            self.from.display()
-        )
+        format!("recipe {RECIPE}\nsize {}\ndata {}\nfrom {}\n", self.size, self.data, self.from.display())
     }
 }
 
@@ -71,11 +62,7 @@ pub(crate) fn prepare(dir: &Path, spec: &Spec) -> Result<PathBuf, Error> {
     if read_to_string(folder.join(STAMP)).is_ok_and(|stamp| stamp == spec.stamp()) {
         return Ok(folder);
     }
-    say(&format!(
-        "making {} from {}",
-        folder.join(RAW).display(),
-        spec.from.display()
-    ))?;
+    say(&format!("making {} from {}", folder.join(RAW).display(), spec.from.display()))?;
     if folder.exists() {
         remove_dir_all(&folder).map_err(io(format!("cannot clear {}", folder.display())))?;
     }
@@ -89,24 +76,15 @@ pub(crate) fn prepare(dir: &Path, spec: &Spec) -> Result<PathBuf, Error> {
 fn make(folder: &Path, spec: &Spec) -> Result<(), Error> {
     let stage = folder.join("stage");
     // Set-user-ID copies are nobody else's business.
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&stage)
-        .map_err(io("cannot create the stage"))?;
+    DirBuilder::new().mode(0o700).create(&stage).map_err(io("cannot create the stage"))?;
     let taken = tree::fill(&spec.from, &stage, spec.data)?;
     say(&format!("{} MiB of files chosen", taken / MIB))?;
     let part = folder.join("disk.raw.part");
-    File::create(&part)
-        .and_then(|file| file.set_len(spec.size))
-        .map_err(io("cannot create the disk"))?;
+    File::create(&part).and_then(|file| file.set_len(spec.size)).map_err(io("cannot create the disk"))?;
     tools::run(&mut mkfs(&stage, &part, spec.size))?;
     remove_dir_all(&stage).map_err(io("cannot remove the stage"))?;
-    let file = OpenOptions::new()
-        .write(true)
-        .open(&part)
-        .map_err(io("cannot open the disk"))?;
-    file.write_all_at(&partition_table(spec.size), 0)
-        .map_err(io("cannot write the partition table"))?;
+    let file = OpenOptions::new().write(true).open(&part).map_err(io("cannot open the disk"))?;
+    file.write_all_at(&partition_table(spec.size), 0).map_err(io("cannot write the partition table"))?;
     dig_holes(&part);
     rename(&part, folder.join(RAW)).map_err(io("cannot rename the disk"))
 }
@@ -117,24 +95,9 @@ fn mkfs(stage: &Path, disk: &Path, size: u64) -> Command {
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{path}:/usr/sbin:/sbin"));
     command.env("E2FSPROGS_FAKE_TIME", "1750000000");
-    command.args([
-        "-q",
-        "-F",
-        "-b",
-        "4096",
-        "-L",
-        "root",
-        "-U",
-        "22222222-0000-4000-8000-000000000001",
-    ]);
-    command.arg("-E").arg(format!(
-        "nodiscard,offset={START},hash_seed=33333333-0000-4000-8000-000000000001"
-    ));
-    command
-        .arg("-d")
-        .arg(stage)
-        .arg(disk)
-        .arg(((size - START) / BLOCK).to_string());
+    command.args(["-q", "-F", "-b", "4096", "-L", "root", "-U", "22222222-0000-4000-8000-000000000001"]);
+    command.arg("-E").arg(format!("nodiscard,offset={START},hash_seed=33333333-0000-4000-8000-000000000001"));
+    command.arg("-d").arg(stage).arg(disk).arg(((size - START) / BLOCK).to_string());
     command
 }
 
@@ -144,11 +107,7 @@ fn partition_table(size: u64) -> [u8; 512] {
     const NO_CHS: [u8; 3] = [0xfe, 0xff, 0xff];
     /// The type byte of a Linux file system.
     const LINUX: u8 = 0x83;
-    let field = |bytes: u64| {
-        u32::try_from(bytes / SECTOR)
-            .unwrap_or(u32::MAX)
-            .to_le_bytes()
-    };
+    let field = |bytes: u64| u32::try_from(bytes / SECTOR).unwrap_or(u32::MAX).to_le_bytes();
     let mut table = [0; 512];
     table[447..450].copy_from_slice(&NO_CHS);
     table[450] = LINUX;
@@ -171,12 +130,7 @@ mod tests {
     #[test]
     fn the_partition_fills_the_disk() {
         let table = partition_table(64 * MIB);
-        assert_eq!(
-            table[446..462],
-            [
-                0, 254, 255, 255, 0x83, 254, 255, 255, 0, 8, 0, 0, 0, 0xf8, 1, 0
-            ]
-        );
+        assert_eq!(table[446..462], [0, 254, 255, 255, 0x83, 254, 255, 255, 0, 8, 0, 0, 0, 0xf8, 1, 0]);
         assert_eq!(table[510..], [0x55, 0xaa]);
     }
 

@@ -31,10 +31,7 @@ pub(crate) enum Error {
 
 /// Wraps an I/O error in words; for `map_err`.
 pub(crate) fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Io {
-        what: what.into(),
-        source,
-    }
+    move |source| Error::Io { what: what.into(), source }
 }
 
 /// The error and all its causes in one line.

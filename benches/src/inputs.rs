@@ -68,9 +68,7 @@ pub(crate) fn prepare(setup: &Setup, input: Input) -> Result<(), Error> {
     say(&format!("making {}", file.display()))?;
     let part = setup.folder.join(format!("part.{}", input.file()));
     let mut command = Command::new(&setup.qemu_img);
-    command
-        .args(["convert", "-f", "raw", "-O", input.format()])
-        .args(input.options());
+    command.args(["convert", "-f", "raw", "-O", input.format()]).args(input.options());
     tools::run(command.arg(setup.folder.join(RAW)).arg(&part))?;
     rename(&part, &file).map_err(io(format!("cannot rename {}", part.display())))
 }

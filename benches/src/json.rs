@@ -7,13 +7,9 @@ use crate::measure::{Outcome, Side};
 use crate::rows::{MAX_PEAK, Row};
 use crate::stats::Ratio;
 
-/// One object; see the README for its members.
+/// One object: `facts` by name, and `rows` in the order they were run.
 pub(crate) fn report(report: &Report) -> String {
-    let facts: Map<String, Value> = report
-        .facts
-        .iter()
-        .map(|(name, fact)| ((*name).to_owned(), json!(fact)))
-        .collect();
+    let facts: Map<String, Value> = report.facts.iter().map(|(name, fact)| ((*name).to_owned(), json!(fact))).collect();
     let rows: Vec<Value> = report.entries.iter().map(entry).collect();
     format!("{:#}", json!({ "facts": facts, "rows": rows }))
 }

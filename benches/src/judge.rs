@@ -68,12 +68,8 @@ impl Report {
 
     /// Whether a floor was missed.
     pub(crate) fn has_missed(&self) -> bool {
-        let missed = |entry: &Entry| {
-            entry
-                .outcome
-                .as_ref()
-                .is_ok_and(|found| !found.verdict(entry.row).missed.is_empty())
-        };
+        let missed =
+            |entry: &Entry| entry.outcome.as_ref().is_ok_and(|found| !found.verdict(entry.row).missed.is_empty());
         self.entries.iter().any(missed)
     }
 }
@@ -87,16 +83,9 @@ impl Outcome {
             ("wall", wall.median >= row.floor.wall),
             ("cpu", row.floor.cpu.is_none_or(|floor| cpu.median >= floor)),
             ("peak", self.ours.summary().peak <= MAX_PEAK),
-            (
-                "size",
-                !row.floor.no_larger || self.ours.output.len <= self.peer.output.len,
-            ),
+            ("size", !row.floor.no_larger || self.ours.output.len <= self.peer.output.len),
         ];
-        let missed = rules
-            .iter()
-            .filter(|(_, kept)| !kept)
-            .map(|(name, _)| *name)
-            .collect();
+        let missed = rules.iter().filter(|(_, kept)| !kept).map(|(name, _)| *name).collect();
         Verdict { wall, cpu, missed }
     }
 
@@ -131,44 +120,22 @@ pub(crate) mod tests {
     /// A program that takes the same each time.
     fn side(wall: f64, cpu: f64, peak: u64, len: u64) -> Side {
         let costs = vec![Cost { wall, cpu, peak }; 3];
-        Side {
-            command: "convert".into(),
-            costs,
-            output: Size {
-                len,
-                allocated: len,
-            },
-        }
+        Side { command: "convert".into(), costs, output: Size { len, allocated: len } }
     }
 
     /// A report of a kept row, a missed one and a failed one.
     pub(crate) fn report() -> Report {
-        let kept = Outcome {
-            ours: side(2.0, 3.0, 1 << 20, 50),
-            peer: side(8.0, 9.0, 2 << 20, 50),
-        };
-        let missed = Outcome {
-            ours: side(2.0, 3.0, 1 << 20, 51),
-            peer: side(8.0, 9.0, 2 << 20, 50),
-        };
+        let kept = Outcome { ours: side(2.0, 3.0, 1 << 20, 50), peer: side(8.0, 9.0, 2 << 20, 50) };
+        let missed = Outcome { ours: side(2.0, 3.0, 1 << 20, 51), peer: side(8.0, 9.0, 2 << 20, 50) };
         let outcomes = [Ok(kept), Ok(missed), Err("it broke".to_owned())];
-        let entries = ROWS
-            .iter()
-            .zip(outcomes)
-            .map(|(row, outcome)| Entry { row, outcome });
-        Report {
-            facts: vec![("runs", "3".to_owned())],
-            entries: entries.collect(),
-        }
+        let entries = ROWS.iter().zip(outcomes).map(|(row, outcome)| Entry { row, outcome });
+        Report { facts: vec![("runs", "3".to_owned())], entries: entries.collect() }
     }
 
     #[test]
     fn every_floor_is_named_that_is_missed() {
         let peer = side(7.0, 7.0, 1, 50);
-        let outcome = Outcome {
-            ours: side(2.0, 3.0, MAX_PEAK + 1, 51),
-            peer,
-        };
+        let outcome = Outcome { ours: side(2.0, 3.0, MAX_PEAK + 1, 51), peer };
         assert_eq!(outcome.verdict(&ROWS[0]).missed, ["wall", "cpu", "peak"]);
         assert_eq!(outcome.verdict(&ROWS[1]).missed, ["wall", "peak", "size"]);
     }

@@ -81,10 +81,7 @@ fn prepare(args: &Args, rows: &[&Row]) -> Result<Setup, Error> {
 fn measure_all(rows: &[&'static Row], setup: &Setup) -> Result<Report, Error> {
     let mut entries = Vec::new();
     for row in rows {
-        say(&format!(
-            "measuring {} ({} runs of each)",
-            row.name, setup.runs
-        ))?;
+        say(&format!("measuring {} ({} runs of each)", row.name, setup.runs))?;
         let outcome = measure::row(row, setup).map_err(|error| chain(&error));
         entries.push(Entry { row, outcome });
     }

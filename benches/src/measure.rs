@@ -83,11 +83,7 @@ pub(crate) fn row(row: &Row, setup: &Setup) -> Result<Outcome, Error> {
     cache::warm(&setup.folder.join(row.input.file()))?;
     // What was written before, by the making of inputs for one, must not be on its way to the disk meanwhile.
     sync();
-    let flush: &[&str] = if setup.durable {
-        &["-t", "writeback"]
-    } else {
-        &[]
-    };
+    let flush: &[&str] = if setup.durable { &["-t", "writeback"] } else { &[] };
     let peer_options = [row.peer_options, flush].concat();
     let mut ours = Job::new(&setup.imgfmt, row, flush, "ours", setup);
     let mut peer = Job::new(&setup.qemu_img, row, &peer_options, "peer", setup);
@@ -104,10 +100,7 @@ pub(crate) fn row(row: &Row, setup: &Setup) -> Result<Outcome, Error> {
             job.clear()?;
         }
     }
-    Ok(Outcome {
-        ours: ours.side(),
-        peer: peer.side(),
-    })
+    Ok(Outcome { ours: ours.side(), peer: peer.side() })
 }
 
 /// One program's part of a row, while it is measured. Its files go when it goes.
@@ -129,34 +122,21 @@ impl Job {
     fn new(program: &Path, row: &Row, extra: &[&str], side: &str, setup: &Setup) -> Self {
         let output = format!("{side}.{}", row.target);
         let mut command = Command::new(program);
-        command
-            .args(row.args(extra, &output))
-            .current_dir(&setup.folder);
+        command.args(row.args(extra, &output)).current_dir(&setup.folder);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         let complaints = setup.folder.join(format!("{side}.stderr"));
-        Self {
-            command,
-            output: setup.folder.join(output),
-            complaints,
-            costs: Vec::new(),
-            size: Size::default(),
-        }
+        Self { command, output: setup.folder.join(output), complaints, costs: Vec::new(), size: Size::default() }
     }
 
     /// Measures one run.
     fn run(&mut self) -> Result<(), Error> {
         self.clear()?;
-        let complaints =
-            File::create(&self.complaints).map_err(io("cannot create a file for complaints"))?;
+        let complaints = File::create(&self.complaints).map_err(io("cannot create a file for complaints"))?;
         self.command.stderr(complaints);
         let cost = self.timed()?;
         self.costs.push(cost);
-        let facts = metadata(&self.output)
-            .map_err(io(format!("no output at {}", self.output.display())))?;
-        self.size = Size {
-            len: facts.len(),
-            allocated: facts.blocks() * SECTOR,
-        };
+        let facts = metadata(&self.output).map_err(io(format!("no output at {}", self.output.display())))?;
+        self.size = Size { len: facts.len(), allocated: facts.blocks() * SECTOR };
         Ok(())
     }
 
@@ -164,26 +144,14 @@ impl Job {
     fn timed(&mut self) -> Result<Cost, Error> {
         let context = format!("cannot run {}", tools::line(&self.command));
         let start = Instant::now();
-        let used = self
-            .command
-            .spawn()
-            .and_then(Wait4::wait4)
-            .map_err(io(context))?;
+        let used = self.command.spawn().and_then(Wait4::wait4).map_err(io(context))?;
         let wall = start.elapsed().as_secs_f64();
         if !used.status.success() {
             let said = read(&self.complaints).unwrap_or_default();
-            return Err(tools::failure(
-                &self.command,
-                &used.status.to_string(),
-                &said,
-            ));
+            return Err(tools::failure(&self.command, &used.status.to_string(), &said));
         }
         let cpu = (used.rusage.utime + used.rusage.stime).as_secs_f64();
-        Ok(Cost {
-            wall,
-            cpu,
-            peak: used.rusage.maxrss,
-        })
+        Ok(Cost { wall, cpu, peak: used.rusage.maxrss })
     }
 
     /// Removes the output.
@@ -193,11 +161,7 @@ impl Job {
 
     /// Sums up.
     fn side(&self) -> Side {
-        Side {
-            command: tools::line(&self.command),
-            costs: self.costs.clone(),
-            output: self.size,
-        }
+        Side { command: tools::line(&self.command), costs: self.costs.clone(), output: self.size }
     }
 }
 

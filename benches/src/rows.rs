@@ -34,27 +34,17 @@ pub(crate) struct Floor {
 impl Floor {
     /// So many times as fast.
     const fn faster(wall: f64) -> Self {
-        Self {
-            wall,
-            cpu: None,
-            no_larger: false,
-        }
+        Self { wall, cpu: None, no_larger: false }
     }
 
     /// So many times less processor time, too.
     const fn cpu(self, cpu: f64) -> Self {
-        Self {
-            cpu: Some(cpu),
-            ..self
-        }
+        Self { cpu: Some(cpu), ..self }
     }
 
     /// And an output that is no larger.
     const fn no_larger(self) -> Self {
-        Self {
-            no_larger: true,
-            ..self
-        }
+        Self { no_larger: true, ..self }
     }
 }
 
@@ -70,84 +60,18 @@ const ZSTD: &[&str] = &["-c", "-o", "compression_type=zstd"];
 
 /// All rows, the main job first.
 pub(crate) static ROWS: &[Row] = &[
-    row(
-        "stream-vmdk-to-qcow2",
-        Input::StreamVmdk,
-        "qcow2",
-        &[],
-        Floor::faster(4.0).cpu(2.4),
-    ),
-    row(
-        "stream-vmdk-to-qcow2-c",
-        Input::StreamVmdk,
-        "qcow2",
-        COMPRESSED,
-        Floor::faster(25.0).no_larger(),
-    ),
-    row(
-        "raw-to-qcow2-c",
-        Input::Raw,
-        "qcow2",
-        COMPRESSED,
-        Floor::faster(3.0).no_larger(),
-    ),
-    row(
-        "raw-to-qcow2-zstd",
-        Input::Raw,
-        "qcow2",
-        ZSTD,
-        Floor::faster(1.0).no_larger(),
-    ),
-    row(
-        "sparse-vmdk-to-qcow2",
-        Input::SparseVmdk,
-        "qcow2",
-        &[],
-        Floor::faster(2.0),
-    ),
-    row(
-        "sparse-vmdk-to-raw",
-        Input::SparseVmdk,
-        "raw",
-        &[],
-        Floor::faster(1.0),
-    ),
+    row("stream-vmdk-to-qcow2", Input::StreamVmdk, "qcow2", &[], Floor::faster(4.0).cpu(2.4)),
+    row("stream-vmdk-to-qcow2-c", Input::StreamVmdk, "qcow2", COMPRESSED, Floor::faster(25.0).no_larger()),
+    row("raw-to-qcow2-c", Input::Raw, "qcow2", COMPRESSED, Floor::faster(3.0).no_larger()),
+    row("raw-to-qcow2-zstd", Input::Raw, "qcow2", ZSTD, Floor::faster(1.0).no_larger()),
+    row("sparse-vmdk-to-qcow2", Input::SparseVmdk, "qcow2", &[], Floor::faster(2.0)),
+    row("sparse-vmdk-to-raw", Input::SparseVmdk, "raw", &[], Floor::faster(1.0)),
     row("raw-to-qcow2", Input::Raw, "qcow2", &[], Floor::faster(1.0)),
-    row(
-        "qcow2-to-raw",
-        Input::PlainQcow2,
-        "raw",
-        &[],
-        Floor::faster(1.0),
-    ),
-    row(
-        "zlib-qcow2-to-raw",
-        Input::ZlibQcow2,
-        "raw",
-        &[],
-        Floor::faster(1.0),
-    ),
-    row(
-        "zstd-qcow2-to-raw",
-        Input::ZstdQcow2,
-        "raw",
-        &[],
-        Floor::faster(1.0),
-    ),
-    row(
-        "stream-vmdk-to-raw",
-        Input::StreamVmdk,
-        "raw",
-        &[],
-        Floor::faster(1.0),
-    ),
-    row(
-        "zlib-qcow2-to-qcow2-c",
-        Input::ZlibQcow2,
-        "qcow2",
-        COMPRESSED,
-        Floor::faster(1.0).no_larger(),
-    ),
+    row("qcow2-to-raw", Input::PlainQcow2, "raw", &[], Floor::faster(1.0)),
+    row("zlib-qcow2-to-raw", Input::ZlibQcow2, "raw", &[], Floor::faster(1.0)),
+    row("zstd-qcow2-to-raw", Input::ZstdQcow2, "raw", &[], Floor::faster(1.0)),
+    row("stream-vmdk-to-raw", Input::StreamVmdk, "raw", &[], Floor::faster(1.0)),
+    row("zlib-qcow2-to-qcow2-c", Input::ZlibQcow2, "qcow2", COMPRESSED, Floor::faster(1.0).no_larger()),
 ];
 
 /// A row with the peer at its widest.
@@ -158,14 +82,7 @@ const fn row(
     options: &'static [&'static str],
     floor: Floor,
 ) -> Row {
-    Row {
-        name,
-        input,
-        target,
-        options,
-        peer_options: WIDE,
-        floor,
-    }
+    Row { name, input, target, options, peer_options: WIDE, floor }
 }
 
 impl Row {
@@ -174,14 +91,7 @@ impl Row {
         let mut args = vec!["convert"];
         args.extend(extra);
         args.extend(self.options);
-        args.extend([
-            "-f",
-            self.input.format(),
-            "-O",
-            self.target,
-            self.input.file(),
-            output,
-        ]);
+        args.extend(["-f", self.input.format(), "-O", self.target, self.input.file(), output]);
         args
     }
 }
@@ -190,9 +100,7 @@ impl Row {
 pub(crate) fn select(names: &[String]) -> Result<Vec<&'static Row>, Error> {
     let known = |name: &String| ROWS.iter().any(|row| row.name == name);
     if let Some(name) = names.iter().find(|name| !known(name)) {
-        return Err(Error::Usage(format!(
-            "there is no row `{name}`; --list prints them"
-        )));
+        return Err(Error::Usage(format!("there is no row `{name}`; --list prints them")));
     }
     let wanted = |row: &&Row| names.is_empty() || names.iter().any(|name| name == row.name);
     Ok(ROWS.iter().filter(wanted).collect())
@@ -226,16 +134,7 @@ mod tests {
     #[test]
     fn both_programs_are_given_the_same_work() {
         let row = &ROWS[1];
-        let ours = [
-            "convert",
-            "-c",
-            "-f",
-            "vmdk",
-            "-O",
-            "qcow2",
-            "stream.vmdk",
-            "out",
-        ];
+        let ours = ["convert", "-c", "-f", "vmdk", "-O", "qcow2", "stream.vmdk", "out"];
         assert_eq!(row.args(&[], "out"), ours);
         let peer = row.args(WIDE, "out");
         assert_eq!(peer[..4], ["convert", "-m", "16", "-W"]);

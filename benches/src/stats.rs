@@ -14,11 +14,7 @@ pub(crate) struct Ratio {
 impl Ratio {
     /// Divides pair by pair, so that what slowed both for a while cancels out.
     pub(crate) fn of(peer: &[f64], ours: &[f64]) -> Self {
-        let ratios: Vec<f64> = peer
-            .iter()
-            .zip(ours)
-            .map(|(peer, ours)| peer / ours)
-            .collect();
+        let ratios: Vec<f64> = peer.iter().zip(ours).map(|(peer, ours)| peer / ours).collect();
         Self {
             median: median(&ratios),
             min: ratios.iter().copied().fold(f64::INFINITY, f64::min),
@@ -54,13 +50,6 @@ mod tests {
     #[test]
     fn ratios_are_taken_pair_by_pair() {
         let ratio = Ratio::of(&[8.0, 16.0, 9.0], &[2.0, 4.0, 3.0]);
-        assert_eq!(
-            ratio,
-            Ratio {
-                median: 4.0,
-                min: 3.0,
-                max: 4.0
-            }
-        );
+        assert_eq!(ratio, Ratio { median: 4.0, min: 3.0, max: 4.0 });
     }
 }

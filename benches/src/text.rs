@@ -14,21 +14,13 @@ pub(crate) fn list(rows: &[Row]) -> String {
     let head = ["row", "reads", "writes", "options", "wall", "cpu", "size"];
     let mut table = vec![head.map(str::to_owned).to_vec()];
     table.extend(rows.iter().map(listed));
-    format!(
-        "{}\nPeak memory in any row: {} MiB at most.\n",
-        columns(&table),
-        MAX_PEAK / MIB
-    )
+    format!("{}\nPeak memory in any row: {} MiB at most.\n", columns(&table), MAX_PEAK / MIB)
 }
 
 /// The cells of a row in the list.
 fn listed(row: &Row) -> Vec<String> {
     let or_dash = |text: String| {
-        if text.is_empty() {
-            "-".to_owned()
-        } else {
-            text
-        }
+        if text.is_empty() { "-".to_owned() } else { text }
     };
     vec![
         row.name.to_owned(),
@@ -36,17 +28,8 @@ fn listed(row: &Row) -> Vec<String> {
         row.target.to_owned(),
         or_dash(row.options.join(" ")),
         format!(">={}x", row.floor.wall),
-        or_dash(
-            row.floor
-                .cpu
-                .map_or_else(String::new, |cpu| format!(">={cpu}x")),
-        ),
-        if row.floor.no_larger {
-            "no larger"
-        } else {
-            "-"
-        }
-        .to_owned(),
+        or_dash(row.floor.cpu.map_or_else(String::new, |cpu| format!(">={cpu}x"))),
+        if row.floor.no_larger { "no larger" } else { "-" }.to_owned(),
     ]
 }
 
@@ -56,7 +39,9 @@ pub(crate) fn report(report: &Report) -> String {
     for (name, fact) in &report.facts {
         text.push_str(&format!("{name}: {fact}\n"));
     }
-    text.push_str("\nPairs are ours/peer; ratios are peer/ours, the median of the pairs with the worst and the best.\n\n");
+    text.push_str(
+        "\nPairs are ours/peer; ratios are peer/ours, the median of the pairs with the worst and the best.\n\n",
+    );
     text.push_str(&columns(&table(&report.entries)));
     text.push('\n');
     for entry in &report.entries {
@@ -67,17 +52,7 @@ pub(crate) fn report(report: &Report) -> String {
 
 /// A line for each row that was measured.
 fn table(entries: &[Entry]) -> Vec<Vec<String>> {
-    let head = [
-        "row",
-        "wall s",
-        "ratio",
-        "cpu s",
-        "ratio",
-        "peak MiB",
-        "length MiB",
-        "on disk MiB",
-        "floor",
-    ];
+    let head = ["row", "wall s", "ratio", "cpu s", "ratio", "peak MiB", "length MiB", "on disk MiB", "floor"];
     let mut table = vec![head.map(str::to_owned).to_vec()];
     for entry in entries {
         table.push(match &entry.outcome {
@@ -102,11 +77,7 @@ fn measured(row: &Row, outcome: &Outcome) -> Vec<String> {
         mib(ours.peak, peer.peak),
         mib(our_file.len, peer_file.len),
         mib(our_file.allocated, peer_file.allocated),
-        if verdict.missed.is_empty() {
-            "kept".to_owned()
-        } else {
-            format!("missed: {}", verdict.missed.join(", "))
-        },
+        if verdict.missed.is_empty() { "kept".to_owned() } else { format!("missed: {}", verdict.missed.join(", ")) },
     ]
 }
 
@@ -125,31 +96,18 @@ fn mib(ours: u64, peer: u64) -> String {
 /// The command lines of a row, or why it failed.
 fn details(entry: &Entry) -> String {
     match &entry.outcome {
-        Ok(outcome) => format!(
-            "{}\n  {}\n  {}\n",
-            entry.row.name, outcome.ours.command, outcome.peer.command
-        ),
+        Ok(outcome) => format!("{}\n  {}\n  {}\n", entry.row.name, outcome.ours.command, outcome.peer.command),
         Err(error) => format!("{}\n  FAILED: {error}\n", entry.row.name),
     }
 }
 
 /// Pads the cells of each column to the same width.
 fn columns(table: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        table
-            .iter()
-            .filter_map(|row| row.get(column))
-            .map(String::len)
-            .max()
-            .unwrap_or(0)
-    };
+    let width = |column: usize| table.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
     let mut text = String::new();
     for row in table {
-        let cells: Vec<String> = row
-            .iter()
-            .enumerate()
-            .map(|(column, cell)| format!("{cell:0$}", width(column)))
-            .collect();
+        let cells: Vec<String> =
+            row.iter().enumerate().map(|(column, cell)| format!("{cell:0$}", width(column))).collect();
         text.push_str(cells.join(GAP).trim_end());
         text.push('\n');
     }
@@ -163,10 +121,7 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let table = [
-            vec!["a".to_owned(), "b".to_owned()],
-            vec!["long".to_owned(), "c".to_owned()],
-        ];
+        let table = [vec!["a".to_owned(), "b".to_owned()], vec!["long".to_owned(), "c".to_owned()]];
         assert_eq!(columns(&table), "a     b\nlong  c\n");
     }
 

@@ -9,9 +9,7 @@ use crate::error::{Error, io};
 
 /// Runs `command` to its end; anything but success is an error that quotes what it printed.
 pub(crate) fn run(command: &mut Command) -> Result<Output, Error> {
-    let output = command
-        .output()
-        .map_err(io(format!("cannot run {}", line(command))))?;
+    let output = command.output().map_err(io(format!("cannot run {}", line(command))))?;
     if output.status.success() {
         return Ok(output);
     }
@@ -48,11 +46,7 @@ pub(crate) fn line(command: &Command) -> String {
 /// A word, in quotes where a shell would take it for more than one.
 fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
-    if word.contains([' ', '\'', '"', '$']) {
-        format!("{word:?}")
-    } else {
-        word.into_owned()
-    }
+    if word.contains([' ', '\'', '"', '$']) { format!("{word:?}") } else { word.into_owned() }
 }
 
 #[cfg(test)]
@@ -69,9 +63,6 @@ mod tests {
     #[test]
     fn a_failure_quotes_what_was_printed() {
         let error = run(Command::new("sh").args(["-c", "echo no >&2; exit 3"])).unwrap_err();
-        assert!(
-            chain(&error).ends_with("ended with exit status: 3: no"),
-            "{error}"
-        );
+        assert!(chain(&error).ends_with("ended with exit status: 3: no"), "{error}");
     }
 }

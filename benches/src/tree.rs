@@ -57,12 +57,7 @@ type Visit<'a> = dyn FnMut(&Path, u64) -> Result<(), Error> + 'a;
 
 /// Shows each regular file below `root` to `visit`, in order of names; one of several names, where it has several.
 fn walk(root: &Path, visit: &mut Visit<'_>) -> Result<(), Error> {
-    Walk {
-        root,
-        visit,
-        linked: HashSet::new(),
-    }
-    .folder(Path::new(""))
+    Walk { root, visit, linked: HashSet::new() }.folder(Path::new(""))
 }
 
 /// A walk under way.
@@ -130,9 +125,7 @@ fn bucket(path: &Path) -> usize {
         .as_os_str()
         .as_bytes()
         .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     ((hash ^ (hash >> 32)) % BUCKETS) as usize
 }
 
@@ -151,10 +144,7 @@ mod tests {
             write(from.path().join(format!("a/b/{n}")), "text").unwrap();
         }
         hard_link(from.path().join("a/b/7"), from.path().join("a/again")).unwrap();
-        File::create(from.path().join("huge"))
-            .unwrap()
-            .set_len(MAX_LEN + 1)
-            .unwrap();
+        File::create(from.path().join("huge")).unwrap().set_len(MAX_LEN + 1).unwrap();
 
         let mut names = 0;
         let count = &mut |_: &Path, _| {
@@ -176,12 +166,8 @@ mod tests {
 
     #[test]
     fn paths_spread_over_the_buckets() {
-        let low = (0..10_000)
-            .filter(|n| bucket(Path::new(&format!("lib/file{n}"))) < BUCKETS as usize / 4);
+        let low = (0..10_000).filter(|n| bucket(Path::new(&format!("lib/file{n}"))) < BUCKETS as usize / 4);
         let low = low.count();
-        assert!(
-            (2000..3000).contains(&low),
-            "{low} of 10000 in a quarter of the buckets"
-        );
+        assert!((2000..3000).contains(&low), "{low} of 10000 in a quarter of the buckets");
     }
 }

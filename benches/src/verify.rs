@@ -12,17 +12,9 @@ use crate::tools;
 pub(crate) fn output(setup: &Setup, format: &str, output: &Path) -> Result<(), Error> {
     let disk = setup.folder.join(RAW);
     let mut compare = Command::new(&setup.qemu_img);
-    tools::run(
-        compare
-            .args(["compare", "-f", "raw", "-F", format])
-            .args([&disk, output]),
-    )?;
+    tools::run(compare.args(["compare", "-f", "raw", "-F", format]).args([&disk, output]))?;
     if format != "raw" {
-        tools::run(
-            Command::new(&setup.qemu_img)
-                .args(["check", "-f", format])
-                .arg(output),
-        )?;
+        tools::run(Command::new(&setup.qemu_img).args(["check", "-f", format]).arg(output))?;
     }
     Ok(())
 }
