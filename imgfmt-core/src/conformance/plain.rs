@@ -1,0 +1,73 @@
+//! Bytes as they are, as a format: what backing files of test images are.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::extent::{Encoded, ExtentKind, ExtentSink, SourceId};
+use crate::format::{CreateRequest, Format, OpenContext, Opened};
+use crate::image::Image;
+use crate::info::Description;
+use crate::options::OptionSpec;
+use crate::probe::Head;
+use crate::storage::Storage;
+use crate::target::Target;
+use crate::writer::ImageWriter;
+use crate::{Error, Result};
+
+/// Bytes as they are.
+pub(super) struct Plain;
+
+/// The name of the format.
+pub(super) const NAME: &str = "plain";
+
+impl Format for Plain {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn probe(&self, _head: &Head<'_>) -> Result<Option<&'static str>> {
+        Ok(None)
+    }
+
+    fn open(&self, storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
+        Ok(Opened { image: Box::new(PlainImage([storage])), parent: None })
+    }
+
+    fn options(&self) -> Option<&'static [OptionSpec]> {
+        None
+    }
+
+    fn create(&self, _target: Arc<dyn Target>, _request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
+        Err(Error::unsupported("only read in tests"))
+    }
+}
+
+/// Bytes as they are.
+struct PlainImage([Arc<dyn Storage>; 1]);
+
+impl Image for PlainImage {
+    fn size(&self) -> u64 {
+        self.0[0].len()
+    }
+
+    fn sources(&self) -> &[Arc<dyn Storage>] {
+        &self.0
+    }
+
+    fn map(&self, range: Range<u64>, sink: &mut ExtentSink<'_>) -> Result<()> {
+        sink.push(range.start, range.end - range.start, ExtentKind::Data { source: SourceId(0), host: range.start });
+        Ok(())
+    }
+
+    fn stored_body(&self, _unit_start: u64, _unit: &Encoded, _stored: &[u8]) -> Result<Range<usize>> {
+        Err(Error::malformed("nothing is compressed here"))
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.0[0].read_at(buf, offset)
+    }
+
+    fn describe(&self) -> Description {
+        Description { format: NAME, ..Description::default() }
+    }
+}
