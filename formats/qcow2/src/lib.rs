@@ -1,12 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod layout;
+mod write;
 
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result,
-    Storage, Target,
+    CreateRequest, Error, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Target,
 };
 
 /// The qcow2 format.
@@ -27,14 +27,11 @@ impl Format for Qcow2 {
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {
-        None
+        Some(write::OPTIONS)
     }
 
-    fn create(
-        &self,
-        _target: Arc<dyn Target>,
-        _request: &CreateRequest<'_>,
-    ) -> Result<Box<dyn ImageWriter>> {
-        Err(Error::unsupported("cannot be written"))
+    fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
+        let writer = write::Qcow2Writer::new(target, request).map_err(|e| e.in_format("qcow2"))?;
+        Ok(Box::new(writer))
     }
 }
