@@ -1,2 +1,53 @@
-#![doc = include_str!("../README.md")]
-fn main() {}
+//! The program `imgfmt`: arguments in, exit code out. What it does is in the library `imgfmt`.
+
+mod commands;
+mod exit;
+mod failure;
+mod gate;
+mod progress;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use imgfmt_cli::args::{Cli, Command};
+
+use exit::Exit;
+use failure::Failure;
+use signals::Signals;
+
+/// Runs the program.
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return answer(&error).into(),
+    };
+    let signals = Signals::default();
+    let result = match &cli.command {
+        Command::Convert(args) => commands::convert::run(args, &signals),
+        Command::Info(args) => commands::info::run(args),
+    };
+    match result {
+        Ok(()) => Exit::Done.into(),
+        Err(failure) => conclude(&failure, &signals).into(),
+    }
+}
+
+/// Prints what clap has to say: help and version, or what is wrong with the arguments.
+fn answer(error: &clap::Error) -> Exit {
+    // There is nobody to tell that the answer cannot be printed.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Error } else { Exit::Done }
+}
+
+/// Prints what went wrong, and says how to exit.
+fn conclude(failure: &Failure, signals: &Signals) -> Exit {
+    if failure.is_broken_pipe() {
+        return Exit::Done;
+    }
+    failure.print();
+    match signals.received() {
+        Some(signal) if failure.is_cancelled() => Exit::Signal(signal),
+        _ => Exit::Error,
+    }
+}

@@ -1,6 +1,10 @@
 #![doc = include_str!("../README.md")]
 
 mod formats;
+mod verbs;
 
 pub use formats::FORMATS;
 pub use imgfmt_core::*;
+pub use verbs::convert::{ConvertRequest, ConvertSummary, Source, convert};
+pub use verbs::info::{ImageInfo, chain_info, info};
+pub use verbs::open::{Access, open, open_layer, open_layers, options_of};

@@ -1,0 +1,89 @@
+//! Opening images by path.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use imgfmt_core::{
+    Chain, DenyAll, Error, FileStorage, Gate, Layer, Limits, Opened, Opener, OptionSpec, Result, Storage,
+};
+
+use crate::FORMATS;
+
+/// What an image may do while it is opened.
+#[derive(Clone)]
+pub struct Access<'a> {
+    /// Decides about the files that images name: backing files and extents.
+    pub gate: &'a dyn Gate,
+    /// Bounds on what files may ask for.
+    pub limits: Limits,
+    /// The format of a file that no format claims; `None` refuses such a file.
+    pub fallback: Option<&'a str>,
+}
+
+/// No other file is opened, limits are the usual ones, and what no format claims is raw.
+impl Default for Access<'_> {
+    fn default() -> Self {
+        Self { gate: &DenyAll, limits: Limits::default(), fallback: Some(RAW) }
+    }
+}
+
+impl Access<'_> {
+    /// The opener that goes by these rules.
+    pub(crate) fn opener(&self) -> Opener<'_> {
+        let fallback = self.fallback.filter(|name| FORMATS.iter().any(|format| format.name() == *name));
+        Opener { formats: FORMATS, fallback, gate: self.gate, limits: &self.limits }
+    }
+}
+
+/// Opens the image at `path` with all that it builds on, as one disk. Without a `format`, the file is probed.
+///
+/// # Errors
+///
+/// As [`Opener::open_layers`], and what the operating system says of the file.
+pub fn open(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<Chain> {
+    Chain::new(open_layers(path, format, access)?.into_iter().map(|layer| layer.image).collect())
+}
+
+/// Opens the image at `path` and every layer that it builds on, the top one first.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_layers(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<Vec<Layer>> {
+    let storage = storage(path)?;
+    access.opener().open_layers(storage, Some(path), format).map_err(|e| e.context(cannot_open(path)))
+}
+
+/// Opens the image at `path` alone, and says what its format is called. Its backing file is not touched.
+///
+/// # Errors
+///
+/// As [`Opener::open_layer`], and what the operating system says of the file.
+pub fn open_layer(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<(Opened, &'static str)> {
+    let storage = storage(path)?;
+    access.opener().open_layer(storage, Some(path), format).map_err(|e| e.context(cannot_open(path)))
+}
+
+/// The options of a new image in the format of that name.
+///
+/// # Errors
+///
+/// [`Invalid`](imgfmt_core::ErrorKind::Invalid) with the nearest name, where there is no such format;
+/// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where it cannot be written.
+pub fn options_of(format: &str) -> Result<&'static [OptionSpec]> {
+    let options = Access::default().opener().by_name(format)?.options();
+    options.ok_or_else(|| Error::unsupported(format!("images in the format {format} can be read, but not written")))
+}
+
+/// The bytes of the file at `path`.
+fn storage(path: &Path) -> Result<Arc<dyn Storage>> {
+    Ok(Arc::new(FileStorage::open(path)?))
+}
+
+/// What could not be done.
+fn cannot_open(path: &Path) -> String {
+    format!("cannot open {}", path.display())
+}
+
+/// The format that claims nothing, and so takes what is left.
+pub(crate) const RAW: &str = "raw";

@@ -1,0 +1,84 @@
+//! Where a new image goes: beside its target until it is whole, or in place.
+
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use imgfmt_core::{Error, Image, Output, Result, Target};
+
+use super::convert::ConvertRequest;
+use super::files::{HostFile, files_of};
+
+/// An output, and what is known of it.
+pub(crate) struct Opened {
+    /// The output.
+    pub(crate) output: Output,
+    /// Where the writer writes.
+    pub(crate) target: Arc<dyn Target>,
+    /// Whether it reads as zeros.
+    pub(crate) is_zero: bool,
+}
+
+/// Opens the output of `request`.
+///
+/// # Errors
+///
+/// [`Invalid`](imgfmt_core::ErrorKind::Invalid) where `source` would be overwritten while it is read.
+pub(crate) fn open(request: &ConvertRequest<'_>, source: &dyn Image) -> Result<Opened> {
+    let path = request.target.as_path();
+    let device = path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    if !request.in_place && !device {
+        let output = Output::create(path)?;
+        return Ok(Opened { target: output.target(), output, is_zero: true });
+    }
+    if HostFile::at(path).is_some_and(|target| files_of(source).is_ok_and(|files| files.contains(&target))) {
+        let what = format!("{} is a source, and would be overwritten while it is read", path.display());
+        return Err(Error::invalid(what));
+    }
+    let output = Output::in_place(path)?;
+    let mut target = output.target();
+    if !device {
+        let len = path.metadata().map_err(|e| Error::io(format!("cannot write to {}", path.display()), e))?.len();
+        target = Arc::new(KeptLen { target, len });
+    }
+    Ok(Opened { target, output, is_zero: request.target_is_zero })
+}
+
+/// A target that keeps its length.
+#[derive(Debug)]
+struct KeptLen {
+    /// The target.
+    target: Arc<dyn Target>,
+    /// Its length in bytes.
+    len: u64,
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Target for KeptLen {
+    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.target.write_at(bytes, offset)
+    }
+
+    fn set_len(&self, len: u64) -> Result<()> {
+        if len <= self.len {
+            return Ok(());
+        }
+        Err(Error::out_of_bounds(format!("the image takes {len} bytes, and the target has {}", self.len)))
+    }
+
+    fn reserve(&self, range: Range<u64>) -> Result<()> {
+        self.target.reserve(range)
+    }
+
+    fn clear(&self, range: Range<u64>) -> Result<()> {
+        self.target.clear(range)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.target.sync()
+    }
+
+    fn as_file(&self) -> Option<BorrowedFd<'_>> {
+        self.target.as_file()
+    }
+}

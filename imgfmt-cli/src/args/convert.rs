@@ -1,0 +1,173 @@
+//! The arguments of `imgfmt convert`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+/// The arguments of `imgfmt convert`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = AFTER_HELP)]
+pub struct ConvertArgs {
+    /// The images to read, and last the image to write; several are put one behind the other
+    #[arg(value_name = "FILE", num_args = 0..)]
+    pub files: Vec<PathBuf>,
+
+    /// The format of the sources; probed by default
+    #[arg(short = 'f', long, value_name = "FMT")]
+    pub format: Option<String>,
+
+    /// The format of the target
+    #[arg(short = 'O', long = "target-format", value_name = "FMT", default_value = "raw")]
+    pub target_format: String,
+
+    /// Options of the target's format as NAME=VALUE,...; `-o help` lists them
+    #[arg(short = 'o', long = "options", value_name = "OPTS", action = ArgAction::Append)]
+    pub options: Vec<String>,
+
+    /// Compress the target
+    #[arg(short = 'c', long)]
+    pub compress: bool,
+
+    /// The file that the target shall build on; only what differs from it is converted
+    #[arg(short = 'B', long, value_name = "FILE")]
+    pub backing: Option<PathBuf>,
+
+    /// The format of the backing file; probed by default
+    #[arg(short = 'F', long, value_name = "FMT", requires = "backing")]
+    pub backing_format: Option<String>,
+
+    /// Write into the existing target, keeping its length (raw targets and devices)
+    #[arg(short = 'n', long = "no-create")]
+    pub in_place: bool,
+
+    /// The existing target reads as zeros, so zeros need not be written
+    #[arg(long)]
+    pub target_is_zero: bool,
+
+    /// Runs of zeros to leave out of the target are at least this long; 0 writes all zeros
+    #[arg(short = 'S', long = "sparse-size", value_name = "SIZE", default_value = "4k")]
+    pub sparse_size: String,
+
+    /// Threads to work with; one for each processor by default
+    #[arg(short = 'm', long, visible_alias = "parallel", value_name = "N")]
+    pub threads: Option<NonZeroUsize>,
+
+    /// How the target is written: `unsafe` leaves it to the system's cache, all others flush it at the end
+    #[arg(short = 't', long = "target-cache", value_name = "MODE", default_value = "unsafe")]
+    pub target_cache: Cache,
+
+    /// How the sources are read: always through the system's cache, whatever is given
+    #[arg(short = 'T', long = "source-cache", value_name = "MODE", default_value = "writeback")]
+    pub source_cache: Cache,
+
+    /// Allow images to name this file, or the files below this folder (repeatable)
+    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
+    pub allow: Vec<PathBuf>,
+
+    /// Show progress also where standard error is no terminal
+    #[arg(short = 'p')]
+    pub show_progress: bool,
+
+    /// How progress is shown; by default a bar where standard error is a terminal, else nothing
+    #[arg(long, value_name = "FORM")]
+    pub progress: Option<ProgressForm>,
+
+    /// Print nothing but errors
+    #[arg(short = 'q', long)]
+    pub quiet: bool,
+
+    /// Accepted for scripts: writes are always out of order, and the output is the same anyway
+    #[arg(short = 'W')]
+    pub out_of_order: bool,
+
+    /// Accepted for scripts: the kernel copies wherever it can
+    #[arg(short = 'C')]
+    pub copy_offload: bool,
+
+    /// Accepted for scripts: images are never locked
+    #[arg(short = 'U', long)]
+    pub force_share: bool,
+
+    /// Options of `qemu-img convert` that this version lacks.
+    #[command(flatten)]
+    pub not_yet: NotYet,
+}
+
+/// Options of `qemu-img convert` that this version lacks. They are known so that the answer is clear.
+#[derive(Args, Clone, Debug, Default)]
+pub struct NotYet {
+    /// Convert a snapshot of the source (not in this version)
+    #[arg(short = 'l', long, value_name = "SNAPSHOT", hide = true)]
+    pub snapshot: Option<String>,
+
+    /// Limit the rate (not in this version)
+    #[arg(short = 'r', long, value_name = "RATE", hide = true)]
+    pub rate_limit: Option<String>,
+
+    /// Go on where a source cannot be read (not in this version)
+    #[arg(long, hide = true)]
+    pub salvage: bool,
+
+    /// Copy bitmaps (not in this version)
+    #[arg(long, hide = true)]
+    pub bitmaps: bool,
+
+    /// Leave out broken bitmaps (not in this version)
+    #[arg(long, hide = true)]
+    pub skip_broken_bitmaps: bool,
+
+    /// Take sources as QEMU's options (not in this version)
+    #[arg(long, visible_alias = "source-image-opts", hide = true)]
+    pub image_opts: bool,
+
+    /// Take the target as QEMU's options (not in this version)
+    #[arg(long, hide = true)]
+    pub target_image_opts: bool,
+
+    /// Define an object, such as a secret (not in this version)
+    #[arg(long, value_name = "OBJECT", action = ArgAction::Append, hide = true)]
+    pub object: Vec<String>,
+}
+
+/// Cache modes, by QEMU's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Cache {
+    /// Nothing is flushed
+    Unsafe,
+    /// Flushed at the end
+    Writeback,
+    /// Flushed at the end
+    Writethrough,
+    /// Flushed at the end
+    None,
+    /// Flushed at the end
+    Directsync,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressForm {
+    /// A bar on standard error, with bytes, rate and time left
+    Bar,
+    /// `(12.34/100%)` on standard output, as qemu-img prints it
+    Percent,
+    /// A JSON object a line on standard error
+    Json,
+    /// Nothing
+    None,
+}
+
+/// What `imgfmt convert --help` ends with.
+const AFTER_HELP: &str = "\
+Examples:
+  imgfmt convert -O qcow2 disk.vmdk disk.qcow2           sources are probed
+  imgfmt convert -f vmdk -O qcow2 -c disk.vmdk d.qcow2   compressed
+  imgfmt convert -O qcow2 -o help                        what can follow -o
+  imgfmt convert -O qcow2 -B base.qcow2 top.qcow2 new.qcow2
+  imgfmt convert part1.raw part2.raw whole.raw           one behind the other
+  imgfmt convert -n disk.qcow2 /dev/sdX                  onto a device
+
+A target that is a regular file is written beside its place and renamed when it is whole:
+a failure or a signal leaves what was there. Files that an image names (backing files,
+extents) are opened where they lie beside or below the image; --allow admits more.";

@@ -1,0 +1,54 @@
+//! What images may open: files beside or below them, and what the user allows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use imgfmt::{Admitted, Beneath, ErrorKind, Gate, Reference, Result};
+
+use crate::failure::Failure;
+
+/// The gate of the program. It remembers what it turned away, so that the user can be told how to allow it.
+#[derive(Debug, Default)]
+pub(crate) struct CliGate {
+    /// Decides.
+    inner: Beneath,
+    /// The file that was turned away last.
+    refused: Mutex<Option<PathBuf>>,
+}
+
+impl CliGate {
+    /// A gate that admits what lies beside or below `images`, and `allowed`.
+    pub(crate) fn new<'p>(images: impl Iterator<Item = &'p Path>, allowed: &[PathBuf]) -> Result<Self> {
+        let mut inner = Beneath::new();
+        for image in images {
+            inner.allow_beside(image)?;
+        }
+        for path in allowed {
+            inner.allow(path)?;
+        }
+        Ok(Self { inner, refused: Mutex::default() })
+    }
+
+    /// The failure that `error` is, with the way past this gate where it was the gate that refused.
+    pub(crate) fn explain(&self, error: imgfmt::Error) -> Failure {
+        let refused = self.refused.lock().map_or(None, |mut refused| refused.take());
+        Failure::new(error, refused)
+    }
+}
+
+impl Gate for CliGate {
+    fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
+        let result = self.inner.open(reference);
+        let is_refused = result.as_ref().is_err_and(|e| e.kind() == ErrorKind::Refused);
+        if is_refused && let Ok(mut refused) = self.refused.lock() {
+            *refused = meant(reference);
+        }
+        result
+    }
+}
+
+/// The file that a reference means, if it is there and may be looked at.
+fn meant(reference: &Reference<'_>) -> Option<PathBuf> {
+    let from = reference.from?.canonicalize().ok()?;
+    from.parent()?.join(reference.name).canonicalize().ok()
+}
