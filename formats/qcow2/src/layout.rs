@@ -30,7 +30,7 @@
 //! Header extensions follow at `header_length`: type (4), length (4), data, padding to 8. They end at
 //! type 0, at `backing_file_offset`, or at the end of the first cluster.
 
-#![expect(dead_code, reason = "reader and writer, which come next, each use a part of the table")]
+use std::fmt;
 
 /// First bytes of every qcow2 file. Specification, "Header".
 pub(crate) const MAGIC: [u8; 4] = *b"QFI\xfb";
@@ -129,8 +129,6 @@ pub(crate) const INCOMPATIBLE_EXTENDED_L2: u64 = 1 << 4;
 pub(crate) const COMPATIBLE_LAZY_REFCOUNTS: u64 = 1 << 0;
 /// Autoclear feature: the bitmaps extension is in step with the image. Bit 0 of `autoclear_features`.
 pub(crate) const AUTOCLEAR_BITMAPS: u64 = 1 << 0;
-/// Autoclear feature: the external data file reads as a raw image.
-pub(crate) const AUTOCLEAR_DATA_FILE_RAW: u64 = 1 << 1;
 
 /// A feature bit and the name that a feature name table gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +151,17 @@ pub(crate) enum FeatureKind {
     Compatible = 1,
     /// `autoclear_features`
     Autoclear = 2,
+}
+
+impl FeatureKind {
+    /// The kind as a word.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Incompatible => "incompatible",
+            Self::Compatible => "compatible",
+            Self::Autoclear => "autoclear",
+        }
+    }
 }
 
 /// All features that the specification names, in the order of a feature name table.
@@ -189,6 +198,25 @@ impl HeaderExtension {
     pub(crate) const LUKS: Self = Self(0x0537_be77);
     /// The name of the external data file.
     pub(crate) const DATA_FILE: Self = Self(0x4441_5441);
+
+    /// What it is, where that is known.
+    pub(crate) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::END => Some("end"),
+            Self::BACKING_FORMAT => Some("backing format"),
+            Self::FEATURE_NAMES => Some("feature names"),
+            Self::BITMAPS => Some("bitmaps"),
+            Self::LUKS => Some("LUKS header"),
+            Self::DATA_FILE => Some("data file"),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for HeaderExtension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x}", self.0)
+    }
 }
 
 /// Length of a header extension's type and length.
@@ -208,8 +236,6 @@ pub(crate) const COPIED: u64 = 1 << 63;
 pub(crate) const COMPRESSED: u64 = 1 << 62;
 /// L2 entries of version 3: the cluster reads as zeros, whether or not it has a host cluster.
 pub(crate) const ZERO: u64 = 1 << 0;
-/// Refcount table entries: host offset of the refcount block, bits 9 to 63. Section "Host cluster management".
-pub(crate) const REFCOUNT_BLOCK_OFFSET_MASK: u64 = 0xffff_ffff_ffff_fe00;
 /// Compressed clusters are counted in sectors of this length, whatever the cluster.
 pub(crate) const COMPRESSED_SECTOR_LEN: u64 = 512;
 

@@ -1,12 +1,23 @@
 #![doc = include_str!("../README.md")]
 
+mod bitmaps;
+mod entry;
+mod extensions;
+mod features;
+mod fields;
+mod header;
+mod image;
+mod info;
 mod layout;
+mod map;
+mod snapshots;
+mod tables;
 mod write;
 
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Target,
+    CreateRequest, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Target,
 };
 
 /// The qcow2 format.
@@ -15,15 +26,22 @@ pub struct Qcow2;
 
 impl Format for Qcow2 {
     fn name(&self) -> &'static str {
-        "qcow2"
+        NAME
     }
 
-    fn probe(&self, _head: &Head<'_>) -> Result<Option<&'static str>> {
-        Ok(None)
+    /// Claims every file with the magic, whatever its version: also qcow, the version 1 that cannot be
+    /// opened here, is no raw disk.
+    fn probe(&self, head: &Head<'_>) -> Result<Option<&'static str>> {
+        let first = head.first();
+        if !first.starts_with(&layout::MAGIC) {
+            return Ok(None);
+        }
+        let qcow = first[layout::MAGIC.len()..].starts_with(&1u32.to_be_bytes());
+        Ok(Some(if qcow { "qcow magic, version 1" } else { "qcow2 magic" }))
     }
 
-    fn open(&self, _storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
-        Err(Error::unsupported("cannot be read yet"))
+    fn open(&self, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
+        image::Qcow2Image::open(storage, context.limits).map_err(|e| e.in_format(NAME))
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {
@@ -35,3 +53,6 @@ impl Format for Qcow2 {
         Ok(Box::new(writer))
     }
 }
+
+/// The format's name.
+const NAME: &str = "qcow2";

@@ -1,0 +1,115 @@
+//! The bitmap directory: which dirty bitmaps an image carries. Their bits are not read.
+//!
+//! The header extension: number of bitmaps (4), 0 (4), length of the directory (8), its offset (8). An
+//! entry of the directory:
+//!
+//! | Offset | Size | Field | Rule |
+//! |-------:|-----:|---|---|
+//! |  0 | 8 | bitmap table offset | |
+//! |  8 | 4 | bitmap table size | |
+//! | 12 | 4 | flags: in use (bit 0), auto (bit 1) | |
+//! | 16 | 1 | type | |
+//! | 17 | 1 | granularity bits | 9..=31 |
+//! | 18 | 2 | length of the name | |
+//! | 20 | 4 | length of the extra data | |
+//! | 24 | – | extra data, name, padding to a multiple of 8 | |
+
+use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
+use serde_json::{Value, json};
+
+use crate::fields::{Fields, Place};
+use crate::header::Header;
+use crate::layout::{HeaderExtension, ITEM_ALIGN, MAX_BITMAPS};
+
+/// A dirty bitmap, as far as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Bitmap {
+    /// Its name.
+    name: String,
+    /// log2 of the guest bytes that one bit stands for.
+    granularity_bits: u8,
+    /// Flag bits.
+    flags: u32,
+}
+
+impl Bitmap {
+    /// Reads the bitmap directory. Without its autoclear bit, it is out of date and means nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where the directory breaks its rules,
+    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where it passes the end of the file,
+    /// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) where it is too long.
+    pub(crate) fn read_all(storage: &dyn Storage, header: &Header, limits: &Limits) -> Result<Vec<Self>> {
+        let Some(extension) = header.extensions.find(HeaderExtension::BITMAPS).filter(|_| header.features.bitmaps())
+        else {
+            return Ok(Vec::new());
+        };
+        let fields = Fields::new(&extension.data, extension.at);
+        let place = |name, at| Place { name, at: fields.host(at) };
+        let count = fields.u32(COUNT_AT)?;
+        place("nb_bitmaps", COUNT_AT).limited(u64::from(count), MAX_BITMAPS)?;
+        let len = limits
+            .table_len("bitmap_directory_size", fields.u64(DIRECTORY_LEN_AT)?, 1)
+            .map_err(|e| e.at(fields.host(DIRECTORY_LEN_AT)))?;
+        let at = fields.u64(DIRECTORY_AT)?;
+        let directory = storage.read_vec(at, len).map_err(|e| e.context("the bitmap directory cannot be read"))?;
+        parse_directory(&Fields::new(&directory, at), count)
+    }
+
+    /// Parses the entry at byte `at` of the directory; returns it and where the next one starts.
+    fn parse(directory: &Fields<'_>, at: usize) -> Result<(Self, usize)> {
+        let [_, granularity_bits] = *directory.bytes(at + TYPE_AT, 2)? else {
+            return Err(Error::malformed("a bitmap has no type").at(directory.host(at)));
+        };
+        if !(9..=31).contains(&granularity_bits) {
+            let place = Place { name: "granularity_bits", at: directory.host(at + TYPE_AT + 1) };
+            return Err(place.malformed(format!("is {granularity_bits}, outside 9..=31")));
+        }
+        let name_at = (at + FIXED_LEN).saturating_add(directory.u32(at + EXTRA_LEN_AT)? as usize);
+        let name_len = usize::from(directory.u16(at + NAME_LEN_AT)?);
+        let name = String::from_utf8_lossy(directory.bytes(name_at, name_len)?).into_owned();
+        let bitmap = Self { name, granularity_bits, flags: directory.u32(at + FLAGS_AT)? };
+        Ok((bitmap, (name_at + name_len).next_multiple_of(ITEM_ALIGN)))
+    }
+
+    /// The bitmap under the names that QEMU uses.
+    pub(crate) fn to_json(&self) -> Value {
+        let flags: Vec<_> =
+            [("in-use", IN_USE), ("auto", AUTO)].iter().filter(|(_, bit)| self.flags & bit != 0).map(|f| f.0).collect();
+        json!({ "flags": flags, "name": self.name, "granularity": 1u64 << self.granularity_bits })
+    }
+}
+
+/// Parses the entries of the directory, of which there are `count`.
+fn parse_directory(directory: &Fields<'_>, count: u32) -> Result<Vec<Bitmap>> {
+    let mut list = Vec::new();
+    let mut at = 0;
+    for _ in 0..count {
+        let (bitmap, next) = Bitmap::parse(directory, at)?;
+        list.push(bitmap);
+        at = next;
+    }
+    Ok(list)
+}
+
+/// Offset of the number of bitmaps in the extension.
+const COUNT_AT: usize = 0;
+/// Offset of the length of the directory in the extension.
+const DIRECTORY_LEN_AT: usize = 8;
+/// Offset of the directory's place in the extension.
+const DIRECTORY_AT: usize = 16;
+/// Offset of the flags in an entry.
+const FLAGS_AT: usize = 12;
+/// Offset of the type in an entry; the granularity follows.
+const TYPE_AT: usize = 16;
+/// Offset of the length of the name in an entry.
+const NAME_LEN_AT: usize = 18;
+/// Offset of the length of the extra data in an entry.
+const EXTRA_LEN_AT: usize = 20;
+/// Length of what comes before the extra data in an entry.
+const FIXED_LEN: usize = 24;
+/// Flag: the bitmap was not saved, and is inconsistent.
+const IN_USE: u32 = 1 << 0;
+/// Flag: every write has to be recorded.
+const AUTO: u32 = 1 << 1;

@@ -1,0 +1,324 @@
+//! The header: parsed once, into a value that keeps every rule of the layout.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use imgfmt_core::{Codec, Error, Limits, Result, Storage, StorageExt};
+
+use crate::extensions::Extensions;
+use crate::features::Features;
+use crate::fields::{Fields, Place};
+use crate::layout::{
+    BACKING_FILE_OFFSET_AT, BACKING_FILE_SIZE_AT, CLUSTER_BITS_AT, COMPRESSION_TYPE_AT, COMPRESSION_ZLIB,
+    COMPRESSION_ZSTD, CRYPT_AES, CRYPT_LUKS, CRYPT_METHOD_AT, CRYPT_NONE, HEADER_LENGTH_AT, ITEM_ALIGN, L1_SIZE_AT,
+    L1_TABLE_OFFSET_AT, MAGIC, MAGIC_AT, MAX_BACKING_NAME_LEN, MAX_CLUSTER_BITS, MAX_L1_LEN, MAX_REFCOUNT_ORDER,
+    MAX_REFCOUNT_TABLE_LEN, MAX_SNAPSHOTS, MIN_CLUSTER_BITS, NB_SNAPSHOTS_AT, REFCOUNT_ORDER_AT,
+    REFCOUNT_TABLE_CLUSTERS_AT, REFCOUNT_TABLE_OFFSET_AT, SIZE_AT, SNAPSHOTS_OFFSET_AT, TABLE_ENTRY_LEN, V2_HEADER_LEN,
+    V2_REFCOUNT_ORDER, V3_HEADER_MIN_LEN, VERSION_2, VERSION_3, VERSION_AT,
+};
+
+/// A header that keeps the rules.
+#[derive(Debug)]
+pub(crate) struct Header {
+    /// 2 or 3.
+    pub(crate) version: u32,
+    /// Length of the clusters.
+    pub(crate) cluster: ClusterBits,
+    /// Guest bytes of the disk.
+    pub(crate) size: u64,
+    /// Bytes of the header without its extensions.
+    pub(crate) header_length: usize,
+    /// The feature bits.
+    pub(crate) features: Features,
+    /// How clusters are compressed, where they are.
+    pub(crate) codec: Codec,
+    /// log2 of the bits of a refcount.
+    pub(crate) refcount_order: u32,
+    /// Entries of the L1 table; they cover the disk.
+    pub(crate) l1_size: u32,
+    /// Host byte of the L1 table, at a cluster border.
+    pub(crate) l1_table_offset: u64,
+    /// Snapshots in the snapshot table.
+    pub(crate) nb_snapshots: u32,
+    /// Host byte of the snapshot table, at a cluster border.
+    pub(crate) snapshots_offset: u64,
+    /// The name of the backing file.
+    pub(crate) backing_name: Option<PathBuf>,
+    /// The header extensions.
+    pub(crate) extensions: Extensions,
+}
+
+impl Header {
+    /// Reads the header and what else is in the first cluster.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse), and [`Io`](imgfmt_core::ErrorKind::Io) from the storage.
+    pub(crate) fn read(storage: &dyn Storage, limits: &Limits) -> Result<Self> {
+        let mut first = vec![0; 1 << MIN_CLUSTER_BITS];
+        let there = storage.read_padded(&mut first, 0)?;
+        first.truncate(there);
+        let cluster = cluster_bits(&Fields::new(&first, 0))?;
+        first.resize(cluster.in_memory(), 0);
+        let there = storage.read_padded(&mut first, 0)?;
+        Self::parse(&first[..there], limits)
+    }
+
+    /// Parses the first cluster, or as much of it as the file has.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed), [`Unsupported`](imgfmt_core::ErrorKind::Unsupported),
+    /// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) or
+    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds), with the byte and the field.
+    pub(crate) fn parse(first: &[u8], limits: &Limits) -> Result<Self> {
+        let fields = Fields::new(first, 0);
+        let cluster = cluster_bits(&fields)?;
+        let version = fields.u32(VERSION_AT)?;
+        let header_length = header_length(&fields, version, cluster)?;
+        let backing = BackingPlace::parse(&fields, header_length, cluster)?;
+        let extensions = Extensions::parse(&fields, header_length..backing.extensions_end, limits)?;
+        // Unknown features may change the meaning of all that follows.
+        let features = Features::parse(&fields, version)?;
+        features.check(&extensions)?;
+        check_not_encrypted(&fields)?;
+        check_refcount_table(&fields, cluster)?;
+        let size = size(&fields, limits)?;
+        Ok(Self {
+            version,
+            cluster,
+            size,
+            header_length,
+            features,
+            codec: codec(&fields, header_length, features)?,
+            refcount_order: refcount_order(&fields, version)?,
+            l1_size: l1_size(&fields, size, cluster)?,
+            l1_table_offset: aligned(&fields, "l1_table_offset", L1_TABLE_OFFSET_AT, cluster)?,
+            nb_snapshots: nb_snapshots(&fields)?,
+            snapshots_offset: snapshots_offset(&fields, cluster)?,
+            backing_name: backing.name(&fields)?,
+            extensions,
+        })
+    }
+}
+
+/// log2 of the cluster length; valid by construction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClusterBits(u32);
+
+impl ClusterBits {
+    /// The bits, where they are within the bounds.
+    pub(crate) fn new(raw: u32) -> Option<Self> {
+        (MIN_CLUSTER_BITS..=MAX_CLUSTER_BITS).contains(&raw).then_some(Self(raw))
+    }
+
+    /// The bits.
+    pub(crate) fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// Bytes of a cluster.
+    pub(crate) fn len(self) -> u64 {
+        1 << self.0
+    }
+
+    /// Bytes of a cluster, as the length of a buffer.
+    pub(crate) fn in_memory(self) -> usize {
+        1 << self.0
+    }
+
+    /// Entries of an L2 table, which is one cluster.
+    pub(crate) fn l2_entries(self) -> u64 {
+        self.len() / TABLE_ENTRY_LEN
+    }
+
+    /// log2 of the guest bytes that one L2 table covers.
+    pub(crate) fn l2_span_bits(self) -> u32 {
+        self.0 + (self.0 - TABLE_ENTRY_LEN.trailing_zeros())
+    }
+
+    /// Whether `offset` is at a cluster border.
+    pub(crate) fn aligns(self, offset: u64) -> bool {
+        offset & (self.len() - 1) == 0
+    }
+}
+
+/// Checks what every version has, and returns the cluster length, without which nothing else can be read.
+fn cluster_bits(fields: &Fields<'_>) -> Result<ClusterBits> {
+    if fields.bytes(MAGIC_AT, MAGIC.len())? != MAGIC {
+        return Err(Place::in_header("magic", MAGIC_AT).malformed("is not \"QFI\\xfb\""));
+    }
+    let version = fields.u32(VERSION_AT)?;
+    if !(VERSION_2..=VERSION_3).contains(&version) {
+        return Err(Place::in_header("version", VERSION_AT).unsupported(format!("is {version}, neither 2 nor 3")));
+    }
+    let raw = fields.u32(CLUSTER_BITS_AT)?;
+    ClusterBits::new(raw).ok_or_else(|| {
+        let what = format!("is {raw}, outside {MIN_CLUSTER_BITS}..={MAX_CLUSTER_BITS}");
+        Place::in_header("cluster_bits", CLUSTER_BITS_AT).malformed(what)
+    })
+}
+
+/// Bytes of the header, all of which the file must have.
+fn header_length(fields: &Fields<'_>, version: u32, cluster: ClusterBits) -> Result<usize> {
+    let len = if version == VERSION_2 {
+        V2_HEADER_LEN
+    } else {
+        let place = Place::in_header("header_length", HEADER_LENGTH_AT);
+        let len = fields.u32(HEADER_LENGTH_AT)? as usize;
+        if !(V3_HEADER_MIN_LEN..=cluster.in_memory()).contains(&len) {
+            let what = format!("is {len}, outside {V3_HEADER_MIN_LEN}..={}", cluster.len());
+            return Err(place.malformed(what));
+        }
+        if !len.is_multiple_of(ITEM_ALIGN) {
+            return Err(place.malformed(format!("is {len}, which is no multiple of 8")));
+        }
+        len
+    };
+    fields.bytes(0, len).map(|_| len)
+}
+
+/// Where the name of the backing file is, and so where the header extensions end.
+struct BackingPlace {
+    /// Its bytes, where there is a backing file.
+    name: Option<(usize, usize)>,
+    /// The byte at which no header extension may go on.
+    extensions_end: usize,
+}
+
+impl BackingPlace {
+    /// Checks that the name lies behind the header and within the first cluster.
+    fn parse(fields: &Fields<'_>, header_length: usize, cluster: ClusterBits) -> Result<Self> {
+        let place = Place::in_header("backing_file_offset", BACKING_FILE_OFFSET_AT);
+        let offset = fields.u64(BACKING_FILE_OFFSET_AT)?;
+        if offset == 0 {
+            return Ok(Self { name: None, extensions_end: cluster.in_memory() });
+        }
+        let at = usize::try_from(offset).ok().filter(|at| (header_length..=cluster.in_memory()).contains(at));
+        let at =
+            at.ok_or_else(|| place.malformed(format!("is {offset}, outside {header_length}..={}", cluster.len())))?;
+        let len = fields.u32(BACKING_FILE_SIZE_AT)? as usize;
+        let most = MAX_BACKING_NAME_LEN.min(cluster.in_memory() - at);
+        if len > most {
+            let what = format!("is {len}, above {most}: a name has at most 1023 bytes and ends in the first cluster");
+            return Err(Place::in_header("backing_file_size", BACKING_FILE_SIZE_AT).malformed(what));
+        }
+        Ok(Self { name: (len > 0).then_some((at, len)), extensions_end: at })
+    }
+
+    /// The name: the bytes as they are, never anything but a file name.
+    fn name(&self, fields: &Fields<'_>) -> Result<Option<PathBuf>> {
+        let Some((at, len)) = self.name else {
+            return Ok(None);
+        };
+        let bytes = fields.bytes(at, len)?;
+        if bytes.contains(&0) {
+            return Err(Error::malformed("the backing file name holds a NUL byte").at(at as u64));
+        }
+        Ok(Some(PathBuf::from(OsStr::from_bytes(bytes))))
+    }
+}
+
+/// Checks that the guest bytes are not encrypted.
+fn check_not_encrypted(fields: &Fields<'_>) -> Result<()> {
+    let what = match fields.u32(CRYPT_METHOD_AT)? {
+        CRYPT_NONE => return Ok(()),
+        CRYPT_AES => "is 1: AES encryption is not supported".to_owned(),
+        CRYPT_LUKS => "is 2: LUKS encryption is not supported".to_owned(),
+        other => format!("is {other}, which is not known"),
+    };
+    Err(Place::in_header("crypt_method", CRYPT_METHOD_AT).unsupported(what))
+}
+
+/// Guest bytes of the disk.
+fn size(fields: &Fields<'_>, limits: &Limits) -> Result<u64> {
+    let size = fields.u64(SIZE_AT)?;
+    // Offsets have to stay computable, whatever the caller allows.
+    Place::in_header("size", SIZE_AT).limited(size, limits.virtual_size.min(i64::MAX as u64))?;
+    Ok(size)
+}
+
+/// Entries of the L1 table, which has to cover the disk.
+fn l1_size(fields: &Fields<'_>, size: u64, cluster: ClusterBits) -> Result<u32> {
+    let place = Place::in_header("l1_size", L1_SIZE_AT);
+    let entries = fields.u32(L1_SIZE_AT)?;
+    place.limited(u64::from(entries), MAX_L1_LEN / TABLE_ENTRY_LEN)?;
+    let needed = size.div_ceil(1 << cluster.l2_span_bits());
+    if u64::from(entries) < needed {
+        let what = format!("is {entries}, but a disk of {size} bytes needs {needed} entries");
+        return Err(place.malformed(what));
+    }
+    if entries > 0 && fields.u64(L1_TABLE_OFFSET_AT)? == 0 {
+        return Err(Place::in_header("l1_table_offset", L1_TABLE_OFFSET_AT).malformed("is 0, where the header is"));
+    }
+    Ok(entries)
+}
+
+/// An offset at a cluster border.
+fn aligned(fields: &Fields<'_>, name: &'static str, at: usize, cluster: ClusterBits) -> Result<u64> {
+    let offset = fields.u64(at)?;
+    if cluster.aligns(offset) {
+        return Ok(offset);
+    }
+    let what = format!("is {offset}, which is no multiple of the cluster of {} bytes", cluster.len());
+    Err(Place::in_header(name, at).malformed(what))
+}
+
+/// Checks where the refcount table is said to be; reading the disk does not need it.
+fn check_refcount_table(fields: &Fields<'_>, cluster: ClusterBits) -> Result<()> {
+    aligned(fields, "refcount_table_offset", REFCOUNT_TABLE_OFFSET_AT, cluster)?;
+    let clusters = u64::from(fields.u32(REFCOUNT_TABLE_CLUSTERS_AT)?);
+    let place = Place::in_header("refcount_table_clusters", REFCOUNT_TABLE_CLUSTERS_AT);
+    if clusters == 0 {
+        return Err(place.malformed("is 0, but every image has refcounts"));
+    }
+    place.limited(clusters, MAX_REFCOUNT_TABLE_LEN / cluster.len())
+}
+
+/// log2 of the bits of a refcount.
+fn refcount_order(fields: &Fields<'_>, version: u32) -> Result<u32> {
+    if version == VERSION_2 {
+        return Ok(V2_REFCOUNT_ORDER);
+    }
+    let order = fields.u32(REFCOUNT_ORDER_AT)?;
+    if order > MAX_REFCOUNT_ORDER {
+        let what = format!("is {order}, above {MAX_REFCOUNT_ORDER}");
+        return Err(Place::in_header("refcount_order", REFCOUNT_ORDER_AT).malformed(what));
+    }
+    Ok(order)
+}
+
+/// How clusters are compressed. A header that is too short for the field means deflate.
+fn codec(fields: &Fields<'_>, header_length: usize, features: Features) -> Result<Codec> {
+    let place = Place::in_header("compression_type", COMPRESSION_TYPE_AT);
+    let raw = match header_length > COMPRESSION_TYPE_AT {
+        true => fields.bytes(COMPRESSION_TYPE_AT, 1)?[0],
+        false => COMPRESSION_ZLIB,
+    };
+    let codec = match raw {
+        COMPRESSION_ZLIB => Codec::Deflate,
+        COMPRESSION_ZSTD => Codec::Zstd,
+        other => return Err(place.unsupported(format!("is {other}, neither 0 (zlib) nor 1 (zstd)"))),
+    };
+    if features.compression() == (raw == COMPRESSION_ZLIB) {
+        let bit = if features.compression() { "set" } else { "clear" };
+        return Err(place.malformed(format!("is {raw}, but its bit of incompatible_features is {bit}")));
+    }
+    Ok(codec)
+}
+
+/// How many snapshots there are.
+fn nb_snapshots(fields: &Fields<'_>) -> Result<u32> {
+    let count = fields.u32(NB_SNAPSHOTS_AT)?;
+    Place::in_header("nb_snapshots", NB_SNAPSHOTS_AT).limited(u64::from(count), MAX_SNAPSHOTS)?;
+    Ok(count)
+}
+
+/// Where the snapshot table is; without snapshots, the field means nothing.
+fn snapshots_offset(fields: &Fields<'_>, cluster: ClusterBits) -> Result<u64> {
+    if fields.u32(NB_SNAPSHOTS_AT)? == 0 {
+        return Ok(0);
+    }
+    aligned(fields, "snapshots_offset", SNAPSHOTS_OFFSET_AT, cluster)
+}

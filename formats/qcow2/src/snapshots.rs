@@ -1,0 +1,145 @@
+//! The snapshot table. Its entries follow one another, each as long as its strings make it.
+//!
+//! | Offset | Size | Field | Rule |
+//! |-------:|-----:|---|---|
+//! |  0 | 8 | L1 table offset | |
+//! |  8 | 4 | L1 size | |
+//! | 12 | 2 | length of the id | |
+//! | 14 | 2 | length of the name | |
+//! | 16 | 4 | seconds since 1970 | |
+//! | 20 | 4 | nanoseconds of it | |
+//! | 24 | 8 | nanoseconds that the guest ran | |
+//! | 32 | 4 | bytes of VM state | |
+//! | 36 | 4 | length of the extra data | at most 1024 |
+//! | 40 | – | extra data: bytes of VM state (8), virtual size (8), icount (8) | each may be missing |
+//! |  – | – | id, name, padding to a multiple of 8 | |
+
+use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
+use serde_json::{Value, json};
+
+use crate::fields::{Fields, Place};
+use crate::header::Header;
+use crate::layout::{ITEM_ALIGN, MAX_SNAPSHOT_EXTRA_LEN, SNAPSHOTS_OFFSET_AT};
+
+/// An internal snapshot, as far as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    /// Its id, which need not be a number.
+    id: String,
+    /// Its name.
+    name: String,
+    /// When it was made, in seconds since 1970.
+    date_sec: u32,
+    /// Nanoseconds of that.
+    date_nsec: u32,
+    /// For how many nanoseconds the guest had run.
+    vm_clock_nsec: u64,
+    /// Bytes of VM state.
+    vm_state_size: u64,
+    /// Guest bytes of the disk, where the entry says so.
+    virtual_size: Option<u64>,
+    /// Instructions that the guest had executed, where they were counted.
+    icount: Option<u64>,
+}
+
+impl Snapshot {
+    /// Reads all entries of the snapshot table.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where an entry passes the end of the file,
+    /// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) for too many bytes of them.
+    pub(crate) fn read_all(storage: &dyn Storage, header: &Header, limits: &Limits) -> Result<Vec<Self>> {
+        let place = Place::in_header("snapshots_offset", SNAPSHOTS_OFFSET_AT);
+        let mut list = Vec::new();
+        let mut at = header.snapshots_offset;
+        for _ in 0..header.nb_snapshots {
+            let (snapshot, len) = Self::read(storage, at)?;
+            list.push(snapshot);
+            at += len;
+            place.limited(at - header.snapshots_offset, limits.metadata_bytes)?;
+        }
+        Ok(list)
+    }
+
+    /// Reads the entry at host byte `at`; returns it and its length with the padding.
+    fn read(storage: &dyn Storage, at: u64) -> Result<(Self, u64)> {
+        let fixed: [u8; FIXED_LEN] = storage.read_array(at).map_err(named)?;
+        let fixed = Fields::new(&fixed, at);
+        let extra_len = fixed.u32(EXTRA_LEN_AT)?;
+        Limits::check("extra_data_size", u64::from(extra_len), MAX_SNAPSHOT_EXTRA_LEN)
+            .map_err(|e| e.at(fixed.host(EXTRA_LEN_AT)))?;
+        let len =
+            FIXED_LEN + extra_len as usize + usize::from(fixed.u16(ID_LEN_AT)?) + usize::from(fixed.u16(NAME_LEN_AT)?);
+        let bytes = storage.read_vec(at, len).map_err(named)?;
+        Ok((Self::parse(&Fields::new(&bytes, at))?, len.next_multiple_of(ITEM_ALIGN) as u64))
+    }
+
+    /// Parses an entry.
+    fn parse(entry: &Fields<'_>) -> Result<Self> {
+        let extra_len = entry.u32(EXTRA_LEN_AT)? as usize;
+        let extra = Fields::new(entry.bytes(FIXED_LEN, extra_len)?, entry.host(FIXED_LEN));
+        let id_at = FIXED_LEN + extra_len;
+        let id_len = usize::from(entry.u16(ID_LEN_AT)?);
+        let text = |at, len| Ok::<_, Error>(String::from_utf8_lossy(entry.bytes(at, len)?).into_owned());
+        Ok(Self {
+            id: text(id_at, id_len)?,
+            name: text(id_at + id_len, usize::from(entry.u16(NAME_LEN_AT)?))?,
+            date_sec: entry.u32(DATE_SEC_AT)?,
+            date_nsec: entry.u32(DATE_NSEC_AT)?,
+            vm_clock_nsec: entry.u64(VM_CLOCK_AT)?,
+            // The field in the extra data counts where it is there.
+            vm_state_size: extra.u64(EXTRA_VM_STATE_AT).or_else(|_| entry.u32(VM_STATE_AT).map(u64::from))?,
+            virtual_size: extra.u64(EXTRA_SIZE_AT).ok(),
+            icount: extra.u64(EXTRA_ICOUNT_AT).ok().filter(|&icount| icount != u64::MAX),
+        })
+    }
+
+    /// The snapshot under the names that QEMU uses.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut value = json!({
+            "id": self.id,
+            "name": self.name,
+            "vm-state-size": self.vm_state_size,
+            "date-sec": self.date_sec,
+            "date-nsec": self.date_nsec,
+            "vm-clock-sec": self.vm_clock_nsec / 1_000_000_000,
+            "vm-clock-nsec": self.vm_clock_nsec % 1_000_000_000,
+        });
+        if let Some(icount) = self.icount {
+            value["icount"] = json!(icount);
+        }
+        if let Some(size) = self.virtual_size {
+            value["virtual-size"] = json!(size);
+        }
+        value
+    }
+}
+
+/// An error about where the snapshot table is.
+fn named(error: Error) -> Error {
+    error.context("the snapshot table cannot be read")
+}
+
+/// Offset of the length of the id.
+const ID_LEN_AT: usize = 12;
+/// Offset of the length of the name.
+const NAME_LEN_AT: usize = 14;
+/// Offset of the seconds of the date.
+const DATE_SEC_AT: usize = 16;
+/// Offset of the nanoseconds of the date.
+const DATE_NSEC_AT: usize = 20;
+/// Offset of the guest's clock.
+const VM_CLOCK_AT: usize = 24;
+/// Offset of the length of the VM state.
+const VM_STATE_AT: usize = 32;
+/// Offset of the length of the extra data.
+const EXTRA_LEN_AT: usize = 36;
+/// Length of what comes before the extra data.
+const FIXED_LEN: usize = 40;
+/// Offset of the length of the VM state in the extra data.
+const EXTRA_VM_STATE_AT: usize = 0;
+/// Offset of the virtual size in the extra data.
+const EXTRA_SIZE_AT: usize = 8;
+/// Offset of the instruction count in the extra data.
+const EXTRA_ICOUNT_AT: usize = 16;

@@ -1,0 +1,172 @@
+//! L1 and L2 tables: read in pages when they are asked for, kept in a small cache.
+
+use std::ops::Deref;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use byteorder::{BigEndian, ByteOrder};
+use imgfmt_core::{Error, Result, Storage, StorageExt};
+
+use crate::header::ClusterBits;
+use crate::layout::TABLE_ENTRY_LEN;
+
+/// A table of 64-bit entries, all of whose clusters begin within the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Table {
+    /// Host byte of the first entry.
+    offset: u64,
+    /// How many entries there are.
+    entries: u64,
+}
+
+impl Table {
+    /// The table of `entries` at host byte `offset`, which is at a cluster border.
+    ///
+    /// A file may end inside the last cluster of its metadata, and what is missing there is zero.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where a cluster of the table begins at or
+    /// behind the end of the file.
+    pub(crate) fn new(offset: u64, entries: u64, cluster: ClusterBits, file_len: u64) -> Result<Self> {
+        let end = offset.saturating_add(entries * TABLE_ENTRY_LEN);
+        // Saturating: rounding up the length of a file of almost 2^64 bytes passes the last offset.
+        let readable = file_len.checked_next_multiple_of(cluster.len()).unwrap_or(u64::MAX);
+        if end > readable {
+            let what = format!("is {offset}, a table that ends at byte {end}, but the file ends at byte {file_len}");
+            return Err(Error::out_of_bounds(what));
+        }
+        Ok(Self { offset, entries })
+    }
+
+    /// Host byte of entry `index`.
+    pub(crate) fn entry_at(self, index: u64) -> u64 {
+        self.offset + index * TABLE_ENTRY_LEN
+    }
+
+    /// The page that entry `index` is in.
+    fn page(self, index: u64) -> Page {
+        let first = index / PAGE_ENTRIES * PAGE_ENTRIES;
+        Page { offset: self.entry_at(first), entries: (self.entries - first).min(PAGE_ENTRIES) as usize }
+    }
+}
+
+/// Part of a table that is read as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Page {
+    /// Host byte of its first entry.
+    offset: u64,
+    /// How many entries it has.
+    entries: usize,
+}
+
+/// The entries of a table from some entry on, to the end of its page.
+#[derive(Debug)]
+pub(crate) struct Entries {
+    /// The page.
+    page: Arc<[u64]>,
+    /// Entries of the page that lie before.
+    skip: usize,
+}
+
+impl Deref for Entries {
+    type Target = [u64];
+
+    fn deref(&self) -> &[u64] {
+        &self.page[self.skip..]
+    }
+}
+
+/// Reads tables, and remembers the pages used last.
+#[derive(Debug, Default)]
+pub(crate) struct Tables {
+    /// The pages; held only to look up and to insert, never while reading.
+    cache: Mutex<Cache>,
+}
+
+impl Tables {
+    /// The entries of `table` from `index` on, which is one of them; at least one, at most a page.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](imgfmt_core::ErrorKind::Io) where the storage cannot be read.
+    pub(crate) fn entries(&self, storage: &dyn Storage, table: Table, index: u64) -> Result<Entries> {
+        let skip = (index % PAGE_ENTRIES) as usize;
+        let page = table.page(index);
+        let cached = self.cache().get(page);
+        let page = match cached {
+            Some(found) => found,
+            None => {
+                let read = read_page(storage, page)?;
+                self.cache().insert(page, Arc::clone(&read));
+                read
+            }
+        };
+        Ok(Entries { page, skip })
+    }
+
+    /// The cache; a thread that panicked cannot have left it half changed.
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads the entries of a page, with zeros for what lies behind the end of the file.
+fn read_page(storage: &dyn Storage, page: Page) -> Result<Arc<[u64]>> {
+    let mut bytes = vec![0; page.entries * TABLE_ENTRY_LEN as usize];
+    storage.read_padded(&mut bytes, page.offset)?;
+    let mut entries = vec![0; page.entries];
+    BigEndian::read_u64_into(&bytes, &mut entries);
+    Ok(entries.into())
+}
+
+/// The pages used last.
+#[derive(Debug, Default)]
+struct Cache {
+    /// The pages, in no order; few enough to be looked through.
+    slots: Vec<Slot>,
+    /// Counts uses.
+    clock: u64,
+}
+
+/// A page in the cache.
+#[derive(Debug)]
+struct Slot {
+    /// Which it is.
+    page: Page,
+    /// When it was last used.
+    used: u64,
+    /// Its entries.
+    entries: Arc<[u64]>,
+}
+
+impl Cache {
+    /// The entries of `page`, if they are here.
+    fn get(&mut self, page: Page) -> Option<Arc<[u64]>> {
+        self.clock += 1;
+        let slot = self.slots.iter_mut().find(|slot| slot.page == page)?;
+        slot.used = self.clock;
+        Some(Arc::clone(&slot.entries))
+    }
+
+    /// Keeps the entries of `page`, in place of the page that was not used for longest.
+    fn insert(&mut self, page: Page, entries: Arc<[u64]>) {
+        let slot = Slot { page, used: self.clock, entries };
+        // Two threads may have read the same page.
+        let index = self.slots.iter().position(|slot| slot.page == page);
+        if index.is_none() && self.slots.len() < CACHED_PAGES {
+            self.slots.push(slot);
+        } else if let Some(oldest) = index.or_else(|| self.oldest()) {
+            self.slots[oldest] = slot;
+        }
+    }
+
+    /// The page that was not used for longest.
+    fn oldest(&self) -> Option<usize> {
+        (0..self.slots.len()).min_by_key(|&index| self.slots[index].used)
+    }
+}
+
+/// Entries of a page: 64 KiB, the whole L2 table of the usual cluster.
+const PAGE_ENTRIES: u64 = 8192;
+/// Pages in the cache: 4 MiB at most.
+const CACHED_PAGES: usize = 64;
