@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 use imgfmt::ErrorKind;
 
+use crate::render::text::printable;
+
 /// Why a command did not do what it was asked for.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -41,17 +43,19 @@ impl Failure {
 
     /// Prints it to standard error.
     pub(crate) fn print(&self) {
+        let lines: String = self.lines().iter().map(|line| format!("{NAME}: {}\n", printable(line))).collect();
         // There is nobody to tell that the error cannot be told.
-        let _ = io::stderr().lock().write_all(self.text().as_bytes());
+        let _ = io::stderr().lock().write_all(lines.as_bytes());
     }
 
     /// The lines to print.
-    fn text(&self) -> String {
+    fn lines(&self) -> Vec<String> {
         match self {
-            Self::Image(error, None) => format!("{NAME}: {}\n", chain(error)),
-            Self::Image(error, Some(hint)) => format!("{NAME}: {}\n{NAME}: hint: {hint}\n", chain(error)),
-            Self::Usage(what) => format!("{NAME}: {what}\n"),
-            Self::System(what, error) => format!("{NAME}: {what}: {error}\n"),
+            Self::Image(error, hint) => {
+                std::iter::once(chain(error)).chain(hint.iter().map(|hint| format!("hint: {hint}"))).collect()
+            }
+            Self::Usage(what) => vec![what.clone()],
+            Self::System(what, error) => vec![format!("{what}: {error}")],
         }
     }
 }
@@ -62,8 +66,16 @@ impl From<imgfmt::Error> for Failure {
     }
 }
 
+/// Prints what is wrong with the arguments, in the form of all other errors.
+pub(crate) fn print_usage_error(error: &clap::Error) {
+    let text = error.render().to_string();
+    // Where all arguments are missing, the text is the help, and has no such prefix.
+    let text = text.strip_prefix("error: ").map_or_else(|| text.clone(), |text| format!("{NAME}: {text}"));
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// An error and all that caused it, in one line.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -81,19 +93,19 @@ const NAME: &str = "imgfmt";
 mod tests {
     use super::*;
 
-    fn text(error: imgfmt::Error, refused: Option<&str>) -> String {
-        Failure::new(error, refused.map(PathBuf::from)).text()
+    fn lines(error: imgfmt::Error, refused: Option<&str>) -> Vec<String> {
+        Failure::new(error, refused.map(PathBuf::from)).lines()
     }
 
     #[test]
     fn an_error_is_told_with_its_causes_and_a_way_out() {
         let error = imgfmt::Error::malformed("is 8, outside 9..=21").field("cluster_bits").at(20).in_format("qcow2");
-        let told = "imgfmt: cannot open disk.img: qcow2: byte 20: cluster_bits is 8, outside 9..=21\n";
-        assert_eq!(text(error.context("cannot open disk.img"), None), told);
+        let told = "cannot open disk.img: qcow2: byte 20: cluster_bits is 8, outside 9..=21";
+        assert_eq!(lines(error.context("cannot open disk.img"), None), [told]);
         let error = imgfmt::Error::new(ErrorKind::Ambiguous, "two formats");
-        assert_eq!(text(error, None), "imgfmt: two formats\nimgfmt: hint: name the format with -f\n");
+        assert_eq!(lines(error, None), ["two formats", "hint: name the format with -f"]);
         let refused = || imgfmt::Error::refused("no");
-        assert_eq!(text(refused(), Some("/a b")), "imgfmt: no\nimgfmt: hint: allow it with --allow /a b\n");
-        assert_eq!(text(refused(), None), "imgfmt: no\n");
+        assert_eq!(lines(refused(), Some("/a")), ["no", "hint: allow it with --allow /a"]);
+        assert_eq!(lines(refused(), None), ["no"]);
     }
 }

@@ -5,6 +5,7 @@ mod exit;
 mod failure;
 mod gate;
 mod progress;
+mod render;
 mod signals;
 
 use std::process::ExitCode;
@@ -35,9 +36,13 @@ fn main() -> ExitCode {
 
 /// Prints what clap has to say: help and version, or what is wrong with the arguments.
 fn answer(error: &clap::Error) -> Exit {
-    // There is nobody to tell that the answer cannot be printed.
-    let _ = error.print();
-    if error.use_stderr() { Exit::Error } else { Exit::Done }
+    if !error.use_stderr() {
+        // There is nobody to tell that the answer cannot be printed.
+        let _ = error.print();
+        return Exit::Done;
+    }
+    failure::print_usage_error(error);
+    Exit::Error
 }
 
 /// Prints what went wrong, and says how to exit.

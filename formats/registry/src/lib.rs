@@ -6,5 +6,6 @@ mod verbs;
 pub use formats::FORMATS;
 pub use imgfmt_core::*;
 pub use verbs::convert::{ConvertRequest, ConvertSummary, Source, convert};
+pub use verbs::files::ImageFile;
 pub use verbs::info::{ImageInfo, chain_info, info};
 pub use verbs::open::{Access, open, open_layer, open_layers, options_of};

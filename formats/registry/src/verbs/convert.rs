@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use imgfmt_core::convert::{Convert, Progress};
 use imgfmt_core::{Concat, CreateRequest, Error, ErrorKind, Image, Options, ParentName, Result};
 
-use super::files::{HostFile, files_of};
+use super::files::{HostFile, is_part_of};
 use super::open::{Access, RAW, open, open_layers, options_of};
 use super::output;
 
@@ -154,7 +154,9 @@ fn resolve_backing(request: &ConvertRequest<'_>, backing: &ParentName) -> Result
     let layers = open_layers(&folder.join(&backing.name), backing.format.as_deref(), &request.access)?;
     let target = HostFile::at(&request.target);
     for layer in &layers {
-        if target.is_some_and(|target| files_of(layer.image.as_ref()).is_ok_and(|files| files.contains(&target))) {
+        if let Some(target) = target
+            && is_part_of(target, layer.image.as_ref())?
+        {
             let what = format!("{} would become its own backing file", request.target.display());
             return Err(Error::invalid(what));
         }

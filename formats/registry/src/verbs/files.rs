@@ -1,9 +1,10 @@
-//! Which file is which, whatever it is called.
+//! Which file is which, whatever it is called, and what it takes.
 
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use imgfmt_core::{Error, Image, Result, Storage};
 
@@ -32,31 +33,63 @@ impl HostFile {
     }
 }
 
-/// The files that hold the bytes of `image`.
-pub(crate) fn files_of(image: &dyn Image) -> Result<BTreeSet<HostFile>> {
-    let files = image.sources().iter().map(|storage| metadata(storage.as_ref()));
-    files.filter_map(|found| found.map(|found| found.as_ref().map(HostFile::of)).transpose()).collect()
+/// A file that an image consists of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageFile {
+    /// Where it is: as it was called for the file that was opened, else where the system says.
+    pub path: PathBuf,
+    /// Its place among the image's [`sources`](Image::sources), where it is not the file that was opened.
+    pub source: Option<usize>,
+    /// Its length in bytes.
+    pub len: u64,
+    /// Bytes that it takes on the host, holes not counted.
+    pub actual_size: u64,
 }
 
-/// Bytes that the file at `path` and the files of `image` take on the host, each counted once.
-pub(crate) fn actual_size(path: &Path, image: &dyn Image) -> Result<u64> {
+/// Whether `file` is one of the files that hold the bytes of `image`.
+pub(crate) fn is_part_of(file: HostFile, image: &dyn Image) -> Result<bool> {
+    for storage in image.sources() {
+        if metadata(storage.as_ref())?.is_some_and(|(_, metadata)| HostFile::of(&metadata) == file) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The file at `path`, and the other files of the `image` that was opened there, each once.
+pub(crate) fn image_files(path: &Path, image: &dyn Image) -> Result<Vec<ImageFile>> {
     let own = path.metadata().map_err(|e| Error::io(format!("cannot ask for the size of {}", path.display()), e))?;
     let mut seen = BTreeSet::from([HostFile::of(&own)]);
-    let mut blocks = own.blocks();
-    for storage in image.sources() {
-        let other = metadata(storage.as_ref())?.filter(|other| seen.insert(HostFile::of(other)));
-        blocks = blocks.saturating_add(other.map_or(0, |other| other.blocks()));
+    let mut files = vec![image_file(path.to_path_buf(), None, &own)];
+    for (index, storage) in image.sources().iter().enumerate() {
+        if let Some((path, other)) = metadata(storage.as_ref())?
+            && seen.insert(HostFile::of(&other))
+        {
+            files.push(image_file(path, Some(index), &other));
+        }
     }
-    Ok(blocks.saturating_mul(BLOCK_LEN))
+    // The length of a device is not in its metadata; a storage that begins where its file does knows it.
+    if let [file] = files.as_mut_slice()
+        && own.file_type().is_block_device()
+    {
+        file.len = image.sources().first().map_or(0, |storage| storage.len());
+    }
+    Ok(files)
 }
 
-/// What the operating system knows of the file behind `storage`, if there is one.
-fn metadata(storage: &dyn Storage) -> Result<Option<Metadata>> {
+/// What is to be said about one file.
+fn image_file(path: PathBuf, source: Option<usize>, metadata: &Metadata) -> ImageFile {
+    ImageFile { path, source, len: metadata.len(), actual_size: metadata.blocks().saturating_mul(BLOCK_LEN) }
+}
+
+/// Where the file behind `storage` is and what the operating system knows of it, if there is one.
+fn metadata(storage: &dyn Storage) -> Result<Option<(PathBuf, Metadata)>> {
     let Some(slice) = storage.as_file() else {
         return Ok(None);
     };
+    let path = Path::new("/proc/self/fd").join(slice.fd.as_raw_fd().to_string()).read_link().unwrap_or_default();
     let metadata = slice.fd.try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
-    metadata.map(Some).map_err(|e| Error::io("cannot ask for the type of an open file", e))
+    metadata.map(|metadata| Some((path, metadata))).map_err(|e| Error::io("cannot ask for the type of an open file", e))
 }
 
 /// Bytes of the blocks that the operating system counts.

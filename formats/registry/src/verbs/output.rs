@@ -7,7 +7,7 @@ use std::sync::Arc;
 use imgfmt_core::{Error, Image, Output, Result, Target};
 
 use super::convert::ConvertRequest;
-use super::files::{HostFile, files_of};
+use super::files::{HostFile, is_part_of};
 
 /// An output, and what is known of it.
 pub(crate) struct Opened {
@@ -31,7 +31,9 @@ pub(crate) fn open(request: &ConvertRequest<'_>, source: &dyn Image) -> Result<O
         let output = Output::create(path)?;
         return Ok(Opened { target: output.target(), output, is_zero: true });
     }
-    if HostFile::at(path).is_some_and(|target| files_of(source).is_ok_and(|files| files.contains(&target))) {
+    if let Some(target) = HostFile::at(path)
+        && is_part_of(target, source)?
+    {
         let what = format!("{} is a source, and would be overwritten while it is read", path.display());
         return Err(Error::invalid(what));
     }
