@@ -4,12 +4,11 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use byteorder::{BigEndian, ByteOrder};
-use imgfmt_core::{Error, Result, Storage, StorageExt};
+use imgfmt_core::{Error, Result, Storage};
 
-use crate::header::ClusterBits;
 use crate::layout::TABLE_ENTRY_LEN;
 
-/// A table of 64-bit entries, all of whose clusters begin within the file.
+/// A table of 64-bit entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Table {
     /// Host byte of the first entry.
@@ -19,23 +18,28 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// The table of `entries` at host byte `offset`, which is at a cluster border.
-    ///
-    /// A file may end inside the last cluster of its metadata, and what is missing there is zero.
+    /// The table of `entries` at host byte `offset`, all of which the file has.
     ///
     /// # Errors
     ///
-    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where a cluster of the table begins at or
-    /// behind the end of the file.
-    pub(crate) fn new(offset: u64, entries: u64, cluster: ClusterBits, file_len: u64) -> Result<Self> {
+    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where the file ends before the table does.
+    pub(crate) fn new(offset: u64, entries: u64, file_len: u64) -> Result<Self> {
         let end = offset.saturating_add(entries * TABLE_ENTRY_LEN);
-        // Saturating: rounding up the length of a file of almost 2^64 bytes passes the last offset.
-        let readable = file_len.checked_next_multiple_of(cluster.len()).unwrap_or(u64::MAX);
-        if end > readable {
+        if end > file_len {
             let what = format!("is {offset}, a table that ends at byte {end}, but the file ends at byte {file_len}");
             return Err(Error::out_of_bounds(what));
         }
-        Ok(Self { offset, entries })
+        Ok(Self::padded(offset, entries))
+    }
+
+    /// The table of `entries` at host byte `offset`; those that the file does not have are 0.
+    pub(crate) fn padded(offset: u64, entries: u64) -> Self {
+        Self { offset, entries }
+    }
+
+    /// How many entries there are.
+    pub(crate) fn entries(self) -> u64 {
+        self.entries
     }
 
     /// Host byte of entry `index`.
@@ -88,6 +92,7 @@ impl Tables {
     ///
     /// # Errors
     ///
+    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where the file ends inside the page,
     /// [`Io`](imgfmt_core::ErrorKind::Io) where the storage cannot be read.
     pub(crate) fn entries(&self, storage: &dyn Storage, table: Table, index: u64) -> Result<Entries> {
         let skip = (index % PAGE_ENTRIES) as usize;
@@ -110,10 +115,11 @@ impl Tables {
     }
 }
 
-/// Reads the entries of a page, with zeros for what lies behind the end of the file.
+/// Reads the entries of a page. A table that the end of the file cuts is an error: its missing entries
+/// may have pointed to data, and zeros in their place would pass for an empty disk.
 fn read_page(storage: &dyn Storage, page: Page) -> Result<Arc<[u64]>> {
     let mut bytes = vec![0; page.entries * TABLE_ENTRY_LEN as usize];
-    storage.read_padded(&mut bytes, page.offset)?;
+    storage.read_at(&mut bytes, page.offset)?;
     let mut entries = vec![0; page.entries];
     BigEndian::read_u64_into(&bytes, &mut entries);
     Ok(entries.into())
