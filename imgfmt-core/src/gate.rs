@@ -99,6 +99,14 @@ impl Beneath {
         let file = image.canonicalize().map_err(|e| Error::io(format!("cannot open {}", image.display()), e))?;
         self.allow(file.parent().unwrap_or(Path::new("/")))
     }
+
+    /// Opens `path` by way of the first folder that it does not lead out of, if there is one.
+    fn open_below(&self, path: &Path) -> Option<rustix::io::Result<OwnedFd>> {
+        let below = self.roots.iter().filter_map(|root| Some((root, path.strip_prefix(root).ok()?)));
+        below
+            .map(|(root, below)| open_beneath(root, below))
+            .find(|opened| !matches!(opened, Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP)))
+    }
 }
 
 impl Gate for Beneath {
@@ -112,14 +120,11 @@ impl Gate for Beneath {
                 roots.join(", ")
             ))
         };
-        let (root, below) =
-            self.roots.iter().find_map(|root| Some((root, path.strip_prefix(root).ok()?))).ok_or_else(refused)?;
-        let fd = match open_beneath(root, below) {
-            Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP) => return Err(refused()),
-            other => other.map_err(|e| {
-                Error::io(format!("cannot open {}, which the image names", path.display()), std::io::Error::from(e))
-            })?,
-        };
+        // The name as it stands; and where it leads, for by way of `..` and links it may lie below another folder.
+        let opened = self.open_below(&path).or_else(|| self.open_below(&real(&path)?));
+        let fd = opened.ok_or_else(refused)?.map_err(|e| {
+            Error::io(format!("cannot open {}, which the image names", path.display()), std::io::Error::from(e))
+        })?;
         let storage = FileStorage::from_file(fd.into())
             .map_err(|e| e.context(format!("cannot open {}, which the image names", path.display())))?;
         Ok(Admitted { storage: Arc::new(storage), path })
@@ -136,6 +141,11 @@ fn absolute(reference: &Reference<'_>) -> Result<PathBuf> {
     })?;
     let file = from.canonicalize().map_err(|e| Error::io(format!("cannot resolve {}", from.display()), e))?;
     Ok(file.parent().unwrap_or(Path::new("/")).join(reference.name))
+}
+
+/// Where `path` leads, links and `..` resolved; only the last part may be missing.
+fn real(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().ok().or_else(|| Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?)))
 }
 
 /// Opens `below` under `root` without leaving it. An empty `below` is the root itself, a single file.
@@ -204,6 +214,30 @@ mod tests {
         gate.allow(&dir.path().join("secret.img")).unwrap();
         let secret = dir.path().canonicalize().unwrap().join("secret.img");
         assert!(open(&gate, &image, secret.to_str().unwrap()).is_ok());
+        assert!(open(&gate, &image, "../secret.img").is_ok());
+        assert!(open(&gate, &image, "link.img").is_ok());
+        assert_eq!(open(&gate, &image, "../other.img").unwrap_err().kind(), ErrorKind::Refused);
+    }
+
+    #[test]
+    fn a_name_may_lead_from_one_admitted_folder_to_another() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["images", "bases"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        symlink("bases", dir.path().join("old")).unwrap();
+        let image = dir.path().join("images/top.img");
+        std::fs::write(&image, "").unwrap();
+        std::fs::write(dir.path().join("bases/base.img"), "").unwrap();
+
+        let mut gate = Beneath::new();
+        gate.allow_beside(&image).unwrap();
+        assert_eq!(open(&gate, &image, "../bases/base.img").unwrap_err().kind(), ErrorKind::Refused);
+        gate.allow(&dir.path().join("bases")).unwrap();
+        for name in ["../bases/base.img", "../old/base.img"] {
+            assert!(open(&gate, &image, name).is_ok(), "{name}");
+        }
+        assert_eq!(open(&gate, &image, "../bases/none.img").unwrap_err().kind(), ErrorKind::Missing);
     }
 
     #[test]

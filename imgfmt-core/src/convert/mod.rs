@@ -4,23 +4,27 @@
 //! zeros and encodes; the runs are placed in guest order as they become ready; and whichever worker is
 //! free stores them. Zero and absent runs never become work. The first error stops the rest.
 
+mod copy;
 mod order;
 mod plan;
 mod work;
 mod zero;
 
 use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{self, AtomicBool, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+pub use copy::KernelCopy;
 pub use zero::is_zero;
 
+use crate::extent::SourceId;
 use crate::image::Image;
-use crate::writer::ImageWriter;
+use crate::read::source_of;
+use crate::writer::{ImageWriter, Order};
 use crate::{Error, ErrorKind, Result};
-use order::{Next, Pipeline, Placed};
+use order::{Next, Pipeline, Placed, Store};
 use plan::{Cut, Planner};
-use work::Worker;
+use work::{Bytes, Task, Worker};
 
 /// How a conversion is to be done. [`Default`] is right for most.
 #[derive(Clone)]
@@ -38,6 +42,8 @@ pub struct Convert<'a> {
     /// Whether compressed units may be passed on without being decoded once. Only for input that is
     /// known to be whole: nothing is verified, and zeros in it are not found.
     pub trust_encoded: bool,
+    /// Who copies bytes that are stored alike on both sides.
+    pub kernel_copy: KernelCopy,
     /// Called from any worker, after each run that is stored.
     pub progress: Option<&'a (dyn Fn(Progress) + Sync)>,
     /// Stops the conversion.
@@ -62,7 +68,7 @@ pub struct Cancel(Arc<AtomicBool>);
 impl Cancel {
     /// Asks for the end; the conversion returns [`Cancelled`](ErrorKind::Cancelled) soon after.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.store(true, atomic::Ordering::Relaxed);
     }
 
     /// The flag itself, for a signal handler to set.
@@ -74,7 +80,7 @@ impl Cancel {
     /// Whether the end has been asked for.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.load(atomic::Ordering::Relaxed)
     }
 }
 
@@ -86,6 +92,7 @@ impl Default for Convert<'_> {
             zero_grain: Some(DEFAULT_ZERO_GRAIN),
             absent_from: None,
             trust_encoded: false,
+            kernel_copy: KernelCopy::Auto,
             progress: None,
             cancel: Cancel::default(),
         }
@@ -108,11 +115,22 @@ impl Convert<'_> {
         let job_len = JOB_LEN.next_multiple_of(unit);
         let cut = Cut { unit, job_len, absent_from: self.absent_from };
         let max_in_flight = usize::try_from(self.in_flight / job_len).unwrap_or(usize::MAX);
+        let copies = shape.stores_plain
+            && shape.compression.is_none()
+            && shape.order == Order::Random
+            && self.kernel_copy.applies(source, writer.target().as_ref());
+        let task = Task {
+            source,
+            shape,
+            cut,
+            find_zeros: self.zero_grain.is_some(),
+            trust_encoded: self.trust_encoded,
+            copies,
+        };
         let run = Run {
             options: self,
-            source,
+            task,
             writer: writer.as_ref(),
-            cut,
             planner: Mutex::new(Planner::new(source, cut)),
             pipeline: Mutex::new(Pipeline::new(shape.order, max_in_flight.max(self.threads.get()))),
             changed: Condvar::new(),
@@ -144,12 +162,10 @@ impl Convert<'_> {
 struct Run<'a> {
     /// How it is to be done.
     options: &'a Convert<'a>,
-    /// What is converted.
-    source: &'a dyn Image,
-    /// What it is converted to.
+    /// What each job is about.
+    task: Task<'a>,
+    /// What the source is converted to.
     writer: &'a dyn ImageWriter,
-    /// How jobs are cut.
-    cut: Cut,
     /// The jobs that are left.
     planner: Mutex<Planner<'a>>,
     /// The jobs that are on their way.
@@ -176,9 +192,7 @@ impl Run<'_> {
 
     /// Does what the pipeline says until it says stop.
     fn work_until_stopped(&self) -> Result<()> {
-        let trust = self.options.trust_encoded;
-        let find_zeros = self.options.zero_grain.is_some();
-        let mut worker = Worker::new(self.source, self.writer.shape(), self.cut, find_zeros, trust)?;
+        let mut worker = Worker::new(self.task)?;
         loop {
             if self.options.cancel.is_cancelled() {
                 return Err(Error::new(ErrorKind::Cancelled, "the conversion was cancelled"));
@@ -217,12 +231,17 @@ impl Run<'_> {
     fn store(&self, placed: Placed) -> Result<()> {
         let mut stored = 0;
         for store in &placed.stores {
-            let bytes = placed.buffers.slice(&store.bytes);
-            self.writer.store(&store.piece, store.host, bytes)?;
-            stored += bytes.len() as u64;
+            stored += match store.bytes {
+                Bytes::Source { source, host } => self.copy(store, source, host)?,
+                ref bytes => {
+                    let bytes = placed.buffers.slice(bytes);
+                    self.writer.store(&store.piece, store.host, bytes)?;
+                    bytes.len() as u64
+                }
+            };
         }
-        self.done.fetch_add(placed.guest_len, Ordering::Relaxed);
-        self.stored.fetch_add(stored, Ordering::Relaxed);
+        self.done.fetch_add(placed.guest_len, atomic::Ordering::Relaxed);
+        self.stored.fetch_add(stored, atomic::Ordering::Relaxed);
         self.lock().stored(placed.buffers);
         self.changed.notify_all();
         if let Some(progress) = self.options.progress {
@@ -231,12 +250,19 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Lets the kernel copy a piece, and returns its length.
+    fn copy(&self, store: &Store, source: SourceId, from: u64) -> Result<u64> {
+        let source = source_of(self.task.source, source)?;
+        copy::copy(source.as_ref(), from, self.writer.target().as_ref(), store.host, store.piece.len)?;
+        Ok(store.piece.len)
+    }
+
     /// How far it is.
     fn progress(&self) -> Progress {
         Progress {
-            done: self.done.load(Ordering::Relaxed),
-            size: self.source.size(),
-            stored: self.stored.load(Ordering::Relaxed),
+            done: self.done.load(atomic::Ordering::Relaxed),
+            size: self.task.source.size(),
+            stored: self.stored.load(atomic::Ordering::Relaxed),
         }
     }
 

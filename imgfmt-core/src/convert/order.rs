@@ -188,6 +188,11 @@ fn take_front(bytes: &mut Bytes, len: u64) -> Bytes {
             range.start = middle;
             Bytes::Plain(front)
         }
+        Bytes::Source { source, host } => {
+            let front = Bytes::Source { source: *source, host: *host };
+            *host += len;
+            front
+        }
         other => other.clone(),
     }
 }

@@ -8,21 +8,31 @@ use crate::codec::{Decoder, Encoder, rewrap_margins};
 use crate::extent::{Encoded, Extent, ExtentKind, SourceId};
 use crate::image::Image;
 use crate::read::{decode_unit, source_of, stored_len};
+use crate::storage::Storage;
 use crate::writer::{Form, Piece, Shape};
 use crate::{Error, Result};
 
+/// What all jobs of a conversion have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    /// What is converted.
+    pub(super) source: &'a dyn Image,
+    /// What the writer is like.
+    pub(super) shape: Shape,
+    /// How jobs are cut.
+    pub(super) cut: Cut,
+    /// Whether zeros are looked for in what is read.
+    pub(super) find_zeros: bool,
+    /// Whether compressed units are passed on without a look into them.
+    pub(super) trust_encoded: bool,
+    /// Whether plain units are left to the kernel to copy.
+    pub(super) copies: bool,
+}
+
 /// What a worker keeps from job to job.
 pub(super) struct Worker<'a> {
-    /// What is converted.
-    source: &'a dyn Image,
-    /// What the writer is like.
-    shape: Shape,
-    /// How jobs are cut.
-    cut: Cut,
-    /// Whether zeros are looked for in what is read.
-    find_zeros: bool,
-    /// Whether compressed units are passed on without a look into them.
-    trust_encoded: bool,
+    /// What it works on.
+    task: Task<'a>,
     /// Decoding contexts.
     decoder: Decoder,
     /// The encoding context, where the writer compresses.
@@ -47,6 +57,13 @@ pub(super) struct Done {
 pub(super) enum Bytes {
     /// Nowhere: there are none to store.
     None,
+    /// In the source, for the kernel to copy.
+    Source {
+        /// Where they are stored.
+        source: SourceId,
+        /// Their first host byte.
+        host: u64,
+    },
     /// In the plain buffer.
     Plain(Range<usize>),
     /// In the buffer of what was read, in the form in which it was read.
@@ -70,7 +87,7 @@ impl Buffers {
     /// The bytes that `bytes` means.
     pub(super) fn slice(&self, bytes: &Bytes) -> &[u8] {
         match bytes {
-            Bytes::None => &[],
+            Bytes::None | Bytes::Source { .. } => &[],
             Bytes::Plain(range) => &self.plain[range.clone()],
             Bytes::Stored(range) => &self.stored[range.clone()],
             Bytes::Encoded(range) => &self.encoded[range.clone()],
@@ -85,31 +102,16 @@ impl Buffers {
 
 impl<'a> Worker<'a> {
     /// A worker for one thread.
-    pub(super) fn new(
-        source: &'a dyn Image,
-        shape: Shape,
-        cut: Cut,
-        find_zeros: bool,
-        trust_encoded: bool,
-    ) -> Result<Self> {
-        let encoder = shape.compression.as_ref().map(Encoder::new).transpose()?;
-        Ok(Self {
-            source,
-            shape,
-            cut,
-            find_zeros,
-            trust_encoded,
-            decoder: Decoder::default(),
-            encoder,
-            scratch: Vec::new(),
-        })
+    pub(super) fn new(task: Task<'a>) -> Result<Self> {
+        let encoder = task.shape.compression.as_ref().map(Encoder::new).transpose()?;
+        Ok(Self { task, decoder: Decoder::default(), encoder, scratch: Vec::new() })
     }
 
     /// Works on `job`.
     pub(super) fn work(&mut self, job: Job, buffers: Buffers) -> Result<Done> {
         let mut done = Done { job, pieces: Vec::new(), buffers };
         let len = in_memory(done.job.range.end - done.job.range.start);
-        let padded = if self.shape.pads_last { len.next_multiple_of(in_memory(self.cut.unit)) } else { len };
+        let padded = if self.task.shape.pads_last { len.next_multiple_of(in_memory(self.task.cut.unit)) } else { len };
         grow(&mut done.buffers.plain, padded);
         done.buffers.plain[len..padded].fill(0);
         let passed = self.fill(&done.job, &mut done.buffers)?;
@@ -128,15 +130,16 @@ impl<'a> Worker<'a> {
             let mut taken = 1;
             match extent.kind {
                 ExtentKind::Encoded(_) => {
-                    let run = EncodedRun::at_start_of(self.source, rest)?;
+                    let run = EncodedRun::at_start_of(self.task.source, rest)?;
                     taken = run.count;
-                    let stored = run.read(self.source, &mut buffers.stored, &mut stored_used)?;
+                    let stored = run.read(self.task.source, &mut buffers.stored, &mut stored_used)?;
                     self.decode_run(job, &rest[..taken], &run, stored, buffers, &mut passed)?;
                 }
                 ExtentKind::Data { source, host } => {
-                    source_of(self.source, source)?.read_at(&mut buffers.plain[plain], host)?;
+                    let source = source_of(self.task.source, source)?.as_ref();
+                    self.read_data(extent, source, host, &mut buffers.plain[plain])?;
                 }
-                ExtentKind::Opaque => self.source.read_at(&mut buffers.plain[plain], extent.start)?,
+                ExtentKind::Opaque => self.task.source.read_at(&mut buffers.plain[plain], extent.start)?,
                 ExtentKind::Zero { .. } => self.fill_zero(extent, &mut buffers.plain[plain]),
                 ExtentKind::Parent => {
                     return Err(Error::malformed(format!("guest byte {} is left to a parent", extent.start)));
@@ -149,12 +152,36 @@ impl<'a> Worker<'a> {
 
     /// Writes the zeros of an extent that shares a unit with other bytes; whole zero units are never looked at.
     fn fill_zero(&self, extent: &Extent, plain: &mut [u8]) {
-        let unit = self.cut.unit;
-        let head = in_memory((extent.start.next_multiple_of(unit) - extent.start).min(extent.len));
-        let tail = in_memory((extent.end() % unit).min(extent.len));
-        plain[..head].fill(0);
+        let (head, tail) = self.split_units(extent);
         let len = plain.len();
+        plain[..head].fill(0);
         plain[len - tail..].fill(0);
+    }
+
+    /// Reads an extent of plain data; only the ends that share a unit with others where the kernel copies the rest.
+    fn read_data(&self, extent: &Extent, source: &dyn Storage, host: u64, plain: &mut [u8]) -> Result<()> {
+        if !self.may_copy(extent) {
+            return source.read_at(plain, host);
+        }
+        let (head, tail) = self.split_units(extent);
+        source.read_at(&mut plain[..head], host)?;
+        let at = plain.len() - tail;
+        source.read_at(&mut plain[at..], host + at as u64)
+    }
+
+    /// How many bytes at the start and at the end of an extent lie in units that it does not fill. Where it lies
+    /// within one unit, they may overlap.
+    fn split_units(&self, extent: &Extent) -> (usize, usize) {
+        let unit = self.task.cut.unit;
+        let head = (extent.start.next_multiple_of(unit) - extent.start).min(extent.len);
+        let tail = (extent.end() % unit).min(extent.len);
+        (in_memory(head), in_memory(tail))
+    }
+
+    /// Whether whole units of this extent are left to the kernel: it is plain, and lies as blocks lie.
+    fn may_copy(&self, extent: &Extent) -> bool {
+        let aligned = |host: u64| host.wrapping_sub(extent.start).is_multiple_of(COPY_ALIGN);
+        matches!(extent.kind, ExtentKind::Data { host, .. } if self.task.copies && aligned(host))
     }
 
     /// Decodes a run of compressed units that has been read to `stored` of the stored buffer.
@@ -175,7 +202,7 @@ impl<'a> Worker<'a> {
             let end = stored.end.min(start + unit.stored_len as usize);
             let bytes = &buffers.stored[start..end];
             let stream = self.stream_to_pass(extent, &unit, bytes)?;
-            if stream.is_none() || !self.trust_encoded {
+            if stream.is_none() || !self.task.trust_encoded {
                 let at = in_memory(extent.start - job.range.start);
                 self.decode_one(extent, &unit, bytes, &mut buffers.plain[at..])?;
             }
@@ -190,22 +217,22 @@ impl<'a> Worker<'a> {
     fn decode_one(&mut self, extent: &Extent, unit: &Encoded, stored: &[u8], plain: &mut [u8]) -> Result<()> {
         let len = in_memory(extent.len);
         if extent.len == u64::from(unit.unit) {
-            decode_unit(self.source, extent, unit, stored, &mut self.decoder, &mut plain[..len])?;
+            decode_unit(self.task.source, extent, unit, stored, &mut self.decoder, &mut plain[..len])?;
             return Ok(());
         }
         grow(&mut self.scratch, unit.unit as usize);
         let scratch = &mut self.scratch[..unit.unit as usize];
-        decode_unit(self.source, extent, unit, stored, &mut self.decoder, scratch)?;
+        decode_unit(self.task.source, extent, unit, stored, &mut self.decoder, scratch)?;
         plain[..len].copy_from_slice(&scratch[unit.skip as usize..unit.skip as usize + len]);
         Ok(())
     }
 
     /// The place in `stored` of the stream that may be stored as it is, if the unit and its length allow it.
     fn stream_to_pass(&self, extent: &Extent, unit: &Encoded, stored: &[u8]) -> Result<Option<Range<usize>>> {
-        let Some(compression) = self.shape.compression.filter(|_| self.may_pass(extent, unit)) else {
+        let Some(compression) = self.task.shape.compression.filter(|_| self.may_pass(extent, unit)) else {
             return Ok(None);
         };
-        let body = self.source.stored_body(extent.start, unit, stored)?;
+        let body = self.task.source.stored_body(extent.start, unit, stored)?;
         let Some(margins) = rewrap_margins(unit.codec, compression.codec) else {
             return Ok(None);
         };
@@ -215,29 +242,29 @@ impl<'a> Worker<'a> {
 
     /// Whether the stream of this unit may be stored as it is.
     fn may_pass(&self, extent: &Extent, unit: &Encoded) -> bool {
-        let whole = extent.len == u64::from(unit.unit) && u64::from(unit.unit) == self.shape.unit;
+        let whole = extent.len == u64::from(unit.unit) && u64::from(unit.unit) == self.task.shape.unit;
         whole
-            && extent.start.is_multiple_of(self.shape.unit)
-            && self.cut.unit == self.shape.unit
-            && self.shape.compression.is_some_and(|compression| compression.takes(unit.codec))
+            && extent.start.is_multiple_of(self.task.shape.unit)
+            && self.task.cut.unit == self.task.shape.unit
+            && self.task.shape.compression.is_some_and(|compression| compression.takes(unit.codec))
     }
 
     /// Says for every unit of the job what becomes of it.
     fn cut_into_pieces(&mut self, done: &mut Done, padded: usize, passed: &[(u64, Range<usize>)]) -> Result<()> {
         let Done { job, pieces, buffers } = done;
-        let unit_len = in_memory(self.cut.unit);
+        let unit_len = in_memory(self.task.cut.unit);
         let mut passed = passed.iter().peekable();
         let mut extents = job.extents.as_slice();
         let mut encoded_used = 0;
         for at in (0..padded).step_by(unit_len) {
             let guest = job.range.start + at as u64;
-            let len = (job.range.end - guest).min(self.cut.unit);
+            let len = (job.range.end - guest).min(self.task.cut.unit);
             while extents.first().is_some_and(|extent| extent.end() <= guest) {
                 extents = &extents[1..];
             }
             let stream = passed.next_if(|(start, _)| *start == guest).map(|(_, stream)| stream.clone());
-            let (form, bytes) = match self.idle_unit(extents, guest + len) {
-                Some(form) => (form, Bytes::None),
+            let (form, bytes) = match self.unread_unit(extents, guest, guest + len) {
+                Some(unread) => unread,
                 None => self.settle(buffers, at..(at + unit_len).min(padded), stream, &mut encoded_used)?,
             };
             push_piece(pieces, Piece { guest, len, form }, bytes);
@@ -245,11 +272,26 @@ impl<'a> Worker<'a> {
         Ok(())
     }
 
+    /// The form of the unit from `guest` to `end`, which the first of `extents` start in, where it has not been read.
+    fn unread_unit(&self, extents: &[Extent], guest: u64, end: u64) -> Option<(Form, Bytes)> {
+        if let Some(form) = self.idle_unit(extents, end) {
+            return Some((form, Bytes::None));
+        }
+        let extent = extents.first()?;
+        let whole = extent.start <= guest && extent.end() >= end && (end - guest) == self.task.cut.unit;
+        match extent.kind {
+            ExtentKind::Data { source, host } if whole && self.may_copy(extent) => {
+                Some((Form::Plain, Bytes::Source { source, host: host + (guest - extent.start) }))
+            }
+            _ => None,
+        }
+    }
+
     /// The form of a unit that ends at `end` and that the first of `extents` start in, where it needs no look.
     fn idle_unit(&self, extents: &[Extent], end: u64) -> Option<Form> {
-        let form = self.cut.idle_form(extents.first()?)?;
+        let form = self.task.cut.idle_form(extents.first()?)?;
         for extent in extents {
-            if self.cut.idle_form(extent) != Some(form) {
+            if self.task.cut.idle_form(extent) != Some(form) {
                 return None;
             }
             if extent.end() >= end {
@@ -267,14 +309,14 @@ impl<'a> Worker<'a> {
         stream: Option<Range<usize>>,
         encoded_used: &mut usize,
     ) -> Result<(Form, Bytes)> {
-        let looked_at = stream.is_none() || !self.trust_encoded;
-        if self.find_zeros && looked_at && is_zero(&buffers.plain[plain.clone()]) {
+        let looked_at = stream.is_none() || !self.task.trust_encoded;
+        if self.task.find_zeros && looked_at && is_zero(&buffers.plain[plain.clone()]) {
             return Ok((Form::Zero, Bytes::None));
         }
         if let Some(stream) = stream {
             return Ok((encoded_form(stream.len()), Bytes::Stored(stream)));
         }
-        let (Some(encoder), Some(compression)) = (&mut self.encoder, self.shape.compression) else {
+        let (Some(encoder), Some(compression)) = (&mut self.encoder, self.task.shape.compression) else {
             return Ok((Form::Plain, Bytes::Plain(plain)));
         };
         let start = *encoded_used;
@@ -353,6 +395,12 @@ fn push_piece(pieces: &mut Vec<(Piece, Bytes)>, piece: Piece, bytes: Bytes) {
                 last.len += piece.len;
                 return;
             }
+            (Bytes::Source { source, host }, Bytes::Source { source: next, host: after })
+                if source == next && *host + last.len == *after =>
+            {
+                last.len += piece.len;
+                return;
+            }
             _ => {}
         }
     }
@@ -377,6 +425,8 @@ fn in_memory(len: u64) -> usize {
     len as usize
 }
 
+/// Blocks of file systems that share them are a multiple of this, in bytes.
+const COPY_ALIGN: u64 = 4096;
 /// Largest gap between two units that are read at once, in bytes.
 const MAX_GAP: usize = 64 << 10;
 /// Longest run that is read at once, in bytes, unless a single unit is longer.
