@@ -39,6 +39,10 @@ pub(crate) struct Header {
     pub(crate) l1_size: u32,
     /// Host byte of the L1 table, at a cluster border.
     pub(crate) l1_table_offset: u64,
+    /// Host byte of the refcount table, at a cluster border.
+    pub(crate) refcount_table_offset: u64,
+    /// Clusters of the refcount table.
+    pub(crate) refcount_table_clusters: u64,
     /// Snapshots in the snapshot table.
     pub(crate) nb_snapshots: u32,
     /// Host byte of the snapshot table, at a cluster border.
@@ -83,7 +87,6 @@ impl Header {
         let features = Features::parse(&fields, version)?;
         features.check(&extensions)?;
         check_not_encrypted(&fields)?;
-        check_refcount_table(&fields, cluster)?;
         let size = size(&fields, limits)?;
         Ok(Self {
             version,
@@ -95,6 +98,8 @@ impl Header {
             refcount_order: refcount_order(&fields, version)?,
             l1_size: l1_size(&fields, size, cluster)?,
             l1_table_offset: aligned(&fields, "l1_table_offset", L1_TABLE_OFFSET_AT, cluster)?,
+            refcount_table_offset: aligned(&fields, "refcount_table_offset", REFCOUNT_TABLE_OFFSET_AT, cluster)?,
+            refcount_table_clusters: refcount_table_clusters(&fields, cluster)?,
             nb_snapshots: nb_snapshots(&fields)?,
             snapshots_offset: snapshots_offset(&fields, cluster)?,
             backing_name: backing.name(&fields)?,
@@ -265,15 +270,15 @@ fn aligned(fields: &Fields<'_>, name: &'static str, at: usize, cluster: ClusterB
     Err(Place::in_header(name, at).malformed(what))
 }
 
-/// Checks where the refcount table is said to be; reading the disk does not need it.
-fn check_refcount_table(fields: &Fields<'_>, cluster: ClusterBits) -> Result<()> {
-    aligned(fields, "refcount_table_offset", REFCOUNT_TABLE_OFFSET_AT, cluster)?;
+/// Clusters of the refcount table. Where they are counts for a check; reading the disk seldom needs them.
+fn refcount_table_clusters(fields: &Fields<'_>, cluster: ClusterBits) -> Result<u64> {
     let clusters = u64::from(fields.u32(REFCOUNT_TABLE_CLUSTERS_AT)?);
     let place = Place::in_header("refcount_table_clusters", REFCOUNT_TABLE_CLUSTERS_AT);
     if clusters == 0 {
         return Err(place.malformed("is 0, but every image has refcounts"));
     }
-    place.limited(clusters, MAX_REFCOUNT_TABLE_LEN / cluster.len())
+    place.limited(clusters, MAX_REFCOUNT_TABLE_LEN / cluster.len())?;
+    Ok(clusters)
 }
 
 /// log2 of the bits of a refcount.

@@ -1,7 +1,7 @@
 //! An open image.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use imgfmt_core::{
     Description, Encoded, ExtentSink, Image, Limits, Opened, ParentName, Result, Storage, read::through_map,
@@ -34,6 +34,8 @@ pub(crate) struct Qcow2Image {
     pub(crate) tables: Tables,
     /// How L2 entries are read.
     pub(crate) rules: EntryRules,
+    /// Whether the file is known to be whole although it ends inside an L2 table; found out when that matters.
+    pub(crate) whole: OnceLock<bool>,
 }
 
 impl Qcow2Image {
@@ -46,14 +48,24 @@ impl Qcow2Image {
         let header = Header::read(storage.as_ref(), limits)?;
         let cluster = header.cluster;
         Place::in_header("cluster_bits", CLUSTER_BITS_AT).limited(cluster.len(), limits.unit_bytes)?;
-        let l1 = Table::new(header.l1_table_offset, u64::from(header.l1_size), cluster, storage.len())
+        let l1 = Table::new(header.l1_table_offset, u64::from(header.l1_size), storage.len())
             .map_err(|e| Place::in_header("l1_table_offset", L1_TABLE_OFFSET_AT).tell(e))?;
         let snapshots = Snapshot::read_all(storage.as_ref(), &header, limits)?;
         let bitmaps = Bitmap::read_all(storage.as_ref(), &header, limits)?;
         let parent = parent(&header)?;
         let rules = EntryRules::new(header.version, cluster);
         let tables = Tables::default();
-        let image = Self { sources: [storage], header, parent: parent.clone(), snapshots, bitmaps, l1, tables, rules };
+        let image = Self {
+            sources: [storage],
+            header,
+            parent: parent.clone(),
+            snapshots,
+            bitmaps,
+            l1,
+            tables,
+            rules,
+            whole: OnceLock::new(),
+        };
         Ok(Opened { image: Box::new(image), parent })
     }
 }

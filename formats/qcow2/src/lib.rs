@@ -12,13 +12,12 @@ mod layout;
 mod map;
 mod snapshots;
 mod tables;
+mod whole;
 mod write;
 
 use std::sync::Arc;
 
-use imgfmt_core::{
-    CreateRequest, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Target,
-};
+use imgfmt_core::{CreateRequest, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Target};
 
 /// The qcow2 format.
 #[derive(Clone, Copy, Debug, Default)]

@@ -41,13 +41,24 @@ impl Qcow2Image {
     }
 
     /// The L2 table that an L1 entry says is at host byte `offset`.
-    fn l2_table(&self, offset: u64) -> Result<Table> {
+    ///
+    /// A file may leave off the end of its last table where that is zero. One that was cut looks alike, and
+    /// is told apart by its refcounts.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where it is not at a cluster border,
+    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where the file lacks some of it.
+    pub(crate) fn l2_table(&self, offset: u64) -> Result<Table> {
         let cluster = self.header.cluster;
         if !cluster.aligns(offset) {
             let what = format!("is {offset}, which is no multiple of the cluster of {} bytes", cluster.len());
             return Err(Error::malformed(what).field("L2 table offset"));
         }
-        Table::new(offset, cluster.l2_entries(), cluster, self.file().len()).map_err(|e| e.field("L2 table offset"))
+        match Table::new(offset, cluster.l2_entries(), self.file().len()) {
+            Err(_) if offset < self.file().len() && self.is_whole() => Ok(Table::padded(offset, cluster.l2_entries())),
+            table => table.map_err(|e| e.field("L2 table offset")),
+        }
     }
 
     /// Answers for the clusters of one page of an L2 table.
@@ -133,7 +144,7 @@ impl Qcow2Image {
     }
 
     /// The file.
-    fn file(&self) -> &dyn Storage {
+    pub(crate) fn file(&self) -> &dyn Storage {
         self.sources[0].as_ref()
     }
 }

@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use byteorder::{BigEndian, ByteOrder};
-use imgfmt_core::{Error, Result, Storage};
+use imgfmt_core::{Error, Result, Storage, StorageExt};
 
 use crate::layout::TABLE_ENTRY_LEN;
 
@@ -32,7 +32,8 @@ impl Table {
         Ok(Self::padded(offset, entries))
     }
 
-    /// The table of `entries` at host byte `offset`; those that the file does not have are 0.
+    /// The table of `entries` at host byte `offset`; those that the file does not have are read as 0, which
+    /// the caller knows to be right, since a cut table would pass for an empty disk.
     pub(crate) fn padded(offset: u64, entries: u64) -> Self {
         Self { offset, entries }
     }
@@ -92,7 +93,6 @@ impl Tables {
     ///
     /// # Errors
     ///
-    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where the file ends inside the page,
     /// [`Io`](imgfmt_core::ErrorKind::Io) where the storage cannot be read.
     pub(crate) fn entries(&self, storage: &dyn Storage, table: Table, index: u64) -> Result<Entries> {
         let skip = (index % PAGE_ENTRIES) as usize;
@@ -115,11 +115,10 @@ impl Tables {
     }
 }
 
-/// Reads the entries of a page. A table that the end of the file cuts is an error: its missing entries
-/// may have pointed to data, and zeros in their place would pass for an empty disk.
+/// Reads the entries of a page. Only a [padded](Table::padded) table has entries behind the end of the file.
 fn read_page(storage: &dyn Storage, page: Page) -> Result<Arc<[u64]>> {
     let mut bytes = vec![0; page.entries * TABLE_ENTRY_LEN as usize];
-    storage.read_at(&mut bytes, page.offset)?;
+    storage.read_padded(&mut bytes, page.offset)?;
     let mut entries = vec![0; page.entries];
     BigEndian::read_u64_into(&bytes, &mut entries);
     Ok(entries.into())
