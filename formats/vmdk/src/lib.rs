@@ -1,10 +1,24 @@
 #![doc = include_str!("../README.md")]
 
+mod assemble;
+mod descriptor;
+mod directory;
+mod footer;
+mod grain;
+mod header;
+mod info;
+mod layout;
+mod map;
+mod open;
+mod parent;
+mod sparse;
+mod tables;
+
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result,
-    Storage, Target,
+    CreateRequest, Error, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, StorageExt,
+    Target,
 };
 
 /// The vmdk format.
@@ -13,26 +27,38 @@ pub struct Vmdk;
 
 impl Format for Vmdk {
     fn name(&self) -> &'static str {
-        "vmdk"
+        NAME
     }
 
-    fn probe(&self, _head: &Head<'_>) -> Result<Option<&'static str>> {
-        Ok(None)
+    fn probe(&self, head: &Head<'_>) -> Result<Option<&'static str>> {
+        let first = head.first();
+        if first.starts_with(&layout::MAGIC) {
+            return Ok(Some("the magic number KDMV"));
+        }
+        if header::foreign_kind(first).is_some() {
+            return Ok(Some("the magic number of an ESX sparse extent"));
+        }
+        let reason = descriptor::recognise(first);
+        if reason.is_some() || first.contains(&0) || first.len() as u64 == head.storage().len() {
+            return Ok(reason);
+        }
+        let mut more = vec![0; open::PROBED_LEN];
+        head.storage().read_padded(&mut more, 0)?;
+        Ok(descriptor::recognise(&more))
     }
 
-    fn open(&self, _storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
-        Err(Error::unsupported("cannot be read yet"))
+    fn open(&self, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
+        open::open(storage, context).map_err(|e| e.in_format(NAME))
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {
         None
     }
 
-    fn create(
-        &self,
-        _target: Arc<dyn Target>,
-        _request: &CreateRequest<'_>,
-    ) -> Result<Box<dyn ImageWriter>> {
-        Err(Error::unsupported("cannot be written"))
+    fn create(&self, _target: Arc<dyn Target>, _request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
+        Err(Error::unsupported("cannot be written").in_format(NAME))
     }
 }
+
+/// The format's name.
+const NAME: &str = "vmdk";

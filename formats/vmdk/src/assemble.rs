@@ -1,0 +1,167 @@
+//! From extent lines to a disk: files through the gate, one extent behind the other.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use imgfmt_core::{Description, Error, Limits, OpenContext, Opened, Result, Role, SourceId, Storage};
+
+use crate::descriptor::{Descriptor, ExtentLine, ExtentType};
+use crate::info::{self, ExtentInfo};
+use crate::layout::{SECTOR_LEN, byte_of};
+use crate::map::{Content, DiskExtent, VmdkImage};
+use crate::parent;
+use crate::sparse::SparseExtent;
+use crate::tables::TableCache;
+
+/// A disk that is being put together.
+pub(crate) struct Assembly<'a> {
+    /// What may be used.
+    context: OpenContext<'a>,
+    /// Bytes of grain directories that may still be held.
+    limits: Limits,
+    /// The files.
+    sources: Vec<Arc<dyn Storage>>,
+    /// Files by the name that extent lines give them.
+    opened: HashMap<Vec<u8>, (SourceId, PathBuf)>,
+    /// The extents so far.
+    extents: Vec<DiskExtent>,
+    /// What is to be said about them.
+    infos: Vec<ExtentInfo>,
+    /// Guest bytes so far.
+    size: u64,
+}
+
+impl<'a> Assembly<'a> {
+    /// A disk of nothing yet.
+    pub(crate) fn new(context: OpenContext<'a>) -> Self {
+        let limits = *context.limits;
+        Self {
+            context,
+            limits,
+            sources: Vec::new(),
+            opened: HashMap::new(),
+            extents: Vec::new(),
+            infos: Vec::new(),
+            size: 0,
+        }
+    }
+
+    /// Adds the sparse extent that the opened file itself is.
+    pub(crate) fn add_embedded(&mut self, storage: Arc<dyn Storage>, sparse: SparseExtent) {
+        let filename = self.context.path.map(|path| path.display().to_string()).unwrap_or_default();
+        self.sources.push(storage);
+        self.push(filename, "", sparse.size(), Content::Sparse(Box::new(sparse)));
+    }
+
+    /// Adds the extents of all lines, after a look at all lines: no file is opened for a disk that cannot
+    /// be read.
+    pub(crate) fn add_lines(&mut self, descriptor: &Descriptor) -> Result<()> {
+        if descriptor.extents.is_empty() {
+            return Err(Error::malformed("the descriptor has no extent line"));
+        }
+        descriptor.extents.iter().try_for_each(check_readable)?;
+        self.check_size(&descriptor.extents)?;
+        descriptor.extents.iter().try_for_each(|line| self.add_line(descriptor, line))
+    }
+
+    /// Checks the size of the disk.
+    fn check_size(&self, lines: &[ExtentLine]) -> Result<()> {
+        let mut size = 0_u64;
+        for line in lines {
+            size = size.saturating_add(line.sectors.saturating_mul(SECTOR_LEN));
+        }
+        Limits::check("virtual size", size, self.limits.virtual_size.min(i64::MAX as u64))
+    }
+
+    /// Adds the extent of one line.
+    fn add_line(&mut self, descriptor: &Descriptor, line: &ExtentLine) -> Result<()> {
+        let size = byte_of(line.sectors);
+        if line.kind == ExtentType::Zero {
+            self.push(String::new(), line.kind.name(), size, Content::Zero);
+            return Ok(());
+        }
+        let (source, path) = self.admit(descriptor, line)?;
+        let content = match line.kind {
+            ExtentType::Sparse => self.open_sparse(source, line.sectors),
+            _ => self.place_flat(source, line),
+        };
+        let filename = path.display().to_string();
+        let content = content.map_err(|e| e.context(format!("cannot use the extent {filename}")))?;
+        self.push(filename, line.kind.name(), size, content);
+        Ok(())
+    }
+
+    /// The file that a line names, through the gate; a file that was named before is not opened again.
+    fn admit(&mut self, descriptor: &Descriptor, line: &ExtentLine) -> Result<(SourceId, PathBuf)> {
+        if let Some((source, path)) = self.opened.get(&line.name) {
+            return Ok((*source, path.clone()));
+        }
+        let name = descriptor.encoding.path(&line.name)?;
+        if name.as_os_str().is_empty() {
+            return Err(Error::malformed("names no file").field("extent line").at(line.at));
+        }
+        let admitted = self.context.admit(&name, Role::Extent)?;
+        let source = SourceId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
+        self.sources.push(admitted.storage);
+        self.opened.insert(line.name.clone(), (source, admitted.path.clone()));
+        Ok((source, admitted.path))
+    }
+
+    /// The sparse extent in a file of its own. All directories together stay within the limit.
+    fn open_sparse(&mut self, source: SourceId, sectors: u64) -> Result<Content> {
+        let storage = Arc::clone(&self.sources[source.0 as usize]);
+        let sparse = SparseExtent::open(storage, source, &self.limits)?.with_line(sectors)?;
+        self.limits.metadata_bytes = self.limits.metadata_bytes.saturating_sub(sparse.directory.len());
+        Ok(Content::Sparse(Box::new(sparse)))
+    }
+
+    /// The flat extent in a file, which has to hold all of it.
+    fn place_flat(&self, source: SourceId, line: &ExtentLine) -> Result<Content> {
+        let host = byte_of(line.offset);
+        let end = host.saturating_add(byte_of(line.sectors));
+        let there = self.sources[source.0 as usize].len();
+        if end > there {
+            let what = format!(
+                "the descriptor wants {} sectors from here on, but the file ends at byte {there}",
+                line.sectors
+            );
+            return Err(Error::out_of_bounds(what).at(host));
+        }
+        Ok(Content::Flat { source, host })
+    }
+
+    /// Adds an extent. One without guest bytes is named, but never asked.
+    fn push(&mut self, filename: String, format: &'static str, size: u64, content: Content) {
+        self.infos.push(ExtentInfo::new(filename, format, size, &content));
+        if size > 0 {
+            self.extents.push(DiskExtent { start: self.size, size, content });
+            self.size += size;
+        }
+    }
+
+    /// The disk, as `descriptor` describes it.
+    pub(crate) fn finish(self, descriptor: &Descriptor) -> Result<Opened> {
+        let parent = parent::named_by(descriptor)?;
+        let description =
+            Description { parent: parent.clone(), ..info::describe(descriptor, &self.infos, &self.extents) };
+        let image = VmdkImage {
+            extents: self.extents,
+            sources: self.sources,
+            has_parent: parent.is_some(),
+            description,
+            cache: TableCache::new(),
+        };
+        Ok(Opened { image: Box::new(image), parent })
+    }
+}
+
+/// Checks that the extent of a line is of a kind that is read here, and may be read at all.
+fn check_readable(line: &ExtentLine) -> Result<()> {
+    let refused = |what: String| Err(Error::unsupported(what).field("extent line").at(line.at));
+    match line.kind {
+        ExtentType::Foreign(name) => refused(format!("is of type {name}, which cannot be read")),
+        _ if !line.readable => refused("is NOACCESS: its bytes are part of the disk and may not be read".to_owned()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,114 @@
+//! Opening: from a header or a descriptor to a disk.
+
+use std::sync::Arc;
+
+use imgfmt_core::{Error, Limits, OpenContext, Opened, Result, SourceId, Storage, StorageExt};
+
+use crate::assemble::Assembly;
+use crate::descriptor::{Descriptor, ExtentType, recognise};
+use crate::header::{Header, foreign_kind};
+use crate::layout::{DESCRIPTOR_OFFSET_AT, DESCRIPTOR_SIZE_AT, MAGIC, SECTOR_LEN, byte_of};
+use crate::sparse::SparseExtent;
+
+/// Opens the disk in `storage`, whichever of the two kinds of file it is.
+pub(crate) fn open(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
+    let mut head = [0; 8];
+    storage.read_padded(&mut head, 0)?;
+    if head.starts_with(&MAGIC) || foreign_kind(&head).is_some() {
+        return open_sparse(storage, context);
+    }
+    open_text(storage.as_ref(), context)
+}
+
+/// Opens a sparse extent that has its descriptor within.
+fn open_sparse(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
+    let sparse = SparseExtent::open(Arc::clone(&storage), SourceId(0), context.limits)?;
+    let descriptor = read_embedded(storage.as_ref(), &sparse.header, context.limits)?;
+    check_version(&descriptor)?;
+    let sectors = embedded_sectors(&descriptor)?.unwrap_or(sparse.header.capacity);
+    let mut assembly = Assembly::new(*context);
+    assembly.add_embedded(storage, sparse.with_line(sectors)?);
+    assembly.finish(&descriptor)
+}
+
+/// Reads the descriptor within a sparse extent.
+fn read_embedded(storage: &dyn Storage, header: &Header, limits: &Limits) -> Result<Descriptor> {
+    if header.descriptor_offset == 0 {
+        let what = "is 0: this is one extent of a disk, whose descriptor is another file; that is the one to open";
+        return Err(Error::unsupported(what).field("descriptorOffset").at(DESCRIPTOR_OFFSET_AT as u64));
+    }
+    let most = limits.descriptor_bytes / SECTOR_LEN;
+    Limits::check("descriptorSize", header.descriptor_size, most).map_err(|e| e.at(DESCRIPTOR_SIZE_AT as u64))?;
+    let at = byte_of(header.descriptor_offset);
+    let len = usize::try_from(byte_of(header.descriptor_size)).unwrap_or(usize::MAX);
+    let text = storage
+        .read_vec(at, len)
+        .map_err(|e| e.context("cannot be read").field("descriptorOffset").at(DESCRIPTOR_OFFSET_AT as u64))?;
+    Descriptor::parse(&text, limits).map_err(|e| match e.offset() {
+        Some(offset) => e.at(at.saturating_add(offset)),
+        None => e,
+    })
+}
+
+/// The size in the one extent line of an embedded descriptor. The name there is never followed: it may be
+/// anything, and the extent is the file itself.
+fn embedded_sectors(descriptor: &Descriptor) -> Result<Option<u64>> {
+    match descriptor.extents.as_slice() {
+        [] => Ok(None),
+        [line] if line.kind == ExtentType::Sparse && line.readable => Ok(Some(line.sectors)),
+        [line] => {
+            let access = if line.readable { "" } else { "NOACCESS " };
+            let what = format!("of the embedded descriptor is of type {access}{}, not SPARSE", line.kind.name());
+            Err(Error::malformed(what).field("extent line"))
+        }
+        lines => {
+            let what = format!(
+                "an embedded descriptor with {} extents, some of them other files, cannot be read",
+                lines.len()
+            );
+            Err(Error::unsupported(what))
+        }
+    }
+}
+
+/// Opens a disk whose descriptor is a file of its own.
+fn open_text(storage: &dyn Storage, context: &OpenContext<'_>) -> Result<Opened> {
+    let limits = context.limits;
+    let probed = usize::try_from(storage.len()).unwrap_or(PROBED_LEN).min(PROBED_LEN);
+    if recognise(&storage.read_vec(0, probed)?).is_none() {
+        return Err(Error::malformed("the file is neither a sparse extent nor a descriptor").at(0));
+    }
+    Limits::check("descriptor", storage.len(), limits.descriptor_bytes)?;
+    let text = storage.read_vec(0, usize::try_from(storage.len()).unwrap_or(usize::MAX))?;
+    check_padding(&text)?;
+    let descriptor = Descriptor::parse(&text, limits)?;
+    check_version(&descriptor)?;
+    let mut assembly = Assembly::new(*context);
+    assembly.add_lines(&descriptor)?;
+    assembly.finish(&descriptor)
+}
+
+/// Checks that a descriptor that ends before its file is followed by zeros alone.
+fn check_padding(text: &[u8]) -> Result<()> {
+    let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
+    match text[end..].iter().position(|&byte| byte != 0) {
+        None => Ok(()),
+        Some(after) => Err(Error::malformed("something else follows the descriptor").at((end + after) as u64)),
+    }
+}
+
+/// Checks the descriptor's `version`.
+fn check_version(descriptor: &Descriptor) -> Result<()> {
+    match descriptor.version {
+        Some(version) if !(1..=MAX_DESCRIPTOR_VERSION).contains(&version) => {
+            let what = format!("of the descriptor is {version}, outside 1..={MAX_DESCRIPTOR_VERSION}");
+            Err(Error::unsupported(what).field("version"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of a file that may hold what a descriptor is recognised by. Not a rule of the format.
+pub(crate) const PROBED_LEN: usize = 64 << 10;
+/// Newest `version` of a descriptor that is known. The specification has 1 alone.
+const MAX_DESCRIPTOR_VERSION: u32 = 3;
