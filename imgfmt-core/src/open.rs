@@ -8,6 +8,7 @@ use crate::chain::Chain;
 use crate::format::{Format, OpenContext, Opened};
 use crate::gate::{Gate, Reference, Role};
 use crate::image::Image;
+use crate::info::ParentName;
 use crate::limits::Limits;
 use crate::storage::Storage;
 use crate::{Error, ErrorKind, Result, probe};
@@ -86,6 +87,7 @@ impl Opener<'_> {
             };
             let (opened, format) = self.open_layer(storage, path.as_deref(), format.as_deref()).map_err(named)?;
             if let Some(parent) = &opened.parent {
+                self.check_known(parent).map_err(|e| e.in_format(format))?;
                 let reference = Reference { from: path.as_deref(), name: &parent.name, role: Role::Parent };
                 let admitted = self.gate.open(&reference).map_err(|e| e.in_format(format))?;
                 next = Some((admitted.storage, Some(admitted.path), parent.format.clone()));
@@ -119,6 +121,17 @@ impl Opener<'_> {
             );
             Error::invalid(format!("unknown format {name}; {hint}"))
         })
+    }
+
+    /// Checks that the format that an image names for its parent exists. That it does not is no mistake of the caller.
+    fn check_known(&self, parent: &ParentName) -> Result<()> {
+        match parent.format.as_deref().map(|name| (name, self.by_name(name))) {
+            Some((name, Err(_))) => {
+                let what = format!("the backing file {} is said to be {name}", parent.name.display());
+                Err(Error::unsupported(format!("{what}, which is no format known here")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The format that was named, or the one that claims the file.
