@@ -11,7 +11,6 @@ use imgfmt_core::{ErrorKind, FileStorage, Image, Result};
 use serde_json::Value;
 
 #[test]
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
 fn every_image_reads_to_its_known_content() {
     let Some(folder) = std::env::var_os("IMGFMT_CORPUS").map(PathBuf::from) else {
         assert!(std::env::var_os("IMGFMT_REQUIRE_CORPUS").is_none(), "IMGFMT_CORPUS is not set");
