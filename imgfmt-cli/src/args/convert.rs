@@ -53,12 +53,15 @@ pub struct ConvertArgs {
     #[arg(short = 'm', long, visible_alias = "parallel", value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 
-    /// How the target is written: `unsafe` leaves it to the system's cache, all others flush it at the end
+    /// How the target is written: unsafe leaves it to the system's cache; writeback, writethrough, none and
+    /// directsync flush it at the end
     #[arg(short = 't', long = "target-cache", value_name = "MODE", default_value = "unsafe")]
+    #[arg(hide_possible_values = true)]
     pub target_cache: Cache,
 
-    /// How the sources are read: always through the system's cache, whatever is given
+    /// Accepted for scripts: sources are always read through the system's cache, whatever the mode
     #[arg(short = 'T', long = "source-cache", value_name = "MODE", default_value = "writeback")]
+    #[arg(hide_possible_values = true)]
     pub source_cache: Cache,
 
     /// Allow images to name this file, or the files below this folder (repeatable)
@@ -118,7 +121,7 @@ pub struct NotYet {
     pub skip_broken_bitmaps: bool,
 
     /// Take sources as QEMU's options (not in this version)
-    #[arg(long, visible_alias = "source-image-opts", hide = true)]
+    #[arg(long, alias = "source-image-opts", hide = true)]
     pub image_opts: bool,
 
     /// Take the target as QEMU's options (not in this version)
@@ -133,15 +136,15 @@ pub struct NotYet {
 /// Cache modes, by QEMU's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Cache {
-    /// Nothing is flushed
+    /// Nothing is flushed.
     Unsafe,
-    /// Flushed at the end
+    /// Flushed once, at the end; the rest too.
     Writeback,
-    /// Flushed at the end
+    /// As `Writeback`.
     Writethrough,
-    /// Flushed at the end
+    /// As `Writeback`.
     None,
-    /// Flushed at the end
+    /// As `Writeback`.
     Directsync,
 }
 

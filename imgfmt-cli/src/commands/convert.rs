@@ -19,10 +19,10 @@ pub(crate) fn run(args: &ConvertArgs, signals: &Signals) -> Result<(), Failure> 
         return print_options(&args.target_format);
     }
     let (sources, target) = files(&args.files)?;
+    let mut request = request(args, sources, target)?;
     let gate = gate(args, sources, target)?;
     let reporter = Reporter::new(args);
     let report = |progress: Progress| reporter.report(progress);
-    let mut request = request(args, sources, target)?;
     request.access = Access { gate: &gate, ..Access::default() };
     request.engine.progress = reporter.is_shown().then_some(&report);
     signals.cancel(&request.engine.cancel).map_err(|e| Failure::System("cannot watch for signals", e))?;
@@ -33,6 +33,8 @@ pub(crate) fn run(args: &ConvertArgs, signals: &Signals) -> Result<(), Failure> 
 
 /// What `args` ask for, apart from what needs more than the arguments.
 fn request<'a>(args: &ConvertArgs, sources: &[PathBuf], target: &Path) -> Result<ConvertRequest<'a>, Failure> {
+    // Whatever the sources are, a target format that cannot be written is wrong.
+    imgfmt::options_of(&args.target_format)?;
     let grain = zero_grain(&args.sparse_size)?;
     let named = |path: &PathBuf| Source { path: path.clone(), format: args.format.clone() };
     let default = Convert::default();

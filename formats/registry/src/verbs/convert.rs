@@ -167,3 +167,46 @@ fn resolve_backing(request: &ConvertRequest<'_>, backing: &ParentName) -> Result
 
 /// The first layer of the source that a backing file stands for: the one below the top.
 const FIRST_LAYER_BELOW: u16 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder with a disk `base` of 1 MiB, half of it data.
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let disk = [vec![5; 1 << 19], vec![0; 1 << 19]].concat();
+        std::fs::write(dir.path().join("base"), disk).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_cancelled_conversion_leaves_nothing() {
+        let dir = folder();
+        let request = ConvertRequest::new(dir.path().join("base"), dir.path().join("out"), "raw");
+        request.engine.cancel.cancel();
+        assert_eq!(convert(&request).unwrap_err().kind(), ErrorKind::Cancelled);
+        assert_eq!(dir.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    #[cfg(feature = "qcow2")]
+    fn the_default_opens_no_backing_file() {
+        let dir = folder();
+        let path = |name: &str| dir.path().join(name);
+        let mut request = ConvertRequest::new(path("base"), path("top"), "qcow2");
+        request.backing = Some(ParentName { name: "base".into(), format: None });
+        convert(&request).unwrap();
+        let request = ConvertRequest::new(path("top"), path("out"), "raw");
+        assert_eq!(convert(&request).unwrap_err().kind(), ErrorKind::Refused);
+        assert!(!path("out").exists());
+    }
+
+    #[test]
+    fn without_a_fallback_unknown_bytes_are_refused() {
+        let dir = folder();
+        let mut request = ConvertRequest::new(dir.path().join("base"), dir.path().join("out"), "raw");
+        request.access.fallback = None;
+        assert_eq!(convert(&request).unwrap_err().kind(), ErrorKind::Unsupported);
+    }
+}
