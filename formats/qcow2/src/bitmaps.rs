@@ -113,3 +113,38 @@ const FIXED_LEN: usize = 24;
 const IN_USE: u32 = 1 << 0;
 /// Flag: every write has to be recorded.
 const AUTO: u32 = 1 << 1;
+
+#[cfg(test)]
+mod tests {
+    use imgfmt_core::ErrorKind;
+
+    use super::*;
+
+    /// An entry with 4 bytes of extra data.
+    fn entry(flags: u8, granularity_bits: u8, name: &str) -> Vec<u8> {
+        let mut bytes = vec![0; FIXED_LEN + 4];
+        bytes[FLAGS_AT + 3] = flags;
+        bytes[TYPE_AT + 1] = granularity_bits;
+        bytes[NAME_LEN_AT + 1] = u8::try_from(name.len()).unwrap();
+        bytes[EXTRA_LEN_AT + 3] = 4;
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(ITEM_ALIGN), 0);
+        bytes
+    }
+
+    #[test]
+    fn entries_follow_one_another() {
+        let bytes = [entry(2, 16, "first"), entry(1, 9, "second one")].concat();
+        let list = parse_directory(&Fields::new(&bytes, 512), 2).unwrap();
+        assert_eq!(list[0].to_json(), json!({ "flags": ["auto"], "name": "first", "granularity": 65_536 }));
+        assert_eq!(list[1].to_json(), json!({ "flags": ["in-use"], "name": "second one", "granularity": 512 }));
+        let error = parse_directory(&Fields::new(&bytes, 512), 3).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfBounds);
+    }
+
+    #[test]
+    fn a_granularity_beyond_the_bounds_is_malformed() {
+        let error = parse_directory(&Fields::new(&entry(0, 64, "x"), 512), 1).unwrap_err();
+        assert_eq!((error.kind(), error.offset()), (ErrorKind::Malformed, Some(512 + 17)));
+    }
+}

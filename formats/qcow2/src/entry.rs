@@ -2,7 +2,7 @@
 
 use imgfmt_core::{Error, Result};
 
-use crate::header::ClusterBits;
+use crate::cluster::ClusterBits;
 use crate::layout::{
     COMPRESSED, COMPRESSED_SECTOR_LEN, HOST_OFFSET_END, OFFSET_MASK, VERSION_2, ZERO, compressed_offset_bits,
 };
@@ -94,3 +94,64 @@ impl EntryRules {
 
 /// The bits that tell entries apart; others are reserved or only of use to a writer.
 const TELLING: u64 = OFFSET_MASK | COMPRESSED | ZERO;
+
+#[cfg(test)]
+mod tests {
+    use imgfmt_core::ErrorKind;
+
+    use super::*;
+    use crate::layout::{COPIED, VERSION_3};
+
+    fn rules(version: u32, bits: u32) -> EntryRules {
+        EntryRules::new(version, ClusterBits::new(bits).unwrap())
+    }
+
+    #[test]
+    fn plain_entries_are_told_apart_and_reserved_bits_ignored() {
+        let rules = rules(VERSION_3, 16);
+        let reserved = 0x3f00_0000_0000_01fe;
+        for (raw, entry) in [
+            (0, Entry::Unallocated),
+            (COPIED | reserved, Entry::Unallocated),
+            (ZERO, Entry::Zero),
+            (ZERO | COPIED | 0x5_0000, Entry::Zero),
+            (0x5_0000, Entry::Data(0x5_0000)),
+            (COPIED | reserved | 0x5_0000, Entry::Data(0x5_0000)),
+        ] {
+            assert_eq!(rules.decode(raw).unwrap(), entry, "{raw:#x}");
+        }
+        assert_eq!(rules.decode(0x5_0200).unwrap_err().kind(), ErrorKind::Malformed);
+    }
+
+    #[test]
+    fn version_2_has_no_zero_flag() {
+        assert_eq!(rules(VERSION_2, 16).decode(ZERO).unwrap_err().kind(), ErrorKind::Malformed);
+        // In a compressed entry the bit is part of the offset.
+        let entry = rules(VERSION_2, 16).decode(COMPRESSED | 0x5_0001).unwrap();
+        assert_eq!(entry, Entry::Compressed { host: 0x5_0001, stored_len: 511 });
+    }
+
+    #[test]
+    fn compressed_entries_are_split_by_the_cluster_length() {
+        for (bits, offset_bits, most) in [(9, 61, 1), (16, 54, 255), (21, 49, 8191)] {
+            let rules = rules(VERSION_3, bits);
+            let raw = COMPRESSED | most << offset_bits | 0x1_0007;
+            let stored_len = u32::try_from((most + 1) * 512 - 7).unwrap();
+            assert_eq!(rules.decode(raw).unwrap(), Entry::Compressed { host: 0x1_0007, stored_len }, "{bits}");
+        }
+        let beyond = rules(VERSION_3, 9).decode(COMPRESSED | 1 << 56).unwrap_err();
+        assert_eq!(beyond.kind(), ErrorKind::OutOfBounds);
+    }
+
+    #[test]
+    fn a_run_ends_where_the_kind_or_the_order_of_clusters_does() {
+        let rules = rules(VERSION_3, 16);
+        let run = |entries: &[u64]| rules.run(rules.decode(entries[0]).unwrap(), entries);
+        assert_eq!(run(&[0x1_0000, COPIED | 0x2_0000, 0x3_0002, 0x5_0000]), 3);
+        assert_eq!(run(&[0x1_0000, 0x2_0000 | ZERO]), 1);
+        assert_eq!(run(&[0x1_0000, 0x2_0000 | COMPRESSED]), 1);
+        assert_eq!(run(&[0, COPIED, 2, ZERO]), 3);
+        assert_eq!(run(&[ZERO, ZERO | 0x9_0000, ZERO | COMPRESSED]), 2);
+        assert_eq!(run(&[COMPRESSED, COMPRESSED]), 1);
+    }
+}

@@ -1,21 +1,20 @@
 //! The header: parsed once, into a value that keeps every rule of the layout.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use imgfmt_core::{Codec, Error, Limits, Result, Storage, StorageExt};
+use imgfmt_core::{Codec, Limits, Result, Storage, StorageExt};
 
+use crate::backing::BackingPlace;
+use crate::cluster::ClusterBits;
 use crate::extensions::Extensions;
 use crate::features::Features;
 use crate::fields::{Fields, Place};
 use crate::layout::{
-    BACKING_FILE_OFFSET_AT, BACKING_FILE_SIZE_AT, CLUSTER_BITS_AT, COMPRESSION_TYPE_AT, COMPRESSION_ZLIB,
-    COMPRESSION_ZSTD, CRYPT_AES, CRYPT_LUKS, CRYPT_METHOD_AT, CRYPT_NONE, HEADER_LENGTH_AT, ITEM_ALIGN, L1_SIZE_AT,
-    L1_TABLE_OFFSET_AT, MAGIC, MAGIC_AT, MAX_BACKING_NAME_LEN, MAX_CLUSTER_BITS, MAX_L1_LEN, MAX_REFCOUNT_ORDER,
-    MAX_REFCOUNT_TABLE_LEN, MAX_SNAPSHOTS, MIN_CLUSTER_BITS, NB_SNAPSHOTS_AT, REFCOUNT_ORDER_AT,
-    REFCOUNT_TABLE_CLUSTERS_AT, REFCOUNT_TABLE_OFFSET_AT, SIZE_AT, SNAPSHOTS_OFFSET_AT, TABLE_ENTRY_LEN, V2_HEADER_LEN,
-    V2_REFCOUNT_ORDER, V3_HEADER_MIN_LEN, VERSION_2, VERSION_3, VERSION_AT,
+    CLUSTER_BITS_AT, COMPRESSION_TYPE_AT, COMPRESSION_ZLIB, COMPRESSION_ZSTD, CRYPT_AES, CRYPT_LUKS, CRYPT_METHOD_AT,
+    CRYPT_NONE, HEADER_LENGTH_AT, ITEM_ALIGN, L1_SIZE_AT, L1_TABLE_OFFSET_AT, MAGIC, MAGIC_AT, MAX_CLUSTER_BITS,
+    MAX_L1_LEN, MAX_REFCOUNT_ORDER, MAX_REFCOUNT_TABLE_LEN, MAX_SNAPSHOTS, MIN_CLUSTER_BITS, NB_SNAPSHOTS_AT,
+    REFCOUNT_ORDER_AT, REFCOUNT_TABLE_CLUSTERS_AT, REFCOUNT_TABLE_OFFSET_AT, SIZE_AT, SNAPSHOTS_OFFSET_AT,
+    TABLE_ENTRY_LEN, V2_HEADER_LEN, V2_REFCOUNT_ORDER, V3_HEADER_MIN_LEN, VERSION_2, VERSION_3, VERSION_AT,
 };
 
 /// A header that keeps the rules.
@@ -82,7 +81,7 @@ impl Header {
         let version = fields.u32(VERSION_AT)?;
         let header_length = header_length(&fields, version, cluster)?;
         let backing = BackingPlace::parse(&fields, header_length, cluster)?;
-        let extensions = Extensions::parse(&fields, header_length..backing.extensions_end, limits)?;
+        let extensions = Extensions::parse(&fields, header_length..backing.extensions_end(), limits)?;
         // Unknown features may change the meaning of all that follows.
         let features = Features::parse(&fields, version)?;
         features.check(&extensions)?;
@@ -105,47 +104,6 @@ impl Header {
             backing_name: backing.name(&fields)?,
             extensions,
         })
-    }
-}
-
-/// log2 of the cluster length; valid by construction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ClusterBits(u32);
-
-impl ClusterBits {
-    /// The bits, where they are within the bounds.
-    pub(crate) fn new(raw: u32) -> Option<Self> {
-        (MIN_CLUSTER_BITS..=MAX_CLUSTER_BITS).contains(&raw).then_some(Self(raw))
-    }
-
-    /// The bits.
-    pub(crate) fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// Bytes of a cluster.
-    pub(crate) fn len(self) -> u64 {
-        1 << self.0
-    }
-
-    /// Bytes of a cluster, as the length of a buffer.
-    pub(crate) fn in_memory(self) -> usize {
-        1 << self.0
-    }
-
-    /// Entries of an L2 table, which is one cluster.
-    pub(crate) fn l2_entries(self) -> u64 {
-        self.len() / TABLE_ENTRY_LEN
-    }
-
-    /// log2 of the guest bytes that one L2 table covers.
-    pub(crate) fn l2_span_bits(self) -> u32 {
-        self.0 + (self.0 - TABLE_ENTRY_LEN.trailing_zeros())
-    }
-
-    /// Whether `offset` is at a cluster border.
-    pub(crate) fn aligns(self, offset: u64) -> bool {
-        offset & (self.len() - 1) == 0
     }
 }
 
@@ -182,47 +140,6 @@ fn header_length(fields: &Fields<'_>, version: u32, cluster: ClusterBits) -> Res
         len
     };
     fields.bytes(0, len).map(|_| len)
-}
-
-/// Where the name of the backing file is, and so where the header extensions end.
-struct BackingPlace {
-    /// Its bytes, where there is a backing file.
-    name: Option<(usize, usize)>,
-    /// The byte at which no header extension may go on.
-    extensions_end: usize,
-}
-
-impl BackingPlace {
-    /// Checks that the name lies behind the header and within the first cluster.
-    fn parse(fields: &Fields<'_>, header_length: usize, cluster: ClusterBits) -> Result<Self> {
-        let place = Place::in_header("backing_file_offset", BACKING_FILE_OFFSET_AT);
-        let offset = fields.u64(BACKING_FILE_OFFSET_AT)?;
-        if offset == 0 {
-            return Ok(Self { name: None, extensions_end: cluster.in_memory() });
-        }
-        let at = usize::try_from(offset).ok().filter(|at| (header_length..=cluster.in_memory()).contains(at));
-        let at =
-            at.ok_or_else(|| place.malformed(format!("is {offset}, outside {header_length}..={}", cluster.len())))?;
-        let len = fields.u32(BACKING_FILE_SIZE_AT)? as usize;
-        let most = MAX_BACKING_NAME_LEN.min(cluster.in_memory() - at);
-        if len > most {
-            let what = format!("is {len}, above {most}: a name has at most 1023 bytes and ends in the first cluster");
-            return Err(Place::in_header("backing_file_size", BACKING_FILE_SIZE_AT).malformed(what));
-        }
-        Ok(Self { name: (len > 0).then_some((at, len)), extensions_end: at })
-    }
-
-    /// The name: the bytes as they are, never anything but a file name.
-    fn name(&self, fields: &Fields<'_>) -> Result<Option<PathBuf>> {
-        let Some((at, len)) = self.name else {
-            return Ok(None);
-        };
-        let bytes = fields.bytes(at, len)?;
-        if bytes.contains(&0) {
-            return Err(Error::malformed("the backing file name holds a NUL byte").at(at as u64));
-        }
-        Ok(Some(PathBuf::from(OsStr::from_bytes(bytes))))
-    }
 }
 
 /// Checks that the guest bytes are not encrypted.
@@ -326,4 +243,111 @@ fn snapshots_offset(fields: &Fields<'_>, cluster: ClusterBits) -> Result<u64> {
         return Ok(0);
     }
     aligned(fields, "snapshots_offset", SNAPSHOTS_OFFSET_AT, cluster)
+}
+
+#[cfg(test)]
+mod tests {
+    use imgfmt_core::ErrorKind;
+
+    use super::*;
+    use crate::layout::{BACKING_FILE_OFFSET_AT, BACKING_FILE_SIZE_AT, INCOMPATIBLE_FEATURES_AT};
+
+    /// A header of version 3 for an empty disk of 1 MiB in clusters of 512 bytes.
+    fn valid() -> Vec<u8> {
+        let mut bytes = vec![0; 512];
+        bytes[..4].copy_from_slice(&MAGIC);
+        for (at, value) in [(VERSION_AT, 3), (CLUSTER_BITS_AT, 9), (L1_SIZE_AT, 32), (REFCOUNT_TABLE_CLUSTERS_AT, 1)] {
+            put(&mut bytes, at, value);
+        }
+        for (at, value) in [(REFCOUNT_ORDER_AT, 4), (HEADER_LENGTH_AT, 112), (SIZE_AT + 4, 1 << 20)] {
+            put(&mut bytes, at, value);
+        }
+        put(&mut bytes, L1_TABLE_OFFSET_AT + 4, 1024);
+        bytes
+    }
+
+    /// Puts a 32-bit integer; the lower half of a 64-bit field lies 4 bytes behind its offset.
+    fn put(bytes: &mut [u8], at: usize, value: u32) {
+        bytes[at..at + 4].copy_from_slice(&value.to_be_bytes());
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Header> {
+        Header::parse(bytes, &Limits::default())
+    }
+
+    #[test]
+    fn a_valid_header_is_what_it_says() {
+        let header = parse(&valid()).unwrap();
+        assert_eq!((header.version, header.cluster.len(), header.size), (3, 512, 1 << 20));
+        assert_eq!((header.l1_size, header.l1_table_offset, header.codec), (32, 1024, Codec::Deflate));
+        assert_eq!((header.backing_name, header.nb_snapshots, header.header_length), (None, 0, 112));
+    }
+
+    #[test]
+    fn every_broken_rule_is_told_with_its_byte_and_field() {
+        use ErrorKind::{LimitExceeded, Malformed, Unsupported};
+        for (at, value, kind, byte, field) in [
+            (MAGIC_AT, 0, Malformed, 0, "magic"),
+            (VERSION_AT, 1, Unsupported, 4, "version"),
+            (BACKING_FILE_OFFSET_AT + 4, 104, Malformed, 8, "backing_file_offset"),
+            (BACKING_FILE_OFFSET_AT + 4, 513, Malformed, 8, "backing_file_offset"),
+            (CLUSTER_BITS_AT, 8, Malformed, 20, "cluster_bits"),
+            (CLUSTER_BITS_AT, 22, Malformed, 20, "cluster_bits"),
+            (SIZE_AT, 1 << 31, LimitExceeded, 24, "size"),
+            (CRYPT_METHOD_AT, 1, Unsupported, 32, "crypt_method"),
+            (L1_SIZE_AT, 31, Malformed, 36, "l1_size"),
+            (L1_SIZE_AT, (4 << 20) + 1, LimitExceeded, 36, "l1_size"),
+            (L1_TABLE_OFFSET_AT + 4, 1025, Malformed, 40, "l1_table_offset"),
+            (L1_TABLE_OFFSET_AT + 4, 0, Malformed, 40, "l1_table_offset"),
+            (REFCOUNT_TABLE_OFFSET_AT + 4, 8, Malformed, 48, "refcount_table_offset"),
+            (REFCOUNT_TABLE_CLUSTERS_AT, 0, Malformed, 56, "refcount_table_clusters"),
+            (REFCOUNT_TABLE_CLUSTERS_AT, 16_385, LimitExceeded, 56, "refcount_table_clusters"),
+            (NB_SNAPSHOTS_AT, 65_537, LimitExceeded, 60, "nb_snapshots"),
+            (INCOMPATIBLE_FEATURES_AT + 4, 1 << 5, Unsupported, 72, "incompatible_features"),
+            (REFCOUNT_ORDER_AT, 7, Malformed, 96, "refcount_order"),
+            (HEADER_LENGTH_AT, 100, Malformed, 100, "header_length"),
+            (HEADER_LENGTH_AT, 106, Malformed, 100, "header_length"),
+            (COMPRESSION_TYPE_AT, 1 << 24, Malformed, 104, "compression_type"),
+            (COMPRESSION_TYPE_AT, 2 << 24, Unsupported, 104, "compression_type"),
+        ] {
+            let mut bytes = valid();
+            put(&mut bytes, at, value);
+            let error = parse(&bytes).unwrap_err();
+            assert_eq!((error.kind(), error.offset(), error.field_name()), (kind, Some(byte), Some(field)), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_cut_of_a_header_is_out_of_bounds() {
+        for len in 0..112 {
+            assert_eq!(parse(&valid()[..len]).unwrap_err().kind(), ErrorKind::OutOfBounds, "{len}");
+        }
+        assert!(parse(&valid()[..112]).is_ok());
+    }
+
+    #[test]
+    fn version_2_has_no_features_whatever_lies_behind_it() {
+        let mut bytes = valid();
+        put(&mut bytes, VERSION_AT, 2);
+        bytes[V2_HEADER_LEN..].fill(0);
+        put(&mut bytes, V2_HEADER_LEN, 0x1234_5678);
+        let header = parse(&bytes).unwrap();
+        assert_eq!((header.features, header.refcount_order, header.header_length), (Features::default(), 4, 72));
+        assert_eq!(header.extensions.unknown().count(), 1);
+    }
+
+    #[test]
+    fn a_backing_name_is_its_bytes() {
+        let mut bytes = valid();
+        put(&mut bytes, BACKING_FILE_OFFSET_AT + 4, 508);
+        put(&mut bytes, BACKING_FILE_SIZE_AT, 4);
+        bytes[508..].copy_from_slice(b"a b\xff");
+        assert_eq!(parse(&bytes).unwrap().backing_name.unwrap().as_os_str().as_encoded_bytes(), b"a b\xff");
+        assert_eq!(parse(&bytes[..511]).unwrap_err().kind(), ErrorKind::OutOfBounds);
+        put(&mut bytes, BACKING_FILE_SIZE_AT, 5);
+        assert_eq!(parse(&bytes).unwrap_err().field_name(), Some("backing_file_size"));
+        bytes[509] = 0;
+        put(&mut bytes, BACKING_FILE_SIZE_AT, 4);
+        assert_eq!(parse(&bytes).unwrap_err().kind(), ErrorKind::Malformed);
+    }
 }

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
+mod backing;
 mod bitmaps;
+mod cluster;
 mod entry;
 mod extensions;
 mod features;

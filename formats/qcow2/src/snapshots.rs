@@ -143,3 +143,51 @@ const EXTRA_VM_STATE_AT: usize = 0;
 const EXTRA_SIZE_AT: usize = 8;
 /// Offset of the instruction count in the extra data.
 const EXTRA_ICOUNT_AT: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use imgfmt_core::{ErrorKind, MemoryStorage};
+
+    use super::*;
+
+    /// An entry with the given extra data, id and name.
+    fn entry(extra: &[u64], id: &str, name: &str) -> Vec<u8> {
+        let mut bytes = vec![0; 8];
+        bytes.extend_from_slice(&1u32.to_be_bytes());
+        bytes.extend([id.len(), name.len()].iter().flat_map(|&len| u16::try_from(len).unwrap().to_be_bytes()));
+        bytes.extend([1_700_000_000u32, 5].iter().flat_map(|value| value.to_be_bytes()));
+        bytes.extend_from_slice(&1_500_000_000u64.to_be_bytes());
+        bytes.extend([7, u32::try_from(extra.len() * 8).unwrap()].iter().flat_map(|value| value.to_be_bytes()));
+        bytes.extend(extra.iter().flat_map(|value| value.to_be_bytes()));
+        bytes.extend_from_slice(id.as_bytes());
+        bytes.extend_from_slice(name.as_bytes());
+        bytes.resize(bytes.len().next_multiple_of(ITEM_ALIGN), 0);
+        bytes
+    }
+
+    #[test]
+    fn the_extra_data_counts_where_it_is_there() {
+        let bytes = [entry(&[], "1", "old"), entry(&[9, 4096, u64::MAX], "2", "new")].concat();
+        let storage = MemoryStorage::new(bytes);
+        let (old, len) = Snapshot::read(&storage, 0).unwrap();
+        assert_eq!((old.vm_state_size, old.virtual_size, old.icount), (7, None, None));
+        let (new, _) = Snapshot::read(&storage, len).unwrap();
+        assert_eq!((new.vm_state_size, new.virtual_size, new.icount), (9, Some(4096), None));
+        let json = new.to_json();
+        assert_eq!((&json["id"], &json["name"]), (&json!("2"), &json!("new")));
+        assert_eq!((&json["vm-clock-sec"], &json["vm-clock-nsec"]), (&json!(1), &json!(500_000_000)));
+    }
+
+    #[test]
+    fn a_cut_entry_and_a_huge_one_are_errors() {
+        let whole = entry(&[9], "1", "name of it");
+        for len in 0..58 {
+            let cut = MemoryStorage::new(&whole[..len]);
+            assert_eq!(Snapshot::read(&cut, 0).unwrap_err().kind(), ErrorKind::OutOfBounds, "{len}");
+        }
+        let mut huge = whole;
+        huge[EXTRA_LEN_AT..EXTRA_LEN_AT + 4].copy_from_slice(&1025u32.to_be_bytes());
+        let error = Snapshot::read(&MemoryStorage::new(huge), 0).unwrap_err();
+        assert_eq!((error.kind(), error.offset()), (ErrorKind::LimitExceeded, Some(36)));
+    }
+}

@@ -175,3 +175,48 @@ impl Cache {
 const PAGE_ENTRIES: u64 = 8192;
 /// Pages in the cache: 4 MiB at most.
 const CACHED_PAGES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use imgfmt_core::{ErrorKind, MemoryStorage};
+
+    use super::*;
+
+    /// Big-endian entries that count up from 0.
+    fn counting(entries: u64) -> MemoryStorage {
+        MemoryStorage::new((0..entries).flat_map(u64::to_be_bytes).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn entries_come_from_their_index_to_the_end_of_the_page() {
+        let (storage, tables) = (counting(3 * PAGE_ENTRIES), Tables::default());
+        let table = Table::new(8, 2 * PAGE_ENTRIES + 5, storage.len()).unwrap();
+        for (index, len) in [(0, PAGE_ENTRIES), (PAGE_ENTRIES - 1, 1), (2 * PAGE_ENTRIES + 3, 2)] {
+            let entries = tables.entries(&storage, table, index).unwrap();
+            assert_eq!((entries[0], entries.len() as u64), (index + 1, len));
+        }
+    }
+
+    #[test]
+    fn a_table_has_to_be_in_the_file() {
+        assert!(Table::new(512, 64, 1024).is_ok());
+        assert_eq!(Table::new(512, 64, 1023).unwrap_err().kind(), ErrorKind::OutOfBounds);
+        assert_eq!(Table::new(u64::MAX - 511, 64, 1024).unwrap_err().kind(), ErrorKind::OutOfBounds);
+        let padded = Tables::default().entries(&counting(3), Table::padded(8, 4), 0).unwrap();
+        assert_eq!(*padded, [1, 2, 0, 0]);
+    }
+
+    #[test]
+    fn the_cache_keeps_what_was_used_last_and_never_more_than_its_bound() {
+        let page = |offset| Page { offset, entries: 1 };
+        let mut cache = Cache::default();
+        for offset in 0..2 * CACHED_PAGES as u64 {
+            cache.insert(page(offset), Arc::from([offset]));
+            assert!(cache.get(page(0)).is_some(), "what is used stays");
+        }
+        assert_eq!(cache.slots.len(), CACHED_PAGES);
+        assert!(cache.get(page(1)).is_none());
+        assert_eq!(*cache.get(page(2 * CACHED_PAGES as u64 - 1)).unwrap(), [2 * CACHED_PAGES as u64 - 1]);
+        assert!(cache.get(Page { offset: 0, entries: 2 }).is_none(), "a page of another length is another page");
+    }
+}

@@ -2,12 +2,15 @@
 //! and their `manifest.json`. `IMGFMT_REQUIRE_CORPUS=1` makes its absence a failure.
 
 mod common;
+#[path = "common/manifest.rs"]
+mod manifest;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{hash, messages, open, text};
+use common::{hash, open};
 use imgfmt_core::{ErrorKind, FileStorage, Image, Result};
+use manifest::{messages, text};
 use serde_json::Value;
 
 #[test]

@@ -1,13 +1,16 @@
 //! Every qcow2 image of `testdata/` reads, or is refused, as its manifest says.
 
 mod common;
+#[path = "common/manifest.rs"]
+mod manifest;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{hash, messages, open, text};
+use common::{hash, open};
 use imgfmt_core::{FileStorage, Image, MemoryStorage, Result, Storage};
+use manifest::{messages, text};
 use serde_json::Value;
 
 #[test]

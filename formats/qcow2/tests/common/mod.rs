@@ -9,7 +9,6 @@ use imgfmt_core::{
     Gate, Head, Image, ImageWriter, Limits, OpenContext, Opened, Opener, OptionSpec, Result, SourceId, Storage, Target,
 };
 use imgfmt_qcow2::Qcow2;
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Opens the qcow2 image in `storage` with all that it builds on; `beside` is where it may look for that.
@@ -39,22 +38,6 @@ pub(crate) fn hash(image: &dyn Image) -> Result<String> {
         next += part.len() as u64;
     }
     Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// The messages of an error and of all that lie below it.
-pub(crate) fn messages(error: &Error) -> String {
-    let mut all = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(below) = source {
-        all = format!("{all}: {below}");
-        source = below.source();
-    }
-    all
-}
-
-/// Text in a manifest.
-pub(crate) fn text<'a>(entry: &'a Value, key: &str) -> Option<&'a str> {
-    entry.get(key)?.as_str()
 }
 
 /// The raw format, as far as a backing file needs it.

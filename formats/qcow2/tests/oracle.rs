@@ -1,0 +1,122 @@
+//! Images that `qemu-img` makes read to the disk that it made them from. Skipped where it is not
+//! installed; `IMGFMT_REQUIRE_QEMU=1` makes that a failure.
+
+mod common;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use common::{hash, open};
+use imgfmt_core::{FileStorage, Image};
+use sha2::{Digest, Sha256};
+
+#[test]
+fn what_qemu_img_writes_reads_back() {
+    if !has_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk();
+    std::fs::write(folder.path().join("disk.raw"), &disk).unwrap();
+    for cluster in ["512", "1k", "4k", "64k", "256k", "2M"] {
+        for (version, kinds) in [("0.10", &["", "-c"][..]), ("1.1", &["", "-c", "-c,zstd"])] {
+            for kind in kinds {
+                let (compress, zstd) = (kind.starts_with("-c"), kind.ends_with("zstd"));
+                let codec = if zstd { ",compression_type=zstd" } else { "" };
+                let options = format!("compat={version},cluster_size={cluster}{codec}");
+                let compress = if compress { &["-c"][..] } else { &[] };
+                let args =
+                    [&["convert", "-f", "raw", "-O", "qcow2", "-o", &options], compress, &["disk.raw", "out.qcow2"]];
+                qemu_img(folder.path(), &args.concat());
+                check(&folder.path().join("out.qcow2"), &disk, &format!("{options} {kind}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn chains_and_snapshots_of_qemu_img_read_back() {
+    if !has_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let disk = disk();
+    std::fs::write(folder.path().join("disk.raw"), &disk).unwrap();
+    for args in [
+        &["convert", "-f", "raw", "-O", "qcow2", "disk.raw", "base.qcow2"][..],
+        &["snapshot", "-c", "first", "base.qcow2"],
+        &["snapshot", "-c", "second", "base.qcow2"],
+        &["bitmap", "--add", "base.qcow2", "changes"],
+        &["create", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2", "-o", "cluster_size=4k", "top.qcow2"],
+    ] {
+        qemu_img(folder.path(), args);
+    }
+    check(&folder.path().join("top.qcow2"), &disk, "a chain");
+    let base = folder.path().join("base.qcow2");
+    check(&base, &disk, "snapshots");
+    let image = open(Arc::new(FileStorage::open(&base).unwrap()), &base, None).unwrap();
+    let said = image.describe();
+    let names: Vec<_> =
+        said.details["snapshots"].as_array().unwrap().iter().map(|s| s["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["first", "second"]);
+    assert_eq!(said.specific["bitmaps"][0]["name"], "changes");
+    assert_eq!(said.specific["bitmaps"][0]["granularity"], 65_536);
+}
+
+#[test]
+fn a_disk_of_64_tib_opens_and_maps_at_once() {
+    if !has_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    qemu_img(folder.path(), &["create", "-f", "qcow2", "huge.qcow2", "64T"]);
+    let path = folder.path().join("huge.qcow2");
+    let image = open(Arc::new(FileStorage::open(&path).unwrap()), &path, None).unwrap();
+    assert_eq!(image.size(), 64 << 40);
+    let counts = imgfmt_core::ByteCounts::of(&image).unwrap();
+    assert_eq!(counts.absent, 64 << 40);
+}
+
+/// Compares the content of an image with `disk`.
+fn check(path: &Path, disk: &[u8], name: &str) {
+    let storage = Arc::new(FileStorage::open(path).unwrap());
+    let image = open(storage, path, Some(path)).unwrap();
+    assert_eq!(image.size(), disk.len() as u64, "{name}");
+    let expected: String = Sha256::digest(disk).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hash(&image).unwrap(), expected, "{name}: the bytes differ");
+}
+
+/// A disk with text, noise, zeros and a tail that is no whole cluster.
+fn disk() -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut disk = vec![0; 3 << 20];
+    for (index, block) in disk.chunks_mut(8192).enumerate() {
+        match index % 5 {
+            0 | 3 => {}
+            1 => block.fill(u8::try_from(index % 251).unwrap()),
+            _ => block.iter_mut().for_each(|byte| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                *byte = (state >> 56) as u8;
+            }),
+        }
+    }
+    disk.truncate((3 << 20) - 1536);
+    disk
+}
+
+/// Whether the oracle is there.
+fn has_qemu_img() -> bool {
+    let there = Command::new("qemu-img").arg("--version").stdout(Stdio::null()).status().is_ok();
+    assert!(there || std::env::var_os("IMGFMT_REQUIRE_QEMU").is_none(), "qemu-img is not installed");
+    if !there {
+        eprintln!("skipped: qemu-img is not installed");
+    }
+    there
+}
+
+/// Runs `qemu-img` in `folder`.
+fn qemu_img(folder: &Path, args: &[&str]) {
+    let output = Command::new("qemu-img").args(args).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
