@@ -27,15 +27,15 @@ fn read_truncated(kit: &Kit<'_>, bytes: &[u8], size: usize) -> Result<Vec<u8>> {
     Ok(guest)
 }
 
-/// Lengths to cut to: every one near the ends, sector boundaries, and some at random.
+/// Lengths to cut to: many near the ends, around sector boundaries, and some at random.
 fn lengths(len: usize) -> Vec<usize> {
-    let mut lengths: Vec<usize> = (0..len.min(128)).collect();
-    lengths.extend((len.saturating_sub(32)..len).rev());
-    let step = (len / 40).next_multiple_of(512).max(512);
+    let mut lengths: Vec<usize> = (0..len.min(128)).step_by(5).collect();
+    lengths.extend(len.saturating_sub(16)..len);
+    let step = (len / 24).next_multiple_of(512).max(512);
     for boundary in (0..len).step_by(step) {
         lengths.extend([boundary.saturating_sub(1), boundary, boundary + 1].into_iter().filter(|&at| at < len));
     }
     let mut noise = Noise(len as u64 | 1);
-    lengths.extend((0..40).filter_map(|_| usize::try_from(noise.below(len.max(1) as u64)).ok()));
+    lengths.extend((0..16).filter_map(|_| usize::try_from(noise.below(len.max(1) as u64)).ok()));
     lengths
 }

@@ -4,9 +4,12 @@
 //! zeros and encodes; the runs are placed in guest order as they become ready; and whichever worker is
 //! free stores them. Zero and absent runs never become work. The first error stops the rest.
 
+mod buffers;
 mod copy;
+mod fill;
 mod order;
 mod plan;
+mod run;
 mod work;
 mod zero;
 
@@ -22,17 +25,18 @@ use crate::image::Image;
 use crate::read::source_of;
 use crate::writer::{ImageWriter, Order};
 use crate::{Error, ErrorKind, Result};
+use buffers::Bytes;
 use order::{Next, Pipeline, Placed, Store};
 use plan::{Cut, Planner};
-use work::{Bytes, Task, Worker};
+use work::{Task, Worker};
 
 /// How a conversion is to be done. [`Default`] is right for most.
 #[derive(Clone)]
 pub struct Convert<'a> {
     /// Threads that work, the caller's among them. By default one for each processor.
     pub threads: NonZeroUsize,
-    /// Guest bytes that are read and not yet stored, at most. A unit of either image that is larger
-    /// still goes through, one at a time for each thread.
+    /// Bytes that the buffers of all jobs on their way may hold together: guest bytes, what was read, and
+    /// what was encoded. A unit that alone takes more still goes through.
     pub in_flight: u64,
     /// Runs of zeros in what is read that are found, in bytes, if they are at least this long and
     /// aligned to it; the unit of the target counts where it is larger. `None` looks for none.
@@ -114,7 +118,6 @@ impl Convert<'_> {
         let unit = shape.unit.max(grain).next_power_of_two();
         let job_len = JOB_LEN.next_multiple_of(unit);
         let cut = Cut { unit, job_len, absent_from: self.absent_from };
-        let max_in_flight = usize::try_from(self.in_flight / job_len).unwrap_or(usize::MAX);
         let copies = shape.stores_plain
             && shape.compression.is_none()
             && shape.order == Order::Random
@@ -132,7 +135,7 @@ impl Convert<'_> {
             task,
             writer: writer.as_ref(),
             planner: Mutex::new(Planner::new(source, cut)),
-            pipeline: Mutex::new(Pipeline::new(shape.order, max_in_flight.max(self.threads.get()))),
+            pipeline: Mutex::new(Pipeline::new(shape.order, self.in_flight, job_len)),
             changed: Condvar::new(),
             done: AtomicU64::new(0),
             stored: AtomicU64::new(0),
@@ -293,7 +296,7 @@ impl Drop for StopOnPanic<'_, '_> {
 /// that a job stays in the cache of its core.
 const JOB_LEN: u64 = 1 << 20;
 /// Default of [`Convert::in_flight`].
-const DEFAULT_IN_FLIGHT: u64 = 16 << 20;
+const DEFAULT_IN_FLIGHT: u64 = 64 << 20;
 /// Default of [`Convert::zero_grain`]: the block of most file systems.
 const DEFAULT_ZERO_GRAIN: u64 = 4096;
 /// Stack of a worker. Nothing here recurses with what a file says, but for the layers of a chain.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
-use super::work::{Buffers, Bytes, Done};
+use super::buffers::{Buffers, Bytes};
+use super::work::Done;
 use crate::writer::{Form, ImageWriter, Order, Piece};
 use crate::{Error, Result};
 
@@ -53,8 +54,10 @@ pub(super) struct Pipeline {
     storing: usize,
     /// Jobs taken from the plan and not stored yet.
     in_flight: usize,
-    /// Most jobs in flight.
-    max_in_flight: usize,
+    /// Most bytes that the buffers of all jobs in flight may hold, unless there is only one.
+    max_held: u64,
+    /// Most bytes that the buffers of one job have held so far.
+    largest: u64,
     /// Whether stores have to come one at a time.
     one_store_at_a_time: bool,
     /// Whether the plan has no more jobs.
@@ -66,8 +69,8 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// An empty pipeline for at most `max_in_flight` jobs.
-    pub(super) fn new(order: Order, max_in_flight: usize) -> Self {
+    /// An empty pipeline whose buffers hold at most `max_held` bytes, where a job is thought to hold `job_len`.
+    pub(super) fn new(order: Order, max_held: u64, job_len: u64) -> Self {
         Self {
             next: 0,
             ready: BTreeMap::new(),
@@ -75,7 +78,8 @@ impl Pipeline {
             busy: 0,
             storing: 0,
             in_flight: 0,
-            max_in_flight,
+            max_held,
+            largest: job_len.max(1),
             one_store_at_a_time: order == Order::Ordered,
             exhausted: false,
             error: None,
@@ -95,7 +99,7 @@ impl Pipeline {
             self.busy += 1;
             return Next::Store(placed);
         }
-        if !self.exhausted && self.in_flight < self.max_in_flight {
+        if !self.exhausted && self.has_room() {
             self.in_flight += 1;
             self.busy += 1;
             return Next::Work(self.spare.pop().unwrap_or_default());
@@ -103,9 +107,15 @@ impl Pipeline {
         if self.exhausted && self.busy == 0 && self.to_store.is_empty() { Next::Stop } else { Next::Wait }
     }
 
+    /// Whether another job may be in flight, as large as the largest so far.
+    fn has_room(&self) -> bool {
+        self.in_flight == 0 || (self.in_flight as u64 + 1).saturating_mul(self.largest) <= self.max_held
+    }
+
     /// Takes a job that has been worked on, and places every job whose turn has come.
     pub(super) fn worked(&mut self, done: Done, writer: &dyn ImageWriter) {
         self.busy -= 1;
+        self.largest = self.largest.max(done.buffers.held());
         self.ready.insert(done.job.seq, done);
         while self.error.is_none()
             && let Some(done) = self.ready.remove(&self.next)

@@ -1,0 +1,66 @@
+//! The buffers of a job, and where in them the bytes of its pieces are.
+
+use std::ops::Range;
+
+use crate::extent::SourceId;
+
+/// Where the bytes of a piece are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Bytes {
+    /// Nowhere: there are none to store.
+    None,
+    /// In the source, for the kernel to copy.
+    Source {
+        /// Where they are stored.
+        source: SourceId,
+        /// Their first host byte.
+        host: u64,
+    },
+    /// In the plain buffer.
+    Plain(Range<usize>),
+    /// In the buffer of what was read, in the form in which it was read.
+    Stored(Range<usize>),
+    /// In the buffer of what was encoded.
+    Encoded(Range<usize>),
+}
+
+/// The buffers of one job; they only grow, and are used again.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    /// Guest bytes of the job's range, padded to a whole unit where the writer asks for it.
+    pub(super) plain: Vec<u8>,
+    /// Compressed units as they were read.
+    pub(super) stored: Vec<u8>,
+    /// Compressed units as they will be stored.
+    pub(super) encoded: Vec<u8>,
+}
+
+impl Buffers {
+    /// The bytes that `bytes` means.
+    pub(super) fn slice(&self, bytes: &Bytes) -> &[u8] {
+        match bytes {
+            Bytes::None | Bytes::Source { .. } => &[],
+            Bytes::Plain(range) => &self.plain[range.clone()],
+            Bytes::Stored(range) => &self.stored[range.clone()],
+            Bytes::Encoded(range) => &self.encoded[range.clone()],
+        }
+    }
+
+    /// Memory that the buffers hold, in bytes.
+    pub(super) fn held(&self) -> u64 {
+        (self.plain.capacity() + self.stored.capacity() + self.encoded.capacity()) as u64
+    }
+}
+
+/// Makes `buffer` at least `len` bytes long. What is there stays there, whatever it is.
+pub(super) fn grow(buffer: &mut Vec<u8>, len: usize) {
+    if buffer.len() < len {
+        buffer.resize(len, 0);
+    }
+}
+
+/// Converts a length within one job.
+#[expect(clippy::cast_possible_truncation, reason = "a job is bounded by what fits into memory many times")]
+pub(super) fn in_memory(len: u64) -> usize {
+    len as usize
+}

@@ -1,0 +1,148 @@
+//! The first half of a job: read and decode what lies in its range.
+
+use std::ops::Range;
+
+use super::buffers::{Buffers, grow, in_memory};
+use super::plan::Job;
+use super::run::EncodedRun;
+use super::work::Worker;
+use crate::codec::rewrap_margins;
+use crate::extent::{Encoded, Extent, ExtentKind};
+use crate::read::{decode_unit, source_of};
+use crate::storage::Storage;
+use crate::{Error, Result};
+
+impl Worker<'_> {
+    /// Fills the plain buffer from the job's extents. Returns the compressed units that may be stored as
+    /// they are: their first guest byte and their stream in the stored buffer.
+    pub(super) fn fill(&mut self, job: &Job, buffers: &mut Buffers) -> Result<Vec<(u64, Range<usize>)>> {
+        let mut passed = Vec::new();
+        let mut stored_used = 0;
+        let mut rest = job.extents.as_slice();
+        while let Some(extent) = rest.first() {
+            let plain = in_memory(extent.start - job.range.start)..in_memory(extent.end() - job.range.start);
+            let mut taken = 1;
+            match extent.kind {
+                ExtentKind::Encoded(_) => {
+                    let run = EncodedRun::at_start_of(self.task.source, rest)?;
+                    taken = run.count;
+                    let stored = run.read(self.task.source, &mut buffers.stored, &mut stored_used)?;
+                    self.decode_run(job, &rest[..taken], &run, stored, buffers, &mut passed)?;
+                }
+                ExtentKind::Data { source, host } => {
+                    let source = source_of(self.task.source, source)?.as_ref();
+                    self.read_data(extent, source, host, &mut buffers.plain[plain])?;
+                }
+                ExtentKind::Opaque => self.task.source.read_at(&mut buffers.plain[plain], extent.start)?,
+                ExtentKind::Zero { .. } => self.fill_zero(extent, &mut buffers.plain[plain]),
+                ExtentKind::Parent => {
+                    return Err(Error::malformed(format!("guest byte {} is left to a parent", extent.start)));
+                }
+            }
+            rest = &rest[taken..];
+        }
+        Ok(passed)
+    }
+
+    /// Writes the zeros of an extent that shares a unit with other bytes; whole zero units are never looked at.
+    fn fill_zero(&self, extent: &Extent, plain: &mut [u8]) {
+        let (head, tail) = self.split_units(extent);
+        let len = plain.len();
+        plain[..head].fill(0);
+        plain[len - tail..].fill(0);
+    }
+
+    /// Reads an extent of plain data; only the ends that share a unit with others where the kernel copies the rest.
+    fn read_data(&self, extent: &Extent, source: &dyn Storage, host: u64, plain: &mut [u8]) -> Result<()> {
+        if !self.may_copy(extent) {
+            return source.read_at(plain, host);
+        }
+        let (head, tail) = self.split_units(extent);
+        source.read_at(&mut plain[..head], host)?;
+        let at = plain.len() - tail;
+        source.read_at(&mut plain[at..], host + at as u64)
+    }
+
+    /// How many bytes at the start and at the end of an extent lie in units that it does not fill. Where it lies
+    /// within one unit, they may overlap.
+    fn split_units(&self, extent: &Extent) -> (usize, usize) {
+        let unit = self.task.cut.unit;
+        let head = (extent.start.next_multiple_of(unit) - extent.start).min(extent.len);
+        let tail = (extent.end() % unit).min(extent.len);
+        (in_memory(head), in_memory(tail))
+    }
+
+    /// Whether whole units of this extent are left to the kernel: it is plain, and lies as blocks lie.
+    pub(super) fn may_copy(&self, extent: &Extent) -> bool {
+        let aligned = |host: u64| host.wrapping_sub(extent.start).is_multiple_of(COPY_ALIGN);
+        matches!(extent.kind, ExtentKind::Data { host, .. } if self.task.copies && aligned(host))
+    }
+
+    /// Decodes a run of compressed units that has been read to `stored` of the stored buffer.
+    fn decode_run(
+        &mut self,
+        job: &Job,
+        extents: &[Extent],
+        run: &EncodedRun,
+        stored: Range<usize>,
+        buffers: &mut Buffers,
+        passed: &mut Vec<(u64, Range<usize>)>,
+    ) -> Result<()> {
+        for extent in extents {
+            let ExtentKind::Encoded(unit) = extent.kind else {
+                continue;
+            };
+            let start = stored.start + in_memory(unit.host - run.host);
+            let end = stored.end.min(start + unit.stored_len as usize);
+            let bytes = &buffers.stored[start..end];
+            let stream = self.stream_to_pass(extent, &unit, bytes)?;
+            if stream.is_none() || !self.task.trust_encoded {
+                let at = in_memory(extent.start - job.range.start);
+                self.decode_one(extent, &unit, bytes, &mut buffers.plain[at..])?;
+            }
+            if let Some(stream) = stream {
+                passed.push((extent.start, start + stream.start..start + stream.end));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decodes one unit into the start of `plain`.
+    fn decode_one(&mut self, extent: &Extent, unit: &Encoded, stored: &[u8], plain: &mut [u8]) -> Result<()> {
+        let len = in_memory(extent.len);
+        if extent.len == u64::from(unit.unit) {
+            decode_unit(self.task.source, extent, unit, stored, &mut self.decoder, &mut plain[..len])?;
+            return Ok(());
+        }
+        grow(&mut self.scratch, unit.unit as usize);
+        let scratch = &mut self.scratch[..unit.unit as usize];
+        decode_unit(self.task.source, extent, unit, stored, &mut self.decoder, scratch)?;
+        plain[..len].copy_from_slice(&scratch[unit.skip as usize..unit.skip as usize + len]);
+        Ok(())
+    }
+
+    /// The place in `stored` of the stream that may be stored as it is, if the unit and its length allow it.
+    fn stream_to_pass(&self, extent: &Extent, unit: &Encoded, stored: &[u8]) -> Result<Option<Range<usize>>> {
+        let Some(compression) = self.task.shape.compression.filter(|_| self.may_pass(extent, unit)) else {
+            return Ok(None);
+        };
+        let body = self.task.source.stored_body(extent.start, unit, stored)?;
+        let Some(margins) = rewrap_margins(unit.codec, compression.codec) else {
+            return Ok(None);
+        };
+        let stream = body.start + margins.0..body.end.saturating_sub(margins.1);
+        Ok((!stream.is_empty() && stream.len() <= compression.max_len).then_some(stream))
+    }
+
+    /// Whether the stream of this unit may be stored as it is.
+    fn may_pass(&self, extent: &Extent, unit: &Encoded) -> bool {
+        let whole = extent.len == u64::from(unit.unit) && u64::from(unit.unit) == self.task.shape.unit;
+        whole
+            && extent.start.is_multiple_of(self.task.shape.unit)
+            && self.task.cut.unit == self.task.shape.unit
+            && self.task.shape.compression.is_some_and(|compression| compression.takes(unit.codec))
+    }
+}
+
+/// Blocks of file systems that share them are a multiple of this, in bytes.
+const COPY_ALIGN: u64 = 4096;
