@@ -23,8 +23,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Error => 1,
-            Self::Signal(Signal::Interrupt) => 130,
-            Self::Signal(Signal::Terminate) => 143,
+            Self::Signal(signal) => SIGNAL_BASE + signal.number(),
         }
     }
 }
@@ -34,3 +33,6 @@ impl From<Exit> for ExitCode {
         Self::from(exit.code())
     }
 }
+
+/// What shells add a signal's number to.
+const SIGNAL_BASE: u8 = 128;

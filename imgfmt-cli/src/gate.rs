@@ -17,10 +17,11 @@ pub(crate) struct CliGate {
 }
 
 impl CliGate {
-    /// A gate that admits what lies beside or below `images`, and `allowed`.
+    /// A gate that admits what lies beside or below `images`, and `allowed`. Beside a device lie all other
+    /// devices, which are nothing that an image may have.
     pub(crate) fn new<'p>(images: impl Iterator<Item = &'p Path>, allowed: &[PathBuf]) -> Result<Self> {
         let mut inner = Beneath::new();
-        for image in images {
+        for image in images.filter(|image| !is_device(image)) {
             inner.allow_beside(image)?;
         }
         for path in allowed {
@@ -45,6 +46,11 @@ impl Gate for CliGate {
         }
         result
     }
+}
+
+/// Whether there is something at `path` that is no regular file.
+fn is_device(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_file())
 }
 
 /// The file that a reference means, if it is there and may be looked at.

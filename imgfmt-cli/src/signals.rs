@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use imgfmt::convert::Cancel;
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::exit::Exit;
@@ -13,10 +12,26 @@ use crate::exit::Exit;
 /// A signal that asks for the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
+    /// SIGHUP: the terminal is gone.
+    Hangup,
     /// SIGINT: Ctrl-C.
     Interrupt,
     /// SIGTERM: `kill`.
     Terminate,
+}
+
+impl Signal {
+    /// All of them.
+    const ALL: [Self; 3] = [Self::Hangup, Self::Interrupt, Self::Terminate];
+
+    /// Its number, the same on all systems.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Hangup => 1,
+            Self::Interrupt => 2,
+            Self::Terminate => 15,
+        }
+    }
 }
 
 /// Which signals came.
@@ -27,17 +42,20 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Has signals cancel `cancel` from now on.
+    /// Has signals cancel `cancel` from now on, but for those that whoever started the program had it ignore,
+    /// as `nohup` does.
     ///
     /// # Errors
     ///
     /// What the operating system says.
     pub(crate) fn cancel(&self, cancel: &Cancel) -> io::Result<()> {
-        for (number, signal) in [(SIGINT, Signal::Interrupt), (SIGTERM, Signal::Terminate)] {
+        let ignored = ignored();
+        for signal in Signal::ALL.into_iter().filter(|signal| ignored & 1 << (signal.number() - 1) == 0) {
+            let number = signal.number();
             // In this order: a signal that comes while the flag is set ends the program, and the first one sets it.
-            flag::register_conditional_shutdown(number, Exit::Signal(signal).code().into(), cancel.flag())?;
-            flag::register_usize(number, Arc::clone(&self.last), usize::from(Exit::Signal(signal).code()))?;
-            flag::register(number, cancel.flag())?;
+            flag::register_conditional_shutdown(number.into(), Exit::Signal(signal).code().into(), cancel.flag())?;
+            flag::register_usize(number.into(), Arc::clone(&self.last), number.into())?;
+            flag::register(number.into(), cancel.flag())?;
         }
         Ok(())
     }
@@ -45,8 +63,13 @@ impl Signals {
     /// The signal that came.
     pub(crate) fn received(&self) -> Option<Signal> {
         let last = self.last.load(Ordering::Relaxed);
-        [Signal::Interrupt, Signal::Terminate]
-            .into_iter()
-            .find(|signal| usize::from(Exit::Signal(*signal).code()) == last)
+        Signal::ALL.into_iter().find(|signal| usize::from(signal.number()) == last)
     }
+}
+
+/// The signals that this process ignores, a bit each from number 1 on; none where the system does not tell.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

@@ -35,5 +35,6 @@ Examples:
 Exit codes:
   0    done
   1    an error; what it was is on standard error
+  129  hung up (SIGHUP)
   130  interrupted (SIGINT)
   143  terminated (SIGTERM)";

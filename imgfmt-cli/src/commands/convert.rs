@@ -99,6 +99,9 @@ fn options(texts: &[String]) -> Result<Options, Failure> {
     for text in texts {
         options.extend(Options::parse(text)?);
     }
+    if options.names().any(|name| matches!(name, "backing_file" | "backing_fmt")) {
+        return Err(Failure::Usage("-o backing_file, -o backing_fmt: say -B FILE and -F FMT".to_owned()));
+    }
     Ok(options)
 }
 

@@ -70,6 +70,7 @@ fn branch(out: &mut String, key: &str, value: &Value, depth: usize) {
             out.push_str(&format!("{indent}{key}:\n"));
             tree(out, value, depth + 1);
         }
+        Value::String(text) if text.is_empty() => out.push_str(&format!("{indent}{key}:\n")),
         Value::String(text) => out.push_str(&format!("{indent}{key}: {}\n", printable(text))),
         other => out.push_str(&format!("{indent}{key}: {other}\n")),
     }

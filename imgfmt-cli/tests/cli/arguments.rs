@@ -7,7 +7,9 @@ fn help_and_version_go_to_standard_output() {
     let desk = Desk::new();
     assert_eq!(desk.ok("--version"), format!("imgfmt {}\n", env!("CARGO_PKG_VERSION")));
     let help = desk.ok("--help");
-    for line in ["Examples:", "  0    done", "  1    an error", "  130  interrupted", "  143  terminated"] {
+    for line in
+        ["Examples:", "  0    done", "  1    an error", "  129  hung up", "  130  interrupted", "  143  terminated"]
+    {
         assert!(help.contains(line), "{line}");
     }
     assert!(desk.ok("convert --help").contains("imgfmt convert -O qcow2 -B base.qcow2"));
@@ -44,6 +46,7 @@ fn what_this_version_lacks_is_refused_by_name() {
         ("--source-image-opts", "--image-opts: not in this version"),
         ("--target-image-opts", "--target-image-opts: not in this version"),
         ("--object secret,id=a", "--object: secrets are not known"),
+        ("-O qcow2 -o backing_file=x", "-o backing_file, -o backing_fmt: say -B FILE"),
         ("-n -O qcow2", "an existing image cannot be overwritten as qcow2 yet, only as raw"),
     ] {
         let said = desk.fails(&format!("convert {option} a b"));

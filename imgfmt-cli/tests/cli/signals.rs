@@ -5,12 +5,22 @@ use std::time::{Duration, Instant};
 
 use crate::desk::{Desk, Ran};
 
-/// Starts a conversion that takes long, and returns once it writes.
-fn start(desk: &Desk) -> Child {
+/// Starts a conversion that takes long, and returns once it writes. `before` is what comes before the program.
+fn start(desk: &Desk, before: &[&str]) -> Child {
     desk.disk("a", 64 << 20, &(0..1024).map(|i| i << 16).collect::<Vec<_>>());
     desk.write("old", b"old");
     let line = format!("convert -m 1 -O qcow2 -c {} old", "a ".repeat(200));
-    let child = desk.command(&line).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let program = desk.command(&line);
+    let mut command = match before {
+        [] => program,
+        [first, rest @ ..] => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program.get_program()).args(program.get_args());
+            command.current_dir(program.get_current_dir().unwrap());
+            command
+        }
+    };
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while desk.names().len() < 3 {
         assert!(Instant::now() < deadline, "nothing is written");
@@ -19,12 +29,17 @@ fn start(desk: &Desk) -> Child {
     child
 }
 
-/// Sends a signal to the conversion and checks how it ends.
-fn check(signal: &str, code: i32) {
-    let desk = Desk::new();
-    let child = start(&desk);
+/// Sends a signal to a conversion.
+fn kill(signal: &str, child: &Child) {
     let killed = Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
+}
+
+/// Sends a signal to a conversion and checks how it ends.
+fn check(signal: &str, code: i32) {
+    let desk = Desk::new();
+    let child = start(&desk, &[]);
+    kill(signal, &child);
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(code), ""), "{ran:?}");
     assert_eq!(ran.stderr, "imgfmt: cannot convert to old: the conversion was cancelled\n");
@@ -40,4 +55,21 @@ fn an_interrupted_conversion_leaves_the_old_file_and_no_litter() {
 #[test]
 fn a_terminated_conversion_leaves_the_old_file_and_no_litter() {
     check("-TERM", 143);
+}
+
+#[test]
+fn a_conversion_whose_terminal_goes_leaves_the_old_file_and_no_litter() {
+    check("-HUP", 129);
+}
+
+#[test]
+fn a_signal_that_is_ignored_from_the_start_stays_ignored() {
+    let desk = Desk::new();
+    let mut child = start(&desk, &["nohup"]);
+    kill("-HUP", &child);
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(child.try_wait().unwrap().is_none());
+    kill("-TERM", &child);
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(desk.names(), ["a", "old"]);
 }
