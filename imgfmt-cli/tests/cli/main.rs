@@ -7,5 +7,6 @@ mod desk;
 #[cfg(feature = "docs")]
 mod docs;
 mod info;
+mod oracle;
 mod progress;
 mod signals;
