@@ -3,7 +3,7 @@
 use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
 
 use crate::header::Header;
-use crate::layout::{CAPACITY_AT, ENTRY_LEN, GD_OFFSET_AT, RGD_OFFSET_AT, byte_of, le_u32s};
+use crate::layout::{CAPACITY_AT, ENTRY_LEN, GD_OFFSET_AT, byte_of, le_u32s};
 
 /// Where the grain tables are.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub(crate) struct GrainDirectory {
 impl GrainDirectory {
     /// Reads the directory that `header`, or the footer, places.
     ///
-    /// An entry that is 0 or points outside the file gives way to the one in the redundant directory, where
-    /// that is sound: writers keep the two alike.
+    /// One that is all zeros, cannot be read, or has an entry outside the file is damaged: what is not sound in it
+    /// gives way to what is sound in the redundant directory, since writers keep the two alike.
     pub(crate) fn read(storage: &dyn Storage, header: &Header, limits: &Limits) -> Result<Self> {
         let too_large = |e: Error| e.at(CAPACITY_AT as u64);
         let len = limits.table_len("capacity", header.table_count(), ENTRY_LEN).map_err(too_large)?;
@@ -26,23 +26,19 @@ impl GrainDirectory {
         let is_sound = |entry: u32| entry != 0 && byte_of(u64::from(entry)).saturating_add(table_len) <= storage.len();
         let first = read_entries(storage, header.gd_offset, len)
             .map_err(|e| e.context("cannot be read").field("gdOffset").at(GD_OFFSET_AT as u64));
-        if let Ok(tables) = &first
-            && tables.iter().all(|&entry| is_sound(entry))
-        {
-            return Ok(Self { tables: first?, redundant_used: false });
-        }
-        let spare = header.redundant_directory().map(|at| {
-            read_entries(storage, at, len)
-                .map_err(|e| e.context("cannot be read").field("rgdOffset").at(RGD_OFFSET_AT as u64))
-        });
+        let spare = match header.redundant_directory() {
+            Some(at) if !first.as_ref().is_ok_and(|tables| is_whole(tables, is_sound)) => {
+                read_entries(storage, at, len).ok().filter(|tables| is_whole(tables, is_sound))
+            }
+            _ => None,
+        };
         let directory = match (first, spare) {
-            (Ok(mut tables), Some(Ok(spare))) => {
+            (Ok(mut tables), Some(spare)) => {
                 let redundant_used = mend(&mut tables, &spare, is_sound);
                 Self { tables, redundant_used }
             }
-            (Ok(tables), _) => Self { tables, redundant_used: false },
-            (Err(_), Some(Ok(tables))) => Self { tables, redundant_used: true },
-            (Err(error), _) => return Err(error),
+            (Err(_), Some(tables)) => Self { tables, redundant_used: true },
+            (first, None) => Self { tables: first?, redundant_used: false },
         };
         directory.check(storage, header, is_sound)?;
         Ok(directory)
@@ -83,11 +79,16 @@ fn read_entries(storage: &dyn Storage, sector: u64, len: usize) -> Result<Box<[u
     Ok(le_u32s(&storage.read_vec(byte_of(sector), len)?))
 }
 
-/// Replaces entries that are not sound by those of `spare` that are; says whether there were any.
+/// Whether a directory has an entry at all, and none that points outside the file.
+fn is_whole(tables: &[u32], is_sound: impl Fn(u32) -> bool) -> bool {
+    tables.iter().any(|&entry| entry != 0) && tables.iter().all(|&entry| entry == 0 || is_sound(entry))
+}
+
+/// Replaces entries that are not sound by those of `spare`, which is whole; says whether any changed.
 fn mend(tables: &mut [u32], spare: &[u32], is_sound: impl Fn(u32) -> bool) -> bool {
     let mut mended = false;
     for (entry, &spare) in tables.iter_mut().zip(spare) {
-        if !is_sound(*entry) && is_sound(spare) {
+        if !is_sound(*entry) && *entry != spare {
             *entry = spare;
             mended = true;
         }
@@ -100,11 +101,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_directory_of_zeros_is_not_whole() {
+        let is_sound = |entry: u32| (1..100).contains(&entry);
+        assert!(is_whole(&[0, 7], is_sound));
+        assert!(!is_whole(&[0, 0], is_sound) && !is_whole(&[7, 100], is_sound) && !is_whole(&[], is_sound));
+    }
+
+    #[test]
     fn only_entries_that_are_not_sound_are_mended() {
         let is_sound = |entry: u32| (1..100).contains(&entry);
         let mut tables = [5, 0, 500, 0, 500];
-        assert!(mend(&mut tables, &[6, 7, 8, 0, 900], is_sound));
-        assert_eq!(tables, [5, 7, 8, 0, 500]);
-        assert!(!mend(&mut tables, &[0; 5], is_sound));
+        assert!(mend(&mut tables, &[6, 7, 8, 0, 0], is_sound));
+        assert_eq!(tables, [5, 7, 8, 0, 0]);
+        assert!(!mend(&mut tables, &[9, 9, 9, 0, 0], is_sound));
     }
 }
