@@ -90,14 +90,18 @@ impl Beneath {
         Ok(())
     }
 
-    /// Admits what lies beside or below the file at `image`.
+    /// Admits what lies beside or below the file at `image`. Beside a file in the root folder lies the whole
+    /// system, so there it admits nothing.
     ///
     /// # Errors
     ///
     /// As [`allow`](Self::allow).
     pub fn allow_beside(&mut self, image: &Path) -> Result<()> {
         let file = image.canonicalize().map_err(|e| Error::io(format!("cannot open {}", image.display()), e))?;
-        self.allow(file.parent().unwrap_or(Path::new("/")))
+        match file.parent() {
+            Some(folder) if folder != Path::new("/") => self.allow(folder),
+            _ => Ok(()),
+        }
     }
 
     /// Opens `path` by way of the first folder that it does not lead out of, if there is one.

@@ -36,7 +36,7 @@ pub struct Layer {
     pub path: Option<PathBuf>,
 }
 
-impl Opener<'_> {
+impl<'a> Opener<'a> {
     /// Opens one layer in `storage`, which is at `path` if it is a file, and no other. `format` is the
     /// name that the caller gives; without one, the file is probed.
     ///
@@ -112,7 +112,7 @@ impl Opener<'_> {
     /// # Errors
     ///
     /// [`Invalid`](ErrorKind::Invalid) with the nearest name, where there is none.
-    pub fn by_name(&self, name: &str) -> Result<&dyn Format> {
+    pub fn by_name(&self, name: &str) -> Result<&'a dyn Format> {
         self.formats.iter().copied().find(|format| format.name() == name).ok_or_else(|| {
             let names = self.formats.iter().map(|format| format.name());
             let hint = crate::options::nearest(name, names.clone()).map_or_else(
@@ -135,7 +135,7 @@ impl Opener<'_> {
     }
 
     /// The format that was named, or the one that claims the file.
-    fn choose(&self, storage: &Arc<dyn Storage>, format: Option<&str>) -> Result<&dyn Format> {
+    fn choose(&self, storage: &Arc<dyn Storage>, format: Option<&str>) -> Result<&'a dyn Format> {
         if let Some(name) = format {
             return self.by_name(name);
         }

@@ -28,6 +28,8 @@ pub struct Shape {
     pub pads_last: bool,
     /// Whether plain bytes are stored as they are at the host offset, so that the kernel may copy them.
     pub stores_plain: bool,
+    /// Whether zeros are to be written like any other bytes: then no piece is [`Form::Zero`].
+    pub zeros_as_data: bool,
 }
 
 /// In which order a writer takes [`ImageWriter::store`].
@@ -53,7 +55,7 @@ pub struct Piece {
 /// The form in which a [`Piece`] is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// All bytes are zero; nothing follows for [`ImageWriter::store`].
+    /// All bytes are zero; nothing follows for [`ImageWriter::store`]. Unless [`Shape::zeros_as_data`].
     Zero,
     /// The bytes are those of the file that the new image builds on; nothing follows either.
     Absent,

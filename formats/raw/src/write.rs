@@ -53,33 +53,23 @@ impl RawWriter {
         };
         Ok(Self { target, zeros })
     }
-
-    /// Writes zeros over a piece.
-    fn write_zeros(&self, piece: &Piece) -> Result<()> {
-        let zeros = vec![0; usize::try_from(piece.len).unwrap_or(ZEROS_LEN).min(ZEROS_LEN)];
-        let mut at = piece.guest;
-        let end = piece.guest + piece.len;
-        while at < end {
-            let len = zeros.len().min(usize::try_from(end - at).unwrap_or(ZEROS_LEN));
-            self.target.write_at(&zeros[..len], at)?;
-            at += len as u64;
-        }
-        Ok(())
-    }
 }
 
 impl ImageWriter for RawWriter {
     fn shape(&self) -> Shape {
-        Shape { unit: UNIT_LEN, order: Order::Random, compression: None, pads_last: false, stores_plain: true }
+        Shape {
+            unit: UNIT_LEN,
+            order: Order::Random,
+            compression: None,
+            pads_last: false,
+            stores_plain: true,
+            zeros_as_data: self.zeros == Zeros::Write,
+        }
     }
 
     fn place(&self, piece: &Piece) -> Result<Placed> {
-        if piece.form == Form::Zero {
-            match self.zeros {
-                Zeros::Leave => {}
-                Zeros::Clear => self.target.clear(piece.guest..piece.guest + piece.len)?,
-                Zeros::Write => self.write_zeros(piece)?,
-            }
+        if piece.form == Form::Zero && self.zeros == Zeros::Clear {
+            self.target.clear(piece.guest..piece.guest + piece.len)?;
         }
         Ok(Placed { host: piece.guest, len: piece.len })
     }
@@ -99,5 +89,3 @@ impl ImageWriter for RawWriter {
 
 /// Guest bytes of a unit: a sector, so that an option for larger runs of zeros has its way.
 const UNIT_LEN: u64 = 512;
-/// Bytes of zeros written at once.
-const ZEROS_LEN: usize = 1 << 20;

@@ -44,8 +44,12 @@ impl Worker<'_> {
         Ok(passed)
     }
 
-    /// Writes the zeros of an extent that shares a unit with other bytes; whole zero units are never looked at.
+    /// Writes the zeros of an extent that shares a unit with other bytes; whole zero units are looked at only
+    /// where zeros are stored.
     fn fill_zero(&self, extent: &Extent, plain: &mut [u8]) {
+        if self.task.cut.zeros_as_data {
+            return plain.fill(0);
+        }
         let (head, tail) = self.split_units(extent);
         let len = plain.len();
         plain[..head].fill(0);

@@ -117,7 +117,7 @@ impl Convert<'_> {
         let grain = if shape.compression.is_some() { 0 } else { self.zero_grain.unwrap_or(0) };
         let unit = shape.unit.max(grain).next_power_of_two();
         let job_len = JOB_LEN.next_multiple_of(unit);
-        let cut = Cut { unit, job_len, absent_from: self.absent_from };
+        let cut = Cut { unit, job_len, absent_from: self.absent_from, zeros_as_data: shape.zeros_as_data };
         let copies = shape.stores_plain
             && shape.compression.is_none()
             && shape.order == Order::Random
@@ -126,7 +126,7 @@ impl Convert<'_> {
             source,
             shape,
             cut,
-            find_zeros: self.zero_grain.is_some(),
+            find_zeros: self.zero_grain.is_some() && !shape.zeros_as_data,
             trust_encoded: self.trust_encoded,
             copies,
         };

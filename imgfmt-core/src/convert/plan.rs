@@ -37,6 +37,8 @@ pub(super) struct Cut {
     pub(super) job_len: u64,
     /// Layers whose bytes are left to the backing file of the new image: this one and those below.
     pub(super) absent_from: Option<u16>,
+    /// Whether zeros are work like any other bytes.
+    pub(super) zeros_as_data: bool,
 }
 
 impl Cut {
@@ -45,7 +47,7 @@ impl Cut {
         if self.absent_from.is_some_and(|layer| extent.layer >= layer) {
             return Some(Form::Absent);
         }
-        extent.is_zero().then_some(Form::Zero)
+        (extent.is_zero() && !self.zeros_as_data).then_some(Form::Zero)
     }
 }
 

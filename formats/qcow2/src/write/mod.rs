@@ -107,7 +107,7 @@ impl Qcow2Writer {
         Ok(self.placed(piece, host, 1))
     }
 
-    /// Does for zeros what the settings ask for: nothing, a flag, or clusters that hold zeros.
+    /// Does for zeros what the settings ask for: nothing, a flag, or clusters that nothing is written to.
     fn place_zero(&self, state: &mut State, piece: &Piece) -> Result<Placed> {
         let backed = self.settings.backing.is_some();
         match self.settings.preallocation {
@@ -119,27 +119,21 @@ impl Qcow2Writer {
                 Ok(self.placed(piece, 0, count))
             }
             Preallocation::Metadata | Preallocation::Falloc => self.place_plain(state, piece),
-            // Version 2 cannot hide its backing file but with zeros that are written.
-            Preallocation::Off | Preallocation::Full => {
-                let placed = self.place_plain(state, piece)?;
-                self.write_zeros(placed.host, placed.len.next_multiple_of(self.settings.cluster_len()))?;
-                Ok(placed)
-            }
+            // Written like any other bytes, so not seen here.
+            Preallocation::Off | Preallocation::Full => self.place_plain(state, piece),
         }
+    }
+
+    /// Whether zeros have to be written: as the settings say, or because version 2 has no other way to hide
+    /// the bytes of its backing file.
+    fn writes_zeros(&self) -> bool {
+        let hides = self.settings.backing.is_some() && self.settings.version < 3;
+        hides || self.settings.preallocation == Preallocation::Full
     }
 
     /// The answer for `count` clusters from the start of `piece`.
     fn placed(&self, piece: &Piece, host: u64, count: u64) -> Placed {
         Placed { host, len: piece.len.min(count << self.settings.cluster_bits) }
-    }
-
-    /// Writes `len` zeros.
-    fn write_zeros(&self, host: u64, len: u64) -> Result<()> {
-        let zeros = vec![0; usize::try_from(len.min(ZEROS_LEN)).unwrap_or(0)];
-        (0..len).step_by(zeros.len().max(1)).try_for_each(|at| {
-            let part = usize::try_from(len - at).unwrap_or(usize::MAX).min(zeros.len());
-            self.target.write_at(&zeros[..part], host + at)
-        })
     }
 }
 
@@ -151,6 +145,7 @@ impl ImageWriter for Qcow2Writer {
             compression: self.settings.compression,
             pads_last: true,
             stores_plain: true,
+            zeros_as_data: self.writes_zeros(),
         }
     }
 
@@ -243,9 +238,6 @@ fn compressed_entry(host: u64, len: u32, cluster_bits: u32) -> u64 {
     let further_sectors = last / layout::COMPRESSED_SECTOR_LEN - host / layout::COMPRESSED_SECTOR_LEN;
     layout::COMPRESSED | (further_sectors << sectors_shift) | host
 }
-
-/// Bytes of zeros written at once.
-const ZEROS_LEN: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
