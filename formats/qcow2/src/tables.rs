@@ -119,9 +119,7 @@ impl Tables {
 fn read_page(storage: &dyn Storage, page: Page) -> Result<Arc<[u64]>> {
     let mut bytes = vec![0; page.entries * TABLE_ENTRY_LEN as usize];
     storage.read_padded(&mut bytes, page.offset)?;
-    let mut entries = vec![0; page.entries];
-    BigEndian::read_u64_into(&bytes, &mut entries);
-    Ok(entries.into())
+    Ok(bytes.chunks_exact(TABLE_ENTRY_LEN as usize).map(BigEndian::read_u64).collect())
 }
 
 /// The pages used last.

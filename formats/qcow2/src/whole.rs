@@ -38,7 +38,7 @@ impl Qcow2Image {
     /// How many refcount blocks there are, and the sum of all refcounts in them.
     fn refcounts(&self) -> Result<(u64, u64)> {
         let len = self.header.refcount_table_clusters * self.header.cluster.len();
-        let table = Table::padded(self.header.refcount_table_offset, len / TABLE_ENTRY_LEN);
+        let table = Table::new(self.header.refcount_table_offset, len / TABLE_ENTRY_LEN, self.file().len())?;
         let mut block = vec![0; self.header.cluster.in_memory()];
         let (mut blocks, mut sum) = (0, 0u64);
         self.each_entry(table, &mut |offset| {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use common::{hash, open};
 use imgfmt_core::{FileStorage, Image};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 #[test]
@@ -65,6 +66,33 @@ fn chains_and_snapshots_of_qemu_img_read_back() {
 }
 
 #[test]
+fn what_is_said_of_an_image_is_what_qemu_img_says() {
+    if !has_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for options in ["compat=1.1", "compat=0.10", "lazy_refcounts=on,refcount_bits=1,compat=1.1", "compression_type=zstd"] {
+        qemu_img(folder.path(), &["create", "-f", "qcow2", "-o", options, "some.qcow2", "10M"]);
+        if !options.contains("refcount_bits=1") {
+            qemu_img(folder.path(), &["snapshot", "-c", "now", "some.qcow2"]);
+        }
+        if !options.contains("0.10") {
+            qemu_img(folder.path(), &["bitmap", "--add", "-g", "4k", "some.qcow2", "changes"]);
+        }
+        let said: Value =
+            serde_json::from_slice(&qemu_img(folder.path(), &["info", "--output", "json", "some.qcow2"])).unwrap();
+        let path = folder.path().join("some.qcow2");
+        let ours = open(Arc::new(FileStorage::open(&path).unwrap()), &path, None).unwrap().describe();
+        assert_eq!(ours.cluster_size, said["cluster-size"].as_u64());
+        assert_eq!(Value::Object(ours.specific), said["format-specific"]["data"], "{options}");
+        let Some(snapshots) = said.get("snapshots").and_then(Value::as_array) else { continue };
+        for (name, value) in snapshots[0].as_object().unwrap() {
+            assert_eq!(&ours.details["snapshots"][0][name], value, "{options}: {name}");
+        }
+    }
+}
+
+#[test]
 fn a_disk_of_64_tib_opens_and_maps_at_once() {
     if !has_qemu_img() {
         return;
@@ -116,8 +144,9 @@ fn has_qemu_img() -> bool {
     there
 }
 
-/// Runs `qemu-img` in `folder`.
-fn qemu_img(folder: &Path, args: &[&str]) {
+/// Runs `qemu-img` in `folder` and returns what it prints.
+fn qemu_img(folder: &Path, args: &[&str]) -> Vec<u8> {
     let output = Command::new("qemu-img").args(args).current_dir(folder).output().expect("it is installed");
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
 }

@@ -1,0 +1,57 @@
+//! What is said of an image beyond its bytes.
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use common::{hash, open};
+use imgfmt_core::{Description, FileStorage, Head, Image, MemoryStorage, Storage};
+use imgfmt_qcow2::Qcow2;
+use serde_json::json;
+
+/// The description of a valid image of `testdata/`, which is also read.
+fn describe(name: &str) -> Description {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/qcow2/valid").join(name);
+    let storage = Arc::new(FileStorage::open(&path).expect("it is there"));
+    let image = open(storage, &path, Some(&path)).expect("it opens");
+    hash(&image).expect("it can be read");
+    image.describe()
+}
+
+#[test]
+fn dirty_and_corrupt_images_read_and_say_so() {
+    assert!(describe("dirty.qcow2").dirty);
+    assert_eq!(describe("dirty.qcow2").features, ["dirty bit", "lazy refcounts"]);
+    assert_eq!(describe("corrupt.qcow2").specific["corrupt"], json!(true));
+    assert!(!describe("v3.qcow2").dirty);
+}
+
+#[test]
+fn what_is_unknown_is_kept() {
+    let unknown = describe("extension-unknown.qcow2");
+    assert_eq!(unknown.details["unknown-header-extensions"].as_array().map(Vec::len), Some(1));
+    let features = describe("autoclear-unknown.qcow2").features;
+    assert!(features.iter().all(|name| name.starts_with("autoclear bit ")) && !features.is_empty(), "{features:?}");
+}
+
+#[test]
+fn the_parent_is_named_as_the_image_names_it() {
+    let parent = describe("backing-raw.qcow2").parent.expect("it has one");
+    assert_eq!(parent.format.as_deref(), Some("raw"));
+    assert!(describe("backing-format-absent.qcow2").parent.is_some_and(|parent| parent.format.is_none()));
+}
+
+#[test]
+fn the_magic_claims_a_file_whatever_its_version() {
+    use imgfmt_core::Format;
+    let reason = |bytes: &[u8]| {
+        let storage = MemoryStorage::new(bytes);
+        let storage: &dyn Storage = &storage;
+        Qcow2.probe(&Head::read(storage).expect("memory can be read")).expect("a probe fails on nothing but reads")
+    };
+    assert_eq!(reason(b"QFI\xfb\0\0\0\x03"), Some("qcow2 magic"));
+    assert_eq!(reason(b"QFI\xfb\0\0\0\x01"), Some("qcow magic, version 1"));
+    assert_eq!(reason(b"QFI\xfb"), Some("qcow2 magic"));
+    assert_eq!(reason(b"QFI"), None);
+}
