@@ -1,5 +1,5 @@
 //! Images that `qemu-img` makes read to the disk that it made them from. Skipped where it is not
-//! installed; `IMGFMT_REQUIRE_QEMU=1` makes that a failure.
+//! installed; `IMGFMT_REQUIRE_ORACLES=1` makes that a failure.
 
 mod common;
 
@@ -71,7 +71,9 @@ fn what_is_said_of_an_image_is_what_qemu_img_says() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for options in ["compat=1.1", "compat=0.10", "lazy_refcounts=on,refcount_bits=1,compat=1.1", "compression_type=zstd"] {
+    for options in
+        ["compat=1.1", "compat=0.10", "lazy_refcounts=on,refcount_bits=1,compat=1.1", "compression_type=zstd"]
+    {
         qemu_img(folder.path(), &["create", "-f", "qcow2", "-o", options, "some.qcow2", "10M"]);
         if !options.contains("refcount_bits=1") {
             qemu_img(folder.path(), &["snapshot", "-c", "now", "some.qcow2"]);
@@ -137,7 +139,7 @@ fn disk() -> Vec<u8> {
 #[expect(clippy::print_stderr, reason = "a test that skips says so")]
 fn has_qemu_img() -> bool {
     let there = Command::new("qemu-img").arg("--version").stdout(Stdio::null()).status().is_ok();
-    assert!(there || std::env::var_os("IMGFMT_REQUIRE_QEMU").is_none(), "qemu-img is not installed");
+    assert!(there || std::env::var_os("IMGFMT_REQUIRE_ORACLES").is_none(), "qemu-img is not installed");
     if !there {
         eprintln!("skipped: qemu-img is not installed");
     }
