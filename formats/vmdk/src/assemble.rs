@@ -1,7 +1,7 @@
 //! From extent lines to a disk: files through the gate, one extent behind the other.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use imgfmt_core::{Description, Error, Limits, OpenContext, Opened, Result, Role, SourceId, Storage};
@@ -23,7 +23,7 @@ pub(crate) struct Assembly<'a> {
     /// The files.
     sources: Vec<Arc<dyn Storage>>,
     /// Files by the name that extent lines give them.
-    opened: HashMap<Vec<u8>, (SourceId, PathBuf)>,
+    opened: HashMap<Vec<u8>, (SourceId, String)>,
     /// The extents so far.
     extents: Vec<DiskExtent>,
     /// What is to be said about them.
@@ -81,21 +81,20 @@ impl<'a> Assembly<'a> {
             self.push(String::new(), line.kind.name(), size, Content::Zero);
             return Ok(());
         }
-        let (source, path) = self.admit(descriptor, line)?;
+        let (source, filename) = self.admit(descriptor, line)?;
         let content = match line.kind {
             ExtentType::Sparse => self.open_sparse(source, line.sectors),
             _ => self.place_flat(source, line),
         };
-        let filename = path.display().to_string();
         let content = content.map_err(|e| e.context(format!("cannot use the extent {filename}")))?;
         self.push(filename, line.kind.name(), size, content);
         Ok(())
     }
 
     /// The file that a line names, through the gate; a file that was named before is not opened again.
-    fn admit(&mut self, descriptor: &Descriptor, line: &ExtentLine) -> Result<(SourceId, PathBuf)> {
-        if let Some((source, path)) = self.opened.get(&line.name) {
-            return Ok((*source, path.clone()));
+    fn admit(&mut self, descriptor: &Descriptor, line: &ExtentLine) -> Result<(SourceId, String)> {
+        if let Some(known) = self.opened.get(&line.name) {
+            return Ok(known.clone());
         }
         let name = descriptor.encoding.path(&line.name)?;
         if name.as_os_str().is_empty() {
@@ -104,8 +103,11 @@ impl<'a> Assembly<'a> {
         let admitted = self.context.admit(&name, Role::Extent)?;
         let source = SourceId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
         self.sources.push(admitted.storage);
-        self.opened.insert(line.name.clone(), (source, admitted.path.clone()));
-        Ok((source, admitted.path))
+        // Named as seen from where the caller stands, as QEMU does.
+        let folder = self.context.path.and_then(Path::parent);
+        let known = (source, folder.map_or(name.clone(), |folder| folder.join(&name)).display().to_string());
+        self.opened.insert(line.name.clone(), known.clone());
+        Ok(known)
     }
 
     /// The sparse extent in a file of its own. All directories together stay within the limit.

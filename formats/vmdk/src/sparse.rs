@@ -90,16 +90,18 @@ impl SparseExtent {
         let span = self.header.grain_len() * u64::from(self.header.gtes_per_gt);
         let end = range.end.min(self.size);
         let mut next = range.start;
+        let mut known = Known::default();
         while next < end && !sink.is_full() {
             let index = next / span;
             let start = index * span;
             let stop = start.saturating_add(span).min(self.size);
-            match self.directory.table(index) {
-                None => sink.push(place.start + start, stop - start, place.absent),
-                Some(table_at) => {
-                    let table = place.cache.get((place.number, index), || self.read_table(table_at))?;
+            let table_at = self.directory.table(index);
+            let table = table_at.map(|at| place.cache.get((place.number, index), || self.read_table(at, &mut known)));
+            match (table.transpose()?, table_at) {
+                (Some(table), Some(table_at)) if !table.entries.is_empty() => {
                     self.map_table(place, &table, table_at, start, next..end.min(stop), sink)?;
                 }
+                _ => sink.push(place.start + start, stop - start, place.absent),
             }
             next = stop;
         }
@@ -189,10 +191,27 @@ impl SparseExtent {
         self.header.flags.has(Flags::MARKERS)
     }
 
-    /// Reads the table at host byte `at`.
-    fn read_table(&self, at: u64) -> Result<GrainTable> {
-        GrainTable::read(self.storage.as_ref(), at, self.header.gtes_per_gt, self.header.compressed)
+    /// Reads the table at host byte `at`; one in a hole of the file has no entries. `known` is what is known of holes.
+    fn read_table(&self, at: u64, known: &mut Known) -> Result<GrainTable> {
+        let count = self.header.gtes_per_gt;
+        if !known.bytes.contains(&at) {
+            let segment = self.storage.segment(at)?;
+            *known = Known { bytes: at..at.saturating_add(segment.len.get()), hole: segment.hole };
+        }
+        if known.hole && at.saturating_add(u64::from(count) * ENTRY_LEN) <= known.bytes.end {
+            return Ok(GrainTable::default());
+        }
+        GrainTable::read(self.storage.as_ref(), at, count, self.header.compressed)
     }
+}
+
+/// What is known of the holes of a file: thin disks have whole tables in them, which need not be read.
+#[derive(Default)]
+struct Known {
+    /// Some bytes of it.
+    bytes: Range<u64>,
+    /// Whether they are a hole.
+    hole: bool,
 }
 
 /// The host bytes of the header, the descriptor and the directories, which are `directory_len` bytes each.

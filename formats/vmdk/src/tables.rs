@@ -7,9 +7,9 @@ use imgfmt_core::{Result, Storage, StorageExt};
 use crate::layout::{ENTRY_LEN, ZEROED_ENTRY, le_u32s};
 
 /// A grain table.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct GrainTable {
-    /// The entry of each grain.
+    /// The entry of each grain; none where no grain is stored.
     pub(crate) entries: Box<[u32]>,
     /// For each grain of a compressed extent, the sectors up to the next grain of this table in the file,
     /// where that lies behind it; else 0. Empty where nothing is compressed.
