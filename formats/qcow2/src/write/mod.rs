@@ -60,8 +60,9 @@ impl Qcow2Writer {
         }
         let mut allocator = Allocator::new(settings.cluster_bits, settings.refcount_order);
         allocator.clusters(1)?;
-        let l1_len = settings.l1_entries() * 8;
-        let l1_host = allocator.clusters(l1_len.div_ceil(settings.cluster_len()).max(1))?;
+        // A disk without a byte has no L1 table, and a cluster for it would leak.
+        let l1_clusters = (settings.l1_entries() * 8).div_ceil(settings.cluster_len());
+        let l1_host = if l1_clusters == 0 { 0 } else { allocator.clusters(l1_clusters)? };
         let l1 = vec![0; usize::try_from(settings.l1_entries()).unwrap_or(usize::MAX)];
         let state = State { allocator, l1, l1_host, l2: None, to_write: Vec::new() };
         Ok(Self { target, settings, state: Mutex::new(state) })
