@@ -85,10 +85,12 @@ pub trait ImageExt: Image {
     /// As [`extents`](Self::extents), and what `visit` returns.
     fn visit_extents(&self, range: Range<u64>, visit: &mut dyn FnMut(Extent) -> Result<()>) -> Result<()> {
         let mut extents = Vec::new();
+        let mut budget = ExtentBudget::of(self.sources());
         let mut next = range.start;
         while next < range.end {
             extents.clear();
             next = self.extents(next..range.end, EXTENTS_AT_ONCE, &mut extents)?;
+            budget.spend(extents.len())?;
             extents.drain(..).try_for_each(&mut *visit)?;
         }
         Ok(())
@@ -97,5 +99,35 @@ pub trait ImageExt: Image {
 
 impl<I: Image + ?Sized> ImageExt for I {}
 
+/// How many extents an image can have at most, so that a walk of its map ends.
+///
+/// Each extent has an entry in some table, and no format has entries of less than 4 bytes. A file that
+/// names the same table over and over shows more: a small file could keep a walk busy for years.
+#[derive(Debug)]
+pub(crate) struct ExtentBudget {
+    /// Extents that may still come.
+    left: u64,
+}
+
+impl ExtentBudget {
+    /// The budget of an image in these storages.
+    pub(crate) fn of(sources: &[Arc<dyn Storage>]) -> Self {
+        let len = sources.iter().fold(0u64, |sum, source| sum.saturating_add(source.len()));
+        Self { left: (len / MIN_ENTRY_LEN).saturating_add(SPARE_EXTENTS) }
+    }
+
+    /// Takes note of `count` extents.
+    pub(crate) fn spend(&mut self, count: usize) -> Result<()> {
+        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
+            Error::limit("the map has more extents than the file has room for entries: tables are used more than once")
+        })?;
+        Ok(())
+    }
+}
+
+/// Bytes of the smallest table entry of any format: VMDK's.
+const MIN_ENTRY_LEN: u64 = 4;
+/// Extents that need no entry: zeros, layers that end early, extents cut by a window.
+const SPARE_EXTENTS: u64 = 1 << 20;
 /// Extents asked for in one call: enough that calls do not count, few enough to stay in a cache.
 pub(crate) const EXTENTS_AT_ONCE: usize = 4096;

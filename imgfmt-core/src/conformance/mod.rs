@@ -22,7 +22,7 @@ mod writer;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use disks::{Disk, Noise, disks};
+pub use disks::{Disk, Fill, Noise, disks};
 pub use reader::{check_image, check_samples, read_all};
 pub use survive::survive;
 pub use truncation::check_truncations;

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::Result;
 use crate::extent::{Extent, ExtentKind};
-use crate::image::{EXTENTS_AT_ONCE, Image, ImageExt};
+use crate::image::{EXTENTS_AT_ONCE, ExtentBudget, Image, ImageExt};
 use crate::writer::{Form, Piece};
 
 /// A run of work, and the runs without work that come before it.
@@ -67,12 +67,23 @@ pub(super) struct Planner<'a> {
     seq: u64,
     /// Room for one answer of the map.
     answer: Vec<Extent>,
+    /// Ends a map that has no end.
+    budget: ExtentBudget,
 }
 
 impl<'a> Planner<'a> {
     /// A plan for all of `source`.
     pub(super) fn new(source: &'a dyn Image, cut: Cut) -> Self {
-        Self { source, cut, next: 0, known: VecDeque::new(), mapped: 0, seq: 0, answer: Vec::new() }
+        Self {
+            source,
+            cut,
+            next: 0,
+            known: VecDeque::new(),
+            mapped: 0,
+            seq: 0,
+            answer: Vec::new(),
+            budget: ExtentBudget::of(source.sources()),
+        }
     }
 
     /// The next job, or `None` at the end of the disk.
@@ -153,6 +164,7 @@ impl<'a> Planner<'a> {
         while self.known.len() <= index && self.mapped < self.source.size() {
             self.answer.clear();
             self.mapped = self.source.extents(self.mapped..self.source.size(), EXTENTS_AT_ONCE, &mut self.answer)?;
+            self.budget.spend(self.answer.len())?;
             self.known.extend(self.answer.iter().copied());
         }
         Ok(self.known.get(index).copied())
