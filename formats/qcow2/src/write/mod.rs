@@ -23,6 +23,8 @@ pub(crate) struct Qcow2Writer {
     target: Arc<dyn Target>,
     /// What it is to be.
     settings: Settings,
+    /// Whether what is not written reads as zeros.
+    target_is_zero: bool,
     /// What changes from piece to piece.
     state: Mutex<State>,
 }
@@ -65,7 +67,7 @@ impl Qcow2Writer {
         let l1_host = if l1_clusters == 0 { 0 } else { allocator.clusters(l1_clusters)? };
         let l1 = vec![0; usize::try_from(settings.l1_entries()).unwrap_or(usize::MAX)];
         let state = State { allocator, l1, l1_host, l2: None, to_write: Vec::new() };
-        Ok(Self { target, settings, state: Mutex::new(state) })
+        Ok(Self { target, settings, target_is_zero: request.target_is_zero, state: Mutex::new(state) })
     }
 
     /// The state; a panic elsewhere stops the conversion, so what it left is not used.
@@ -125,11 +127,12 @@ impl Qcow2Writer {
         }
     }
 
-    /// Whether zeros have to be written: as the settings say, or because version 2 has no other way to hide
-    /// the bytes of its backing file.
+    /// Whether zeros have to be written: as the settings say, because version 2 has no other way to hide the
+    /// bytes of its backing file, or because a cluster that is only given its place would show old bytes.
     fn writes_zeros(&self) -> bool {
         let hides = self.settings.backing.is_some() && self.settings.version < 3;
-        hides || self.settings.preallocation == Preallocation::Full
+        let shows = self.settings.preallocation != Preallocation::Off && !self.target_is_zero;
+        hides || shows || self.settings.preallocation == Preallocation::Full
     }
 
     /// The answer for `count` clusters from the start of `piece`.
