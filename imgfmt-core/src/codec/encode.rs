@@ -63,8 +63,8 @@ enum Context {
     Deflate(Compressor),
     /// zlib with the full window.
     Zlib(Compressor),
-    /// Deflate or zlib with a smaller window.
-    SmallWindow(Box<Compress>),
+    /// Deflate or zlib with a smaller window, and how to make the context anew.
+    SmallWindow(Box<Compress>, Compression),
     /// Zstandard.
     Zstd(CCtx<'static>),
 }
@@ -100,7 +100,7 @@ impl Encoder {
         match &mut self.context {
             Context::Deflate(context) => Ok(context.deflate_compress(unit, out).ok()),
             Context::Zlib(context) => Ok(context.zlib_compress(unit, out).ok()),
-            Context::SmallWindow(context) => small_window(context, unit, out),
+            Context::SmallWindow(context, compression) => small_window(context, compression, unit, out),
             Context::Zstd(context) => match context.compress2(out, unit) {
                 Ok(len) => Ok(Some(len)),
                 Err(_) => Ok(None),
@@ -118,13 +118,11 @@ impl Context {
             context.set_parameter(level).map_err(|_| Error::invalid("libzstd does not take this level"))?;
             return Ok(Self::Zstd(context));
         }
-        let level = compression.level.unwrap_or(DEFLATE_LEVEL);
-        let zlib = compression.codec == Codec::Zlib;
         if compression.window_bits < FULL_WINDOW_BITS {
-            let level = flate2::Compression::new(u32::try_from(level.min(9)).unwrap_or(6));
-            let context = Compress::new_with_window_bits(level, zlib, compression.window_bits);
-            return Ok(Self::SmallWindow(Box::new(context)));
+            return Ok(Self::SmallWindow(Box::new(small_window_context(compression)), *compression));
         }
+        let zlib = compression.codec == Codec::Zlib;
+        let level = compression.level.unwrap_or(DEFLATE_LEVEL);
         let level = CompressionLvl::new(level).map_err(|_| Error::invalid("libdeflate does not take this level"))?;
         let context = Compressor::new(level);
         Ok(if zlib { Self::Zlib(context) } else { Self::Deflate(context) })
@@ -137,13 +135,32 @@ impl fmt::Debug for Encoder {
     }
 }
 
+/// A context for a window smaller than the full one.
+fn small_window_context(compression: &Compression) -> Compress {
+    let level = compression.level.unwrap_or(DEFLATE_LEVEL).min(9);
+    let level = flate2::Compression::new(u32::try_from(level).unwrap_or(6));
+    Compress::new_with_window_bits(level, compression.codec == Codec::Zlib, compression.window_bits)
+}
+
 /// Compresses one unit with a window smaller than the full one.
-fn small_window(context: &mut Compress, unit: &[u8], out: &mut [u8]) -> Result<Option<usize>> {
-    context.reset();
+fn small_window(
+    context: &mut Compress,
+    compression: &Compression,
+    unit: &[u8],
+    out: &mut [u8],
+) -> Result<Option<usize>> {
     let status = context
         .compress(unit, out, FlushCompress::Finish)
         .map_err(|e| Error::io("cannot compress", std::io::Error::other(e)))?;
-    Ok((status == Status::StreamEnd).then(|| usize::try_from(context.total_out()).unwrap_or(usize::MAX)))
+    if status == Status::StreamEnd {
+        let len = usize::try_from(context.total_out()).unwrap_or(usize::MAX);
+        context.reset();
+        return Ok(Some(len));
+    }
+    // Bytes that found no room in `out` still take room in the context after a reset of zlib-rs 0.6.8, which
+    // panics once there is too little left.
+    *context = small_window_context(compression);
+    Ok(None)
 }
 
 /// log2 of deflate's full window. RFC 1951, section 2.
@@ -191,6 +208,22 @@ mod tests {
             len
         });
         assert!(lens[0] > 9_000 && lens[1] < 6_000, "{lens:?}");
+    }
+
+    #[test]
+    fn a_small_window_goes_on_after_a_unit_that_does_not_fit() {
+        // Matches of few bytes each, which take more room than literals do.
+        let pairs: Vec<u8> = noise(40_000).iter().flat_map(|byte| [byte / 4, byte % 4, 7, byte / 64]).collect();
+        let compression = Compression { window_bits: 12, ..Compression::new(Codec::Deflate, 1 << 18) };
+        let mut encoder = Encoder::new(&compression).unwrap();
+        let mut out = vec![0; 1 << 18];
+        for room in (0..60_000).step_by(2500) {
+            assert_eq!(encoder.encode(&pairs, &mut out[..room]).unwrap(), None, "{room}");
+        }
+        let len = encoder.encode(&pairs, &mut out).unwrap().unwrap();
+        let mut back = vec![0; pairs.len()];
+        assert_eq!(Decoder::default().decode(Codec::Deflate, &out[..len], &mut back), Ok(pairs.len()));
+        assert_eq!(back, pairs);
     }
 
     #[test]
