@@ -62,7 +62,9 @@ impl<'a> Worker<'a> {
     pub(super) fn work(&mut self, job: Job, buffers: Buffers) -> Result<Done> {
         let mut done = Done { job, pieces: Vec::new(), buffers };
         let len = in_memory(done.job.range.end - done.job.range.start);
-        let padded = if self.task.shape.pads_last { len.next_multiple_of(in_memory(self.task.cut.unit)) } else { len };
+        // To the unit of the writer: where zeros are found in longer runs, there is no place for more.
+        let padded =
+            if self.task.shape.pads_last { len.next_multiple_of(in_memory(self.task.shape.unit)) } else { len };
         grow(&mut done.buffers.plain, padded);
         done.buffers.plain[len..padded].fill(0);
         let passed = self.fill(&done.job, &mut done.buffers)?;
