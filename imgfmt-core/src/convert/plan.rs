@@ -96,6 +96,10 @@ impl<'a> Planner<'a> {
             end = self.next.saturating_add(self.cut.unit).min(self.source.size());
         }
         job.range = self.next..end;
+        // A whole unit may end behind a compressed one of the source, which was the last that is known.
+        while self.mapped < end {
+            self.map_more()?;
+        }
         self.take_until(job.range.end, &mut job.extents);
         self.next = job.range.end;
         if job.before.is_empty() && job.range.is_empty() {
@@ -162,12 +166,18 @@ impl<'a> Planner<'a> {
     /// The known extent number `index` from `next` on; asks for more where there are too few.
     fn extent(&mut self, index: usize) -> Result<Option<Extent>> {
         while self.known.len() <= index && self.mapped < self.source.size() {
-            self.answer.clear();
-            self.mapped = self.source.extents(self.mapped..self.source.size(), EXTENTS_AT_ONCE, &mut self.answer)?;
-            self.budget.spend(self.answer.len())?;
-            self.known.extend(self.answer.iter().copied());
+            self.map_more()?;
         }
         Ok(self.known.get(index).copied())
+    }
+
+    /// Asks for the extents behind those that are known.
+    fn map_more(&mut self) -> Result<()> {
+        self.answer.clear();
+        self.mapped = self.source.extents(self.mapped..self.source.size(), EXTENTS_AT_ONCE, &mut self.answer)?;
+        self.budget.spend(self.answer.len())?;
+        self.known.extend(self.answer.iter().copied());
+        Ok(())
     }
 
     /// Forgets what lies before `end`.
