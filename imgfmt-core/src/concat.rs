@@ -74,9 +74,18 @@ impl Image for Concat {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        read_composed(self, buf, offset, &|extent, part| {
-            let index = self.disk_at(extent.start);
-            self.parts.images()[index].read_at(part, extent.start - self.starts[index])
+        read_composed(self, buf, offset, &|extent, mut part| {
+            let mut at = extent.start;
+            // What is opaque on both sides of a border between disks is one extent.
+            while !part.is_empty() {
+                let index = self.disk_at(at);
+                let here = usize::try_from(self.starts[index + 1] - at).unwrap_or(usize::MAX).min(part.len());
+                let (front, rest) = part.split_at_mut(here);
+                self.parts.images()[index].read_at(front, at - self.starts[index])?;
+                at += here as u64;
+                part = rest;
+            }
+            Ok(())
         })
     }
 
