@@ -1,0 +1,37 @@
+//! Properties of the core's own images and of the engine, over random layouts, against plain byte vectors.
+
+// All of it is for tests, which clippy has to be told where helpers may unwrap.
+#[cfg(test)]
+mod chain;
+#[cfg(test)]
+mod concat;
+#[cfg(test)]
+mod engine;
+#[cfg(test)]
+mod found;
+#[cfg(test)]
+mod layer;
+#[cfg(test)]
+mod noise;
+#[cfg(test)]
+mod recorder;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod sink;
+
+use proptest::test_runner::{Config, FileFailurePersistence};
+
+/// The configuration of a property that `cases` cases are enough for; `PROPTEST_CASES` asks for more.
+pub(crate) fn config(cases: u32) -> Config {
+    let default = Config::default();
+    Config {
+        cases: if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases },
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/proptest-regressions/properties.txt"
+        )))),
+        max_shrink_iters: 2000,
+        ..default
+    }
+}
