@@ -135,7 +135,7 @@ impl Convert<'_> {
             task,
             writer: writer.as_ref(),
             planner: Mutex::new(Planner::new(source, cut)),
-            pipeline: Mutex::new(Pipeline::new(shape.order, self.in_flight, job_len)),
+            pipeline: Mutex::new(Pipeline::new(shape.order, self.threads.get(), self.in_flight, job_len)),
             changed: Condvar::new(),
             done: AtomicU64::new(0),
             stored: AtomicU64::new(0),

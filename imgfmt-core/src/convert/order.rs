@@ -54,6 +54,8 @@ pub(super) struct Pipeline {
     storing: usize,
     /// Jobs taken from the plan and not stored yet.
     in_flight: usize,
+    /// Most jobs in flight: more would only wait, in buffers that have left the cache.
+    max_in_flight: usize,
     /// Most bytes that the buffers of all jobs in flight may hold, unless there is only one.
     max_held: u64,
     /// Most bytes that the buffers of one job have held so far.
@@ -69,8 +71,9 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    /// An empty pipeline whose buffers hold at most `max_held` bytes, where a job is thought to hold `job_len`.
-    pub(super) fn new(order: Order, max_held: u64, job_len: u64) -> Self {
+    /// An empty pipeline for `threads` workers, whose buffers hold at most `max_held` bytes, where a job is
+    /// thought to hold `job_len`.
+    pub(super) fn new(order: Order, threads: usize, max_held: u64, job_len: u64) -> Self {
         Self {
             next: 0,
             ready: BTreeMap::new(),
@@ -78,6 +81,7 @@ impl Pipeline {
             busy: 0,
             storing: 0,
             in_flight: 0,
+            max_in_flight: threads.saturating_mul(JOBS_PER_THREAD),
             max_held,
             largest: job_len.max(1),
             one_store_at_a_time: order == Order::Ordered,
@@ -109,7 +113,8 @@ impl Pipeline {
 
     /// Whether another job may be in flight, as large as the largest so far.
     fn has_room(&self) -> bool {
-        self.in_flight == 0 || (self.in_flight as u64 + 1).saturating_mul(self.largest) <= self.max_held
+        let held = (self.in_flight as u64 + 1).saturating_mul(self.largest);
+        self.in_flight == 0 || (self.in_flight < self.max_in_flight && held <= self.max_held)
     }
 
     /// Takes a job that has been worked on, and places every job whose turn has come.
@@ -207,5 +212,8 @@ fn take_front(bytes: &mut Bytes, len: u64) -> Bytes {
     }
 }
 
+/// Jobs in flight for each worker: one that it works on, one that waits for its turn, and some so that a worker
+/// whose processor is taken away for a moment does not stop the others.
+const JOBS_PER_THREAD: usize = 4;
 /// Memory that the buffers of one job may hold to be kept for the next: 8 MiB.
 const MAX_SPARE_LEN: u64 = 8 << 20;
