@@ -1,5 +1,27 @@
 //! The harness that all fuzz targets share, so that a target is a line that names a format.
 //!
-//! It will hold `open_and_read_everything(format: &dyn Format, bytes: &[u8])`: open `bytes` as an
-//! image through a gate that denies, walk every extent, and read every allocated byte. Whatever the
-//! input, that ends in a value or an error: no panic, no hang, no allocation that the limits forbid.
+//! | function | input | what must hold |
+//! |---|---|---|
+//! | [`open_and_read_everything`] | an image | a value or an error; no panic, no hang, no memory that the limits forbid |
+//! | [`open_beside`] | an image, and behind it the file that it names | the same, through a gate that admits that file |
+//! | [`Writing::check`] | a disk and options | what is written reads back, and is the same for any number of threads |
+//! | [`Coding::check`] | a unit or a stream | what is encoded decodes to itself; any stream decodes or is refused |
+//!
+//! Some targets do not look for crashes alone: [`agrees_with_itself`] compares what an image says in different ways.
+
+mod agree;
+mod beside;
+mod codec;
+mod write;
+
+pub use agree::agrees_with_itself;
+pub use beside::open_beside;
+pub use codec::Coding;
+use imgfmt_core::Format;
+use imgfmt_core::conformance::survive;
+pub use write::Writing;
+
+/// Does everything with `bytes` that a reader does with an image, with a gate that denies.
+pub fn open_and_read_everything(format: &dyn Format, bytes: &[u8]) {
+    survive(format, bytes);
+}
