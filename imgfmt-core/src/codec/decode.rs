@@ -18,21 +18,14 @@ pub struct Decoder {
 }
 
 /// Why a stream cannot be decoded. Completes a sentence that starts with the stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeFault {
     /// The stream breaks the rules of its codec, ends too early, or has a wrong checksum.
+    #[error("is damaged")]
     Damaged,
     /// The stream goes on beyond its unit.
+    #[error("goes on beyond the end of the unit")]
     TooLong,
-}
-
-impl fmt::Display for DecodeFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Damaged => "is damaged",
-            Self::TooLong => "goes on beyond the end of the unit",
-        })
-    }
 }
 
 impl Decoder {
