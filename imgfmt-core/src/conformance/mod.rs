@@ -10,9 +10,11 @@
 //! | a truncated file is an error or the same bytes; never a panic, never silent zeros | [`check_truncations`] |
 //! | the same bytes are written for 1, 2 and 7 threads | [`check_writer`] |
 //! | what is written reads back, with every byte and every zero run | [`check_writer`] |
-//! | no bytes make a reader panic, hang, or use memory without bound | [`survive`] |
+//! | no bytes make a reader panic, hang, or use memory without bound | [`survive`], [`check_harm`] |
 
 mod disks;
+mod files;
+mod harm;
 mod plain;
 mod reader;
 mod survive;
@@ -23,6 +25,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use disks::{Disk, Fill, Noise, disks};
+pub use files::Files;
+pub use harm::check_harm;
 pub use reader::{check_image, check_samples, read_all};
 pub use survive::survive;
 pub use truncation::check_truncations;

@@ -4,14 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use imgfmt_core::conformance::{check_image, read_all};
+use imgfmt_core::conformance::{Files, check_image, read_all};
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{CreateRequest, Format, Image, MemoryTarget, Options, ParentName};
 use imgfmt_qcow2::Qcow2;
 use proptest::prelude::{Just, any, prop_oneof, proptest};
 
 use crate::build::{Built, Plan, plans};
-use crate::{Files, config};
+use crate::config;
 
 proptest! {
     #![proptest_config(config(160))]
@@ -19,7 +19,7 @@ proptest! {
     #[test]
     fn any_layout_reads_as_its_plan_says(plan in plans()) {
         let (files, layers) = build(&[plan]);
-        let image = files.open("layer0").unwrap();
+        let image = files.open(&Qcow2, "layer0").unwrap();
         check_image(&image, Some(&flattened(&layers)), "one layer");
     }
 }
@@ -30,7 +30,7 @@ proptest! {
     #[test]
     fn chains_show_the_highest_layer_that_has_a_cluster(plans in proptest::collection::vec(plans(), 2..5)) {
         let (files, layers) = build(&plans);
-        let image = files.open("layer0").unwrap();
+        let image = files.open(&Qcow2, "layer0").unwrap();
         check_image(&image, Some(&flattened(&layers)), "a chain");
     }
 
@@ -42,12 +42,12 @@ proptest! {
         threads in 1..5usize,
     ) {
         let (mut files, layers) = build(&plans);
-        let source = files.open("layer0").unwrap();
+        let source = files.open(&Qcow2, "layer0").unwrap();
         let copy = copy_of(&source, "layer1", options, compress, threads);
         assert!(copy == copy_of(&source, "layer1", options, compress, 1), "threads change the file");
         files.add("copy", copy);
         let mut expected = flattened(&layers);
-        let shown = read_all(&files.open("copy").unwrap());
+        let shown = read_all(&files.open(&Qcow2, "copy").unwrap());
         // A copy is rounded up to a sector; there too, the backing file shows.
         assert!(shown.len() - expected.len() < 512);
         expected.extend(&shown[expected.len()..]);

@@ -4,14 +4,14 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use imgfmt_core::conformance::{Disk, Fill, check_image};
+use imgfmt_core::conformance::{Disk, Files, Fill, check_image};
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{CreateRequest, Format, Image, MemoryTarget, Options, ParentName};
 use imgfmt_qcow2::Qcow2;
 use proptest::prelude::proptest;
 
+use crate::config;
 use crate::disks::{Case, cases};
-use crate::{Files, config};
 
 proptest! {
     #![proptest_config(config(96))]
@@ -27,7 +27,7 @@ proptest! {
         files.add("base", base(disk.bytes.len()));
         let mut expected = disk.bytes;
         expected.resize(expected.len().next_multiple_of(512), 0);
-        check_image(&files.open("disk").unwrap(), Some(&expected), &case.options);
+        check_image(&files.open(&Qcow2, "disk").unwrap(), Some(&expected), &case.options);
     }
 }
 

@@ -1,14 +1,6 @@
-//! Disks of several extents, and files by their names.
+//! Disks of several extents.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use imgfmt_core::conformance::Noise;
-use imgfmt_core::{
-    Admitted, Chain, Error, ErrorKind, Format, Gate, Limits, MemoryStorage, Opener, Reference, Result, Storage,
-};
-use imgfmt_vmdk::Vmdk;
+use imgfmt_core::conformance::{Files, Noise};
 use proptest::prelude::{Strategy, any, prop_oneof};
 
 use crate::plan::{Plan, SECTOR, descriptor, plans};
@@ -95,31 +87,4 @@ pub(crate) fn flattened(layers: &[Vec<Option<u8>>]) -> Vec<u8> {
             answers.flatten().next().unwrap_or(0)
         })
         .collect()
-}
-
-/// Files by their names, as a gate.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Files(HashMap<PathBuf, Arc<dyn Storage>>);
-
-impl Files {
-    /// Adds a file.
-    pub(crate) fn add(&mut self, name: &str, bytes: Vec<u8>) {
-        self.0.insert(PathBuf::from(name), Arc::new(MemoryStorage::new(bytes)));
-    }
-
-    /// Opens the image called `name` with all that it builds on.
-    pub(crate) fn open(&self, name: &str) -> Result<Chain> {
-        let limits = Limits::default();
-        let opener = Opener { formats: &[&Vmdk], fallback: None, gate: self, limits: &limits };
-        let path = PathBuf::from(name);
-        opener.open(Arc::clone(&self.0[&path]), Some(&path), Some(Vmdk.name()))
-    }
-}
-
-impl Gate for Files {
-    fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
-        let missing = || Error::new(ErrorKind::Missing, "there is no such file");
-        let storage = self.0.get(reference.name).ok_or_else(missing)?;
-        Ok(Admitted { storage: Arc::clone(storage), path: reference.name.to_path_buf() })
-    }
 }

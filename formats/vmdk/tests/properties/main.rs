@@ -8,12 +8,13 @@ mod disk;
 #[cfg(test)]
 mod plan;
 
-use imgfmt_core::conformance::{check_image, read_all};
+use imgfmt_core::conformance::{Files, check_image, read_all};
 use imgfmt_core::{ErrorKind, Image};
+use imgfmt_vmdk::Vmdk;
 use proptest::prelude::{any, proptest};
 use proptest::test_runner::{Config, FileFailurePersistence};
 
-use disk::{Disk, Files, disks, flattened};
+use disk::{Disk, disks, flattened};
 use plan::{Plan, plans};
 
 proptest! {
@@ -25,7 +26,7 @@ proptest! {
         let mut files = Files::default();
         files.add("disk.vmdk", built.file);
         let expected: Vec<u8> = built.bytes.iter().map(|byte| byte.unwrap_or(0)).collect();
-        check_image(&files.open("disk.vmdk").unwrap(), Some(&expected), "one extent");
+        check_image(&files.open(&Vmdk, "disk.vmdk").unwrap(), Some(&expected), "one extent");
     }
 
     #[test]
@@ -33,7 +34,7 @@ proptest! {
         let built = plan.build(&plan.descriptor(None));
         let mut files = Files::default();
         files.add("disk.vmdk", built.file[..cut.index(built.file.len())].to_vec());
-        let Ok(image) = files.open("disk.vmdk") else { return Ok(()) };
+        let Ok(image) = files.open(&Vmdk, "disk.vmdk") else { return Ok(()) };
         let mut bytes = vec![0xa5; usize::try_from(image.size()).unwrap()];
         match image.read_at(&mut bytes, 0) {
             Ok(()) => assert!(bytes.iter().zip(&built.bytes).all(|(read, byte)| *read == byte.unwrap_or(0))),
@@ -49,7 +50,7 @@ proptest! {
     fn extents_of_all_kinds_follow_each_other(disk in disks()) {
         let mut files = Files::default();
         let expected: Vec<u8> = disk.build("disk", None, &mut files).iter().map(|byte| byte.unwrap_or(0)).collect();
-        let image = files.open("disk.vmdk").unwrap();
+        let image = files.open(&Vmdk, "disk.vmdk").unwrap();
         check_image(&image, Some(&expected), "several extents");
     }
 
@@ -69,7 +70,7 @@ proptest! {
             let parent = Some(below.as_str()).filter(|_| number + 1 < layers.len());
             bytes.push(Disk::build(disk, &format!("layer{number}"), parent, &mut files));
         }
-        let image = files.open("top.vmdk").unwrap();
+        let image = files.open(&Vmdk, "top.vmdk").unwrap();
         check_image(&image, Some(&flattened(&bytes)), "a chain");
         assert_eq!(read_all(&image).len(), top.size());
     }

@@ -1,0 +1,47 @@
+//! Files in memory that images name.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::chain::Chain;
+use crate::format::Format;
+use crate::gate::{Admitted, Gate, Reference};
+use crate::limits::Limits;
+use crate::open::Opener;
+use crate::storage::{MemoryStorage, Storage};
+use crate::{Error, ErrorKind, Result};
+
+/// Files by their names, as a gate that admits them all.
+#[derive(Clone, Debug, Default)]
+pub struct Files(HashMap<PathBuf, Arc<dyn Storage>>);
+
+impl Files {
+    /// Adds a file.
+    pub fn add(&mut self, name: &str, bytes: Vec<u8>) {
+        self.0.insert(PathBuf::from(name), Arc::new(MemoryStorage::new(bytes)));
+    }
+
+    /// Opens the image of `format` called `name` with all that it builds on.
+    ///
+    /// # Errors
+    ///
+    /// As [`Opener::open`]; [`Missing`](ErrorKind::Missing) where no file is called so.
+    pub fn open(&self, format: &dyn Format, name: &str) -> Result<Chain> {
+        let limits = Limits::default();
+        let opener = Opener { formats: &[format], fallback: None, gate: self, limits: &limits };
+        let path = Path::new(name);
+        opener.open(self.storage(path)?, Some(path), Some(format.name()))
+    }
+
+    /// The bytes of the file called `name`.
+    fn storage(&self, name: &Path) -> Result<Arc<dyn Storage>> {
+        self.0.get(name).cloned().ok_or_else(|| Error::new(ErrorKind::Missing, "there is no such file"))
+    }
+}
+
+impl Gate for Files {
+    fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
+        Ok(Admitted { storage: self.storage(reference.name)?, path: reference.name.to_path_buf() })
+    }
+}
