@@ -50,7 +50,7 @@ pub fn open(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<Ch
 ///
 /// As [`open`].
 pub fn open_layers(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<Vec<Layer>> {
-    let storage = storage(path)?;
+    let storage = storage(path, format, access)?;
     access.opener().open_layers(storage, Some(path), format).map_err(|e| e.context(cannot_open(path)))
 }
 
@@ -60,7 +60,7 @@ pub fn open_layers(path: &Path, format: Option<&str>, access: &Access<'_>) -> Re
 ///
 /// As [`Opener::open_layer`], and what the operating system says of the file.
 pub fn open_layer(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<(Opened, &'static str)> {
-    let storage = storage(path)?;
+    let storage = storage(path, format, access)?;
     access.opener().open_layer(storage, Some(path), format).map_err(|e| e.context(cannot_open(path)))
 }
 
@@ -75,8 +75,11 @@ pub fn options_of(format: &str) -> Result<&'static [OptionSpec]> {
     options.ok_or_else(|| Error::unsupported(format!("images in the format {format} can be read, but not written")))
 }
 
-/// The bytes of the file at `path`.
-fn storage(path: &Path) -> Result<Arc<dyn Storage>> {
+/// The bytes of the file at `path`. A format that does not exist is said before a file that is not there.
+fn storage(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<Arc<dyn Storage>> {
+    if let Some(name) = format {
+        access.opener().by_name(name)?;
+    }
     Ok(Arc::new(FileStorage::open(path)?))
 }
 
