@@ -84,7 +84,8 @@ pub struct ConvertArgs {
     #[arg(short = 'W')]
     pub out_of_order: bool,
 
-    /// Accepted for scripts: the kernel copies wherever it can
+    /// Let the kernel copy what is stored alike on both sides, without looking for zeros in it; by default it
+    /// does where the file system shares blocks
     #[arg(short = 'C')]
     pub copy_offload: bool,
 

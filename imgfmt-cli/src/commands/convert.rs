@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use imgfmt::convert::{Convert, Progress};
+use imgfmt::convert::{Convert, KernelCopy, Progress};
 use imgfmt::{Access, ConvertRequest, OptionSpec, Options, ParentName, Source};
 use imgfmt_cli::args::{Cache, ConvertArgs, NotYet};
 
@@ -50,7 +50,12 @@ fn request<'a>(args: &ConvertArgs, sources: &[PathBuf], target: &Path) -> Result
         target_is_zero: args.target_is_zero,
         durable: args.target_cache != Cache::Unsafe,
         access: Access::default(),
-        engine: Convert { threads: args.threads.unwrap_or(default.threads), zero_grain: grain, ..default },
+        engine: Convert {
+            threads: args.threads.unwrap_or(default.threads),
+            zero_grain: grain,
+            kernel_copy: if args.copy_offload { KernelCopy::Always } else { KernelCopy::Auto },
+            ..default
+        },
     })
 }
 
