@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imgfmt_core::{Admitted, Format, Gate, Limits, MemoryStorage, Opener, Reference, Result, Storage};
 use imgfmt_raw::Raw;
 
-use crate::agrees_with_itself;
+use crate::{agrees_with_itself, converts_as_it_reads};
 
 /// Opens the image that `bytes` begin with, where every name means the same file: what starts at the next
 /// `magic` within `bytes`, or all of them where there is none.
@@ -17,6 +17,7 @@ pub fn open_beside(format: &dyn Format, bytes: &[u8], magic: &[u8]) {
     let opener = Opener { formats: &[format, &Raw], fallback: Some(Raw.name()), gate: &gate, limits: &limits };
     if let Ok(chain) = opener.open(Arc::new(MemoryStorage::new(image)), None, Some(format.name())) {
         agrees_with_itself(&chain);
+        converts_as_it_reads(&chain, bytes.len().is_multiple_of(2));
     }
 }
 

@@ -7,16 +7,19 @@
 //! | [`Writing::check`] | a disk and options | what is written reads back, and is the same for any number of threads |
 //! | [`Coding::check`] | a unit or a stream | what is encoded decodes to itself; any stream decodes or is refused |
 //!
-//! Some targets do not look for crashes alone: [`agrees_with_itself`] compares what an image says in different ways.
+//! Some targets do not look for crashes alone: [`agrees_with_itself`] compares what an image says in different ways,
+//! and [`converts_as_it_reads`] what the engine makes of it.
 
 mod agree;
 mod beside;
 mod codec;
+mod convert;
 mod write;
 
 pub use agree::agrees_with_itself;
 pub use beside::open_beside;
 pub use codec::Coding;
+pub use convert::converts_as_it_reads;
 use imgfmt_core::Format;
 use imgfmt_core::conformance::survive;
 pub use write::Writing;
