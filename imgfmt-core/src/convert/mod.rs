@@ -112,52 +112,34 @@ impl Convert<'_> {
     /// [`Cancelled`](ErrorKind::Cancelled) where [`Convert::cancel`] was used. What the writer has written by
     /// then is not an image.
     pub fn run(&self, source: &dyn Image, writer: Box<dyn ImageWriter>) -> Result<Progress> {
-        let shape = writer.shape();
-        // A compressed unit is encoded as one; what is stored plain may as well be looked at in larger steps.
-        let grain = if shape.compression.is_some() { 0 } else { self.zero_grain.unwrap_or(0) };
-        let unit = shape.unit.max(grain).next_power_of_two();
-        let job_len = JOB_LEN.next_multiple_of(unit);
-        let cut = Cut { unit, job_len, absent_from: self.absent_from, zeros_as_data: shape.zeros_as_data };
-        let copies = shape.stores_plain
-            && shape.compression.is_none()
-            && shape.order == Order::Random
-            && self.kernel_copy.applies(source, writer.target().as_ref());
-        let task = Task {
-            source,
-            shape,
-            cut,
-            find_zeros: self.zero_grain.is_some() && !shape.zeros_as_data,
-            trust_encoded: self.trust_encoded,
-            copies,
-        };
-        let run = Run {
-            options: self,
-            task,
-            writer: writer.as_ref(),
-            planner: Mutex::new(Planner::new(source, cut)),
-            pipeline: Mutex::new(Pipeline::new(shape.order, self.threads.get(), self.in_flight, job_len)),
-            changed: Condvar::new(),
-            done: AtomicU64::new(0),
-            stored: AtomicU64::new(0),
-        };
-        std::thread::scope(|scope| -> Result<()> {
-            for number in 1..self.threads.get() {
-                let spawned = std::thread::Builder::new()
-                    .name(format!("imgfmt-{number}"))
-                    .stack_size(WORKER_STACK_LEN)
-                    .spawn_scoped(scope, || run.work());
-                // Fewer threads than asked for is slower, not wrong.
-                if spawned.is_err() {
-                    break;
-                }
-            }
-            run.work();
-            Ok(())
-        })?;
+        let run = Run::new(self, source, writer.as_ref());
+        run.work_on_all_threads();
         let progress = run.progress();
         run.pipeline.into_inner().unwrap_or_else(PoisonError::into_inner).into_result()?;
         writer.finish()?;
         Ok(progress)
+    }
+
+    /// What all jobs from `source` to `writer` have in common.
+    fn task<'t>(&self, source: &'t dyn Image, writer: &dyn ImageWriter) -> Task<'t> {
+        let shape = writer.shape();
+        // A compressed unit is encoded as one; what is stored plain may as well be looked at in larger steps.
+        let grain = if shape.compression.is_some() { 0 } else { self.zero_grain.unwrap_or(0).min(MAX_ZERO_GRAIN) };
+        let unit = shape.unit.max(grain).next_power_of_two();
+        let plain = shape.stores_plain && shape.compression.is_none() && shape.order == Order::Random;
+        Task {
+            source,
+            shape,
+            cut: Cut {
+                unit,
+                job_len: JOB_LEN.next_multiple_of(unit),
+                absent_from: self.absent_from,
+                zeros_as_data: shape.zeros_as_data,
+            },
+            find_zeros: self.zero_grain.is_some() && !shape.zeros_as_data,
+            trust_encoded: self.trust_encoded,
+            copies: plain && self.kernel_copy.applies(source, writer.target().as_ref()),
+        }
     }
 }
 
@@ -181,7 +163,37 @@ struct Run<'a> {
     stored: AtomicU64,
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// A conversion that has not begun.
+    fn new(options: &'a Convert<'a>, source: &'a dyn Image, writer: &'a dyn ImageWriter) -> Self {
+        let task = options.task(source, writer);
+        let pipeline = Pipeline::new(task.shape.order, options.threads.get(), options.in_flight, task.cut.job_len);
+        Self {
+            options,
+            task,
+            writer,
+            planner: Mutex::new(Planner::new(source, task.cut)),
+            pipeline: Mutex::new(pipeline),
+            changed: Condvar::new(),
+            done: AtomicU64::new(0),
+            stored: AtomicU64::new(0),
+        }
+    }
+
+    /// Works on the caller's thread and on as many more as there shall be, until all have stopped.
+    fn work_on_all_threads(&self) {
+        std::thread::scope(|scope| {
+            for number in 1..self.options.threads.get() {
+                let worker = std::thread::Builder::new().name(format!("imgfmt-{number}")).stack_size(WORKER_STACK_LEN);
+                // Fewer threads than asked for is slower, not wrong.
+                if worker.spawn_scoped(scope, || self.work()).is_err() {
+                    break;
+                }
+            }
+            self.work();
+        });
+    }
+
     /// Works until nothing is left or something fails.
     fn work(&self) {
         // A panic must not leave the other workers waiting: whatever way this ends without success stops all.
@@ -297,6 +309,8 @@ impl Drop for StopOnPanic<'_, '_> {
 const JOB_LEN: u64 = 1 << 20;
 /// Default of [`Convert::in_flight`].
 const DEFAULT_IN_FLIGHT: u64 = 64 << 20;
+/// Longest runs of zeros that are looked for, whatever [`Convert::zero_grain`] asks: 32 MiB.
+const MAX_ZERO_GRAIN: u64 = 32 << 20;
 /// Default of [`Convert::zero_grain`]: the block of most file systems.
 const DEFAULT_ZERO_GRAIN: u64 = 4096;
 /// Stack of a worker. Nothing here recurses with what a file says, but for the layers of a chain.
