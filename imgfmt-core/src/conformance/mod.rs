@@ -10,7 +10,7 @@
 //! | a truncated file is an error or the same bytes; never a panic, never silent zeros | [`check_truncations`] |
 //! | the same bytes are written for 1, 2 and 7 threads | [`check_writer`] |
 //! | what is written reads back, with every byte and every zero run | [`check_writer`] |
-//! | no bytes make a reader panic, hang, or use memory without bound | [`survive`], [`check_harm`] |
+//! | no bytes make a reader panic, hang, or use memory without bound | [`survive`](fn@survive), [`check_harm`] |
 
 mod disks;
 mod files;
