@@ -89,11 +89,15 @@ fn open_text(storage: &dyn Storage, context: &OpenContext<'_>) -> Result<Opened>
 }
 
 /// Checks that a descriptor that ends before its file is followed by zeros alone.
+///
+/// But for the rest of its last sector: a writer that makes the text shorter, as QEMU does when it changes the CID
+/// to one of fewer digits, leaves the end of the longer text behind the terminator.
 fn check_padding(text: &[u8]) -> Result<()> {
     let end = text.iter().position(|&byte| byte == 0).unwrap_or(text.len());
-    match text[end..].iter().position(|&byte| byte != 0) {
+    let padding = end.next_multiple_of(SECTOR_LEN as usize).min(text.len());
+    match text[padding..].iter().position(|&byte| byte != 0) {
         None => Ok(()),
-        Some(after) => Err(Error::malformed("something else follows the descriptor").at((end + after) as u64)),
+        Some(after) => Err(Error::malformed("something else follows the descriptor").at((padding + after) as u64)),
     }
 }
 
@@ -112,3 +116,20 @@ fn check_version(descriptor: &Descriptor) -> Result<()> {
 pub(crate) const PROBED_LEN: usize = 64 << 10;
 /// Newest `version` of a descriptor that is known. The specification has 1 alone.
 const MAX_DESCRIPTOR_VERSION: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_end_with_their_sector() {
+        let mut text = [b'#'; 400].to_vec();
+        text.push(0);
+        text.extend_from_slice(b"left over");
+        text.resize(2048, 0);
+        assert!(check_padding(&text).is_ok());
+        text[600] = b'x';
+        assert_eq!(check_padding(&text).unwrap_err().offset(), Some(600));
+        assert!(check_padding(&[b'#'; 700]).is_ok());
+    }
+}
