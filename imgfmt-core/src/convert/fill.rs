@@ -12,10 +12,37 @@ use crate::read::{decode_unit, source_of};
 use crate::storage::Storage;
 use crate::{Error, Result};
 
+/// A compressed unit that need not be encoded.
+#[derive(Clone, Debug)]
+pub(super) struct Passed {
+    /// Its first guest byte.
+    pub(super) guest: u64,
+    /// What becomes of it instead.
+    pub(super) pass: Pass,
+}
+
+/// What becomes of a compressed unit that need not be encoded.
+#[derive(Clone, Debug)]
+pub(super) enum Pass {
+    /// This stream in the stored buffer is stored as it is.
+    Stream(Range<usize>),
+    /// It is stored plain: as a stream it would be too long, which its own stream has shown.
+    Plain,
+}
+
+impl Pass {
+    /// The same, where the buffer that the stream is in starts `by` bytes earlier.
+    fn moved(self, by: usize) -> Self {
+        match self {
+            Self::Stream(stream) => Self::Stream(by + stream.start..by + stream.end),
+            Self::Plain => Self::Plain,
+        }
+    }
+}
+
 impl Worker<'_> {
-    /// Fills the plain buffer from the job's extents. Returns the compressed units that may be stored as
-    /// they are: their first guest byte and their stream in the stored buffer.
-    pub(super) fn fill(&mut self, job: &Job, buffers: &mut Buffers) -> Result<Vec<(u64, Range<usize>)>> {
+    /// Fills the plain buffer from the job's extents. Returns the compressed units that need not be encoded.
+    pub(super) fn fill(&mut self, job: &Job, buffers: &mut Buffers) -> Result<Vec<Passed>> {
         let mut passed = Vec::new();
         let mut stored_used = 0;
         let mut rest = job.extents.as_slice();
@@ -90,7 +117,7 @@ impl Worker<'_> {
         run: &EncodedRun,
         stored: Range<usize>,
         buffers: &mut Buffers,
-        passed: &mut Vec<(u64, Range<usize>)>,
+        passed: &mut Vec<Passed>,
     ) -> Result<()> {
         for extent in extents {
             let ExtentKind::Encoded(unit) = extent.kind else {
@@ -99,14 +126,12 @@ impl Worker<'_> {
             let start = stored.start + in_memory(unit.host - run.host);
             let end = stored.end.min(start + unit.stored_len as usize);
             let bytes = &buffers.stored[start..end];
-            let stream = self.stream_to_pass(extent, &unit, bytes)?;
-            if stream.is_none() || !self.task.trust_encoded {
+            let pass = self.pass(extent, &unit, bytes)?;
+            if !matches!(pass, Some(Pass::Stream(_))) || !self.task.trust_encoded {
                 let at = in_memory(extent.start - job.range.start);
                 self.decode_one(extent, &unit, bytes, &mut buffers.plain[at..])?;
             }
-            if let Some(stream) = stream {
-                passed.push((extent.start, start + stream.start..start + stream.end));
-            }
+            passed.extend(pass.map(|pass| Passed { guest: extent.start, pass: pass.moved(start) }));
         }
         Ok(())
     }
@@ -125,8 +150,8 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// The place in `stored` of the stream that may be stored as it is, if the unit and its length allow it.
-    fn stream_to_pass(&self, extent: &Extent, unit: &Encoded, stored: &[u8]) -> Result<Option<Range<usize>>> {
+    /// What becomes of a unit whose stream is within `stored`, if it need not be encoded.
+    fn pass(&self, extent: &Extent, unit: &Encoded, stored: &[u8]) -> Result<Option<Pass>> {
         let Some(compression) = self.task.shape.compression.filter(|_| self.may_pass(extent, unit)) else {
             return Ok(None);
         };
@@ -135,7 +160,11 @@ impl Worker<'_> {
             return Ok(None);
         };
         let stream = body.start + margins.0..body.end.saturating_sub(margins.1);
-        Ok((!stream.is_empty() && stream.len() <= compression.max_len).then_some(stream))
+        Ok(match stream.len() {
+            0 => None,
+            len if len > compression.max_len => Some(Pass::Plain),
+            _ => Some(Pass::Stream(stream)),
+        })
     }
 
     /// Whether the stream of this unit may be stored as it is.

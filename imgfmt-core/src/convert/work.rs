@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::buffers::{Buffers, Bytes, grow, in_memory};
+use super::fill::{Pass, Passed};
 use super::plan::{Cut, Job};
 use super::zero::is_zero;
 use crate::Result;
@@ -73,7 +74,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Says for every unit of the job what becomes of it.
-    fn cut_into_pieces(&mut self, done: &mut Done, padded: usize, passed: &[(u64, Range<usize>)]) -> Result<()> {
+    fn cut_into_pieces(&mut self, done: &mut Done, padded: usize, passed: &[Passed]) -> Result<()> {
         let Done { job, pieces, buffers } = done;
         let unit_len = in_memory(self.task.cut.unit);
         let mut passed = passed.iter().peekable();
@@ -85,10 +86,10 @@ impl<'a> Worker<'a> {
             while extents.first().is_some_and(|extent| extent.end() <= guest) {
                 extents = &extents[1..];
             }
-            let stream = passed.next_if(|(start, _)| *start == guest).map(|(_, stream)| stream.clone());
+            let pass = passed.next_if(|passed| passed.guest == guest).map(|passed| passed.pass.clone());
             let (form, bytes) = match self.unread_unit(extents, guest, guest + len) {
                 Some(unread) => unread,
-                None => self.settle(buffers, at..(at + unit_len).min(padded), stream, &mut encoded_used)?,
+                None => self.settle(buffers, at..(at + unit_len).min(padded), pass, &mut encoded_used)?,
             };
             push_piece(pieces, Piece { guest, len, form }, bytes);
         }
@@ -124,20 +125,22 @@ impl<'a> Worker<'a> {
         None
     }
 
-    /// Finds the form of a unit whose bytes are in the plain buffer, or whose `stream` may be stored as it is.
+    /// Finds the form of a unit whose bytes are in the plain buffer, or that need not be encoded.
     fn settle(
         &mut self,
         buffers: &mut Buffers,
         plain: Range<usize>,
-        stream: Option<Range<usize>>,
+        pass: Option<Pass>,
         encoded_used: &mut usize,
     ) -> Result<(Form, Bytes)> {
-        let looked_at = stream.is_none() || !self.task.trust_encoded;
+        let looked_at = !matches!(pass, Some(Pass::Stream(_))) || !self.task.trust_encoded;
         if self.task.find_zeros && looked_at && is_zero(&buffers.plain[plain.clone()]) {
             return Ok((Form::Zero, Bytes::None));
         }
-        if let Some(stream) = stream {
-            return Ok((encoded_form(stream.len()), Bytes::Stored(stream)));
+        match pass {
+            Some(Pass::Stream(stream)) => return Ok((encoded_form(stream.len()), Bytes::Stored(stream))),
+            Some(Pass::Plain) => return Ok((Form::Plain, Bytes::Plain(plain))),
+            None => {}
         }
         let (Some(encoder), Some(compression)) = (&mut self.encoder, self.task.shape.compression) else {
             return Ok((Form::Plain, Bytes::Plain(plain)));
