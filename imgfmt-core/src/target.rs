@@ -80,12 +80,6 @@ impl FileTarget {
         Ok(Self { file, device_len })
     }
 
-    /// The open file.
-    #[must_use]
-    pub fn file(&self) -> &File {
-        &self.file
-    }
-
     /// Writes zeros over `range`.
     fn write_zeros(&self, range: Range<u64>) -> Result<()> {
         let zeros = vec![0; ZEROS_LEN];
