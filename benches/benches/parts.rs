@@ -70,7 +70,7 @@ fn codecs(c: &mut Criterion) {
 /// Opens an image in memory.
 fn open(bytes: Vec<u8>, format: &str) -> Chain {
     let limits = Limits::default();
-    let opener = Opener { formats: FORMATS, fallback: None, gate: &DenyAll, limits: &limits };
+    let opener = Opener::new(FORMATS, &DenyAll, &limits);
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new(bytes));
     opener.open(storage, None, Some(format)).expect("the image is valid")
 }
@@ -78,17 +78,10 @@ fn open(bytes: Vec<u8>, format: &str) -> Chain {
 /// Converts `source` in memory and returns the new image.
 fn convert(source: &dyn Image, format: &str, compress: bool) -> Vec<u8> {
     let limits = Limits::default();
-    let opener = Opener { formats: FORMATS, fallback: None, gate: &DenyAll, limits: &limits };
+    let opener = Opener::new(FORMATS, &DenyAll, &limits);
     let target = Arc::new(MemoryTarget::new());
     let options = Options::default();
-    let request = CreateRequest {
-        size: source.size(),
-        options: &options,
-        compress,
-        backing: None,
-        full_allocation: false,
-        target_is_zero: true,
-    };
+    let request = CreateRequest { compress, ..CreateRequest::new(source.size(), &options) };
     let format = opener.by_name(format).expect("the format is built in");
     let writer = format.create(Arc::clone(&target) as Arc<dyn Target>, &request).expect("the request is valid");
     Convert::default().run(source, writer).expect("memory does not fail");

@@ -1,5 +1,6 @@
 //! An image and the file that it names, in one input.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use imgfmt_core::{Admitted, Format, Gate, Limits, MemoryStorage, Opener, Reference, Result, Storage};
@@ -14,7 +15,8 @@ pub fn open_beside(format: &dyn Format, bytes: &[u8], magic: &[u8]) {
     let (image, named) = split.map_or((bytes, bytes), |at| bytes.split_at(at));
     let gate = One(Arc::new(MemoryStorage::new(named)));
     let limits = Limits::default();
-    let opener = Opener { formats: &[format, &Raw], fallback: Some(Raw.name()), gate: &gate, limits: &limits };
+    let formats: [&dyn Format; 2] = [format, &Raw];
+    let opener = Opener { fallback: Some(Raw.name()), ..Opener::new(&formats, &gate, &limits) };
     if let Ok(chain) = opener.open(Arc::new(MemoryStorage::new(image)), None, Some(format.name())) {
         agrees_with_itself(&chain);
         converts_as_it_reads(&chain, bytes.len().is_multiple_of(2));
@@ -27,5 +29,9 @@ pub(crate) struct One(pub(crate) Arc<dyn Storage>);
 impl Gate for One {
     fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
         Ok(Admitted { storage: Arc::clone(&self.0), path: reference.name.to_path_buf() })
+    }
+
+    fn beside(&self, _image: &Path) -> Result<Vec<PathBuf>> {
+        Ok(Vec::new())
     }
 }

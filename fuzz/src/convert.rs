@@ -36,16 +36,13 @@ fn through(format: &dyn Format, image: &dyn Image, compress: bool) -> Result<Vec
     let options = Options::default();
     let size = image.size();
     let request = CreateRequest {
-        size,
-        options: &options,
         compress,
-        backing: None,
-        full_allocation: false,
-        target_is_zero: true,
+        ..CreateRequest::new(size, &options)
     };
     let convert = Convert { threads: NonZeroUsize::MIN, ..Convert::default() };
     convert.run(image, format.create(target.clone(), &request)?)?;
-    let context = OpenContext { limits: &Limits::default(), gate: &DenyAll, path: None };
+    let limits = Limits::default();
+    let context = OpenContext::new(&limits, &DenyAll);
     let written = format.open(Arc::new(MemoryStorage::new(target.to_vec())), &context);
     let written = written.expect("what was written opens").image;
     let mut bytes = vec![0xa5; usize::try_from(written.size()).expect("the disk is small")];

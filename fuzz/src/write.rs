@@ -8,7 +8,7 @@ use arbitrary::Arbitrary;
 use imgfmt_core::conformance::{Disk, Fill, read_all};
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{
-    CreateRequest, ErrorKind, Format, Image, Limits, MemoryStorage, MemoryTarget, Opener, Options, ParentName, Result,
+    Backing, CreateRequest, ErrorKind, Format, Image, Limits, MemoryStorage, MemoryTarget, Opener, Options, ParentName, Result,
 };
 use imgfmt_raw::Raw;
 
@@ -51,7 +51,8 @@ impl Writing {
         assert!(first == second, "the number of threads changes the file");
         let gate = One(Arc::new(MemoryStorage::new(vec![0xbb; disk.bytes.len()])));
         let limits = Limits::default();
-        let opener = Opener { formats: &[format, &Raw], fallback: None, gate: &gate, limits: &limits };
+        let formats: [&dyn Format; 2] = [format, &Raw];
+        let opener = Opener::new(&formats, &gate, &limits);
         let image = opener.open(Arc::new(MemoryStorage::new(first)), None, Some(format.name()));
         let image = image.expect("what was written opens");
         let mut read = read_all(&image);
@@ -82,14 +83,12 @@ impl Writing {
         let chosen: Vec<_> =
             CHOICES.iter().zip(self.choices).map(|(words, choice)| words[usize::from(choice) % words.len()]).collect();
         let options = Options::parse(&chosen.join(","))?;
-        let backing = ParentName { name: Path::new("base").to_path_buf(), format: Some(Raw.name().to_owned()) };
+        let name = ParentName { name: Path::new("base").to_path_buf(), format: Some(Raw.name().to_owned()) };
+        let backing = Backing { name, size: disk.image().size(), ..Backing::default() };
         let request = CreateRequest {
-            size: disk.image().size(),
-            options: &options,
             compress: self.compress,
             backing: Some(&backing).filter(|_| self.backed),
-            full_allocation: false,
-            target_is_zero: true,
+            ..CreateRequest::new(disk.image().size(), &options)
         };
         let target = Arc::new(MemoryTarget::new());
         let writer = format.create(target.clone(), &request)?;

@@ -46,6 +46,10 @@ impl Gate for CliGate {
         }
         result
     }
+
+    fn beside(&self, image: &Path) -> Result<Vec<PathBuf>> {
+        self.inner.beside(image)
+    }
 }
 
 /// Whether there is something at `path` that is no regular file.

@@ -51,6 +51,14 @@ pub trait Gate: Send + Sync {
     /// [`Refused`](crate::ErrorKind::Refused) where it may not be opened,
     /// [`Missing`](crate::ErrorKind::Missing) where it may but is not there.
     fn open(&self, reference: &Reference<'_>) -> Result<Admitted>;
+
+    /// The names of the files beside `image` that [`open`](Self::open) could be asked for, in order of their names: for
+    /// parents that are known by an identity alone.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`](crate::ErrorKind::Refused) where they may not be opened.
+    fn beside(&self, image: &Path) -> Result<Vec<PathBuf>>;
 }
 
 /// Admits nothing.
@@ -61,6 +69,10 @@ impl Gate for DenyAll {
     fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
         let what = format!("the image names {}, and images may not open other files here", reference.name.display());
         Err(Error::refused(what))
+    }
+
+    fn beside(&self, _image: &Path) -> Result<Vec<PathBuf>> {
+        Err(Error::refused("images may not open other files here"))
     }
 }
 
@@ -132,6 +144,24 @@ impl Gate for Beneath {
         let storage = FileStorage::from_file(fd.into())
             .map_err(|e| e.context(format!("cannot open {}, which the image names", path.display())))?;
         Ok(Admitted { storage: Arc::new(storage), path })
+    }
+
+    fn beside(&self, image: &Path) -> Result<Vec<PathBuf>> {
+        let cannot = |e| Error::io(format!("cannot look beside {}", image.display()), e);
+        let file = image.canonicalize().map_err(cannot)?;
+        let folder = file.parent().unwrap_or(Path::new("/"));
+        if !self.roots.iter().any(|root| folder.starts_with(root)) {
+            return Err(Error::refused(format!("images may not open files in {}", folder.display())));
+        }
+        let mut names = Vec::new();
+        for entry in folder.read_dir().map_err(cannot)? {
+            let entry = entry.map_err(cannot)?;
+            if entry.file_type().is_ok_and(|kind| kind.is_file()) && entry.path() != file {
+                names.push(PathBuf::from(entry.file_name()));
+            }
+        }
+        names.sort();
+        Ok(names)
     }
 }
 

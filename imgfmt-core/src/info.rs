@@ -25,6 +25,8 @@ pub struct Description {
     pub dirty: bool,
     /// The file that the image builds on, as the image names it.
     pub parent: Option<ParentName>,
+    /// By what children can know the image again.
+    pub identities: Vec<Identity>,
     /// Features in use, in the specification's spelling.
     pub features: Vec<String>,
     /// The program that made the image, where it left its name.
@@ -35,8 +37,17 @@ pub struct Description {
     pub details: Map<String, Value>,
 }
 
-/// How an image names the file that it builds on.
+/// Something by which an image can be known again, whatever its file is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Which of the format's identifiers it is, in the specification's spelling.
+    pub kind: &'static str,
+    /// Its value, as text in one spelling.
+    pub value: String,
+}
+
+/// How an image names the file that it builds on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ParentName {
     /// The name as it is stored; a name, never a protocol.
     pub name: PathBuf,

@@ -20,6 +20,8 @@ pub struct Limits {
     pub descriptor_bytes: u64,
     /// Header extensions, snapshots and the like: items in a list in one header.
     pub items: u64,
+    /// Bytes of a temporary file that an image is unpacked into.
+    pub spool_bytes: u64,
 }
 
 impl Default for Limits {
@@ -32,6 +34,7 @@ impl Default for Limits {
             extents: 4096,
             descriptor_bytes: 1 << 20,
             items: 65_536,
+            spool_bytes: 1 << 40,
         }
     }
 }

@@ -1,16 +1,23 @@
-//! From a file to a disk: probing, opening, and following the chain.
+//! From a file to a disk: unwrapping, probing, opening, and following the chain.
+
+mod parent;
+mod unwrap;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use parent::check_identity;
+
+use crate::bitmap::Bitmap;
 use crate::chain::Chain;
-use crate::format::{Format, OpenContext, Opened};
-use crate::gate::{Gate, Reference, Role};
+use crate::format::{Format, OpenContext, Opened, Parent};
+use crate::gate::{Admitted, Gate};
 use crate::image::Image;
-use crate::info::ParentName;
+use crate::info::Identity;
 use crate::limits::Limits;
 use crate::storage::Storage;
+use crate::wrap::Wrapper;
 use crate::{Error, ErrorKind, Result, probe};
 
 /// Opens images of a list of formats.
@@ -18,12 +25,14 @@ use crate::{Error, ErrorKind, Result, probe};
 pub struct Opener<'a> {
     /// The formats that may be opened.
     pub formats: &'a [&'a dyn Format],
+    /// What may be taken off before an image shows. Only the file that the caller names is unwrapped.
+    pub wrappers: &'a [&'a dyn Wrapper],
     /// The name of the format of files that nothing else claims; `None` refuses them.
     pub fallback: Option<&'a str>,
-    /// Decides about the files that images name.
-    pub gate: &'a dyn Gate,
-    /// Bounds on what files may ask for.
-    pub limits: &'a Limits,
+    /// Limits, the gate, options and secrets for opening. Options and the snapshot are for the top layer.
+    pub context: OpenContext<'a>,
+    /// Which image of a file that holds several: its name, or its number from 1 on.
+    pub member: Option<&'a str>,
 }
 
 /// One layer of a chain that was opened.
@@ -32,11 +41,20 @@ pub struct Layer {
     pub image: Box<dyn Image>,
     /// The name of its format.
     pub format: &'static str,
-    /// Where it is, if it is a file.
+    /// Where it is, if it is a file of its own.
     pub path: Option<PathBuf>,
+    /// The dirty bitmaps that it carries.
+    pub bitmaps: Vec<Box<dyn Bitmap>>,
 }
 
 impl<'a> Opener<'a> {
+    /// Opens images of `formats` within `limits`, asking `gate` for other files. No format is a fallback, and nothing is
+    /// unwrapped.
+    #[must_use]
+    pub fn new(formats: &'a [&'a dyn Format], gate: &'a dyn Gate, limits: &'a Limits) -> Self {
+        Self { formats, wrappers: &[], fallback: None, context: OpenContext::new(limits, gate), member: None }
+    }
+
     /// Opens one layer in `storage`, which is at `path` if it is a file, and no other. `format` is the
     /// name that the caller gives; without one, the file is probed.
     ///
@@ -50,12 +68,8 @@ impl<'a> Opener<'a> {
         path: Option<&Path>,
         format: Option<&str>,
     ) -> Result<(Opened, &'static str)> {
-        let format = self.choose(&storage, format)?;
-        let context = OpenContext { limits: self.limits, gate: self.gate, path };
-        let opened = format.open(storage, &context).map_err(|e| e.in_format(format.name()))?;
-        let size = opened.image.size();
-        Limits::check("virtual size", size, self.limits.virtual_size).map_err(|e| e.in_format(format.name()))?;
-        Ok((opened, format.name()))
+        let unwrapped = self.unwrap(storage, path, format)?;
+        self.open_bare(unwrapped.storage, unwrapped.path.as_deref(), unwrapped.format.as_deref(), true)
     }
 
     /// Opens the image in `storage` and every layer that it builds on, the top one first.
@@ -63,7 +77,7 @@ impl<'a> Opener<'a> {
     /// # Errors
     ///
     /// As [`open_layer`](Self::open_layer) for every layer and [`Gate::open`] for every file but the first;
-    /// [`Malformed`](ErrorKind::Malformed) where a layer builds on itself,
+    /// [`Malformed`](ErrorKind::Malformed) where a layer builds on itself, or on another image than it was made for,
     /// [`LimitExceeded`](ErrorKind::LimitExceeded) for a chain that is too deep.
     pub fn open_layers(
         &self,
@@ -73,26 +87,30 @@ impl<'a> Opener<'a> {
     ) -> Result<Vec<Layer>> {
         let mut layers: Vec<Layer> = Vec::new();
         let mut seen = HashSet::new();
-        let mut next = Some((storage, path.map(Path::to_path_buf), format.map(str::to_owned)));
-        while let Some((storage, path, format)) = next.take() {
-            if layers.len() >= self.limits.chain_depth {
-                return Err(Error::limit(format!("the chain has more than {} layers", self.limits.chain_depth)));
+        let mut next = Some(self.unwrap(storage, path, format)?);
+        let mut expected: Option<Identity> = None;
+        while let Some(Candidate { storage, path, format }) = next.take() {
+            if layers.len() >= self.context.limits.chain_depth {
+                let limit = self.context.limits.chain_depth;
+                return Err(Error::limit(format!("the chain has more than {limit} layers")));
             }
             if !identity(storage.as_ref()).is_none_or(|id| seen.insert(id)) {
                 return Err(Error::malformed("the chain of backing files leads back to one of its own layers"));
             }
-            let named = |e: Error| match (&path, layers.is_empty()) {
+            let top = layers.is_empty();
+            let named = |e: Error| match (&path, top) {
                 (Some(path), false) => e.context(format!("cannot open the backing file {}", path.display())),
                 _ => e,
             };
-            let (opened, format) = self.open_layer(storage, path.as_deref(), format.as_deref()).map_err(named)?;
-            if let Some(parent) = &opened.parent {
-                self.check_known(parent).map_err(|e| e.in_format(format))?;
-                let reference = Reference { from: path.as_deref(), name: &parent.name, role: Role::Parent };
-                let admitted = self.gate.open(&reference).map_err(|e| e.in_format(format))?;
-                next = Some((admitted.storage, Some(admitted.path), parent.format.clone()));
+            let (opened, format) = self.open_bare(storage, path.as_deref(), format.as_deref(), top).map_err(named)?;
+            if let Some(expected) = expected.take() {
+                check_identity(&expected, opened.image.as_ref()).map_err(|e| named(e.in_format(format)))?;
             }
-            layers.push(Layer { image: opened.image, format, path });
+            if let Some(parent) = opened.parent {
+                next = Some(self.find_parent(&parent, path.as_deref()).map_err(|e| e.in_format(format))?);
+                expected = parent.identity;
+            }
+            layers.push(Layer { image: opened.image, format, path, bitmaps: opened.bitmaps });
         }
         Ok(layers)
     }
@@ -107,13 +125,36 @@ impl<'a> Opener<'a> {
         Chain::new(layers.into_iter().map(|layer| layer.image).collect())
     }
 
+    /// Opens the image in `storage`, which is wrapped in nothing.
+    fn open_bare(
+        &self,
+        storage: Arc<dyn Storage>,
+        path: Option<&Path>,
+        format: Option<&str>,
+        top: bool,
+    ) -> Result<(Opened, &'static str)> {
+        let format = self.choose(&storage, format)?;
+        let below = OpenContext::new(self.context.limits, self.context.gate);
+        let context = OpenContext { path, ..self.context };
+        let context = if top { context } else { OpenContext { options: below.options, snapshot: None, ..context } };
+        let open = || {
+            context.options.check(format.open_options())?;
+            format.open(storage, &context)
+        };
+        let opened = open().map_err(|e| e.in_format(format.name()))?;
+        let (size, limit) = (opened.image.size(), self.context.limits.virtual_size);
+        Limits::check("virtual size", size, limit).map_err(|e| e.in_format(format.name()))?;
+        Ok((opened, format.name()))
+    }
+
     /// The format of that name.
     ///
     /// # Errors
     ///
     /// [`Invalid`](ErrorKind::Invalid) with the nearest name, where there is none.
     pub fn by_name(&self, name: &str) -> Result<&'a dyn Format> {
-        self.formats.iter().copied().find(|format| format.name() == name).ok_or_else(|| {
+        let called = |format: &&dyn Format| format.name() == name || format.aliases().contains(&name);
+        self.formats.iter().copied().find(called).ok_or_else(|| {
             let names = self.formats.iter().map(|format| format.name());
             let hint = crate::options::nearest(name, names.clone()).map_or_else(
                 || format!("known are {}", names.collect::<Vec<_>>().join(", ")),
@@ -121,17 +162,6 @@ impl<'a> Opener<'a> {
             );
             Error::invalid(format!("unknown format {name}; {hint}"))
         })
-    }
-
-    /// Checks that the format that an image names for its parent exists. That it does not is no mistake of the caller.
-    fn check_known(&self, parent: &ParentName) -> Result<()> {
-        match parent.format.as_deref().map(|name| (name, self.by_name(name))) {
-            Some((name, Err(_))) => {
-                let what = format!("the backing file {} is said to be {name}", parent.name.display());
-                Err(Error::unsupported(format!("{what}, which is no format known here")))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// The format that was named, or the one that claims the file.
@@ -144,6 +174,23 @@ impl<'a> Opener<'a> {
             (None, Some(name)) => self.by_name(name),
             (None, None) => Err(Error::new(ErrorKind::Unsupported, "no format claims this file")),
         }
+    }
+}
+
+/// A file that may hold an image.
+struct Candidate {
+    /// Its bytes.
+    storage: Arc<dyn Storage>,
+    /// Where it is, if it is a file of its own.
+    path: Option<PathBuf>,
+    /// Its format, where somebody says so.
+    format: Option<String>,
+}
+
+impl Candidate {
+    /// The file that the gate admitted for `parent`.
+    fn admitted(found: Admitted, parent: &Parent) -> Self {
+        Self { storage: found.storage, path: Some(found.path), format: parent.format.clone() }
     }
 }
 

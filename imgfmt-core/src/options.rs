@@ -20,6 +20,12 @@ pub struct OptionSpec {
 pub struct Options(Vec<(String, String)>);
 
 impl Options {
+    /// No options.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
     /// Parses `name=value` parts that are separated by commas; `,,` is a comma within a value, and a
     /// name alone means `on`.
     ///

@@ -50,6 +50,10 @@ pub trait Target: Send + Sync + Debug {
 
     /// The file, for copies inside the kernel.
     fn as_file(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Whether bytes have to be written front to back, as into a pipe. Writers then have [`Order::Ordered`](crate::Order),
+    /// and leave no gap: [`clear`](Self::clear) fills what is to be zero.
+    fn in_order(&self) -> bool;
 }
 
 /// A regular file or block device as a target.
@@ -137,6 +141,10 @@ impl Target for FileTarget {
     fn as_file(&self) -> Option<BorrowedFd<'_>> {
         Some(self.file.as_fd())
     }
+
+    fn in_order(&self) -> bool {
+        false
+    }
 }
 
 /// A target in memory, for tests and small images.
@@ -205,6 +213,10 @@ impl Target for MemoryTarget {
 
     fn as_file(&self) -> Option<BorrowedFd<'_>> {
         None
+    }
+
+    fn in_order(&self) -> bool {
+        false
     }
 }
 

@@ -104,6 +104,14 @@ pub trait ImageWriter: Send + Sync {
     /// Where the image is written to.
     fn target(&self) -> &Arc<dyn Target>;
 
+    /// Takes note of how large the disk has become, before [`finish`](Self::finish). Only called where
+    /// [`CreateRequest::size_grows`](crate::CreateRequest::size_grows).
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) from writers that have to know before; they refuse the request, too.
+    fn set_size(&self, size: u64) -> Result<()>;
+
     /// Makes the image whole, once every piece is stored. It is not flushed to the medium.
     ///
     /// # Errors

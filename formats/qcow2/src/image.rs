@@ -66,7 +66,7 @@ impl Qcow2Image {
             rules,
             whole: OnceLock::new(),
         };
-        Ok(Opened { image: Box::new(image), parent })
+        Ok(Opened { image: Box::new(image), parent: parent.map(Into::into), bitmaps: Vec::new() })
     }
 }
 

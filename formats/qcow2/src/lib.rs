@@ -17,9 +17,13 @@ mod tables;
 mod whole;
 mod write;
 
+use std::io::Read;
 use std::sync::Arc;
 
-use imgfmt_core::{CreateRequest, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Target};
+use imgfmt_core::{
+    CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Streamed,
+    Target,
+};
 
 /// The qcow2 format.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +32,10 @@ pub struct Qcow2;
 impl Format for Qcow2 {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// Claims every file with the magic, whatever its version: also qcow, the version 1 that cannot be
@@ -41,8 +49,20 @@ impl Format for Qcow2 {
         Ok(Some(if qcow { "qcow magic, version 1" } else { "qcow2 magic" }))
     }
 
+    fn open_options(&self) -> &'static [OptionSpec] {
+        &[]
+    }
+
     fn open(&self, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
         image::Qcow2Image::open(storage, context.limits).map_err(|e| e.in_format(NAME))
+    }
+
+    fn stream(
+        &self,
+        input: Box<dyn Read + Send>,
+        _context: &OpenContext<'_>,
+    ) -> Result<Streamed<Box<dyn ImageStream>>> {
+        Ok(Streamed::NeedsSeek { input, reason: "the tables of a qcow2 image can be anywhere".to_owned() })
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {

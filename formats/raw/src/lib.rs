@@ -3,10 +3,12 @@
 mod read;
 mod write;
 
+use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Target,
+    CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
+    Streamed, Target,
 };
 
 /// The raw format: guest byte n is host byte n.
@@ -18,13 +20,29 @@ impl Format for Raw {
         NAME
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Raw claims nothing: it is what a file is called that no format claims.
     fn probe(&self, _head: &Head<'_>) -> Result<Option<&'static str>> {
         Ok(None)
     }
 
+    fn open_options(&self) -> &'static [OptionSpec] {
+        &[]
+    }
+
     fn open(&self, storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
-        Ok(Opened { image: Box::new(read::RawImage::new(storage)), parent: None })
+        Ok(Opened::alone(Box::new(read::RawImage::new(storage))))
+    }
+
+    fn stream(
+        &self,
+        input: Box<dyn Read + Send>,
+        _context: &OpenContext<'_>,
+    ) -> Result<Streamed<Box<dyn ImageStream>>> {
+        Ok(Streamed::NeedsSeek { input, reason: "raw images are read from a file so far".to_owned() })
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use imgfmt_core::{CreateRequest, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
+use imgfmt_core::{CreateRequest, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
+
+use crate::NAME;
 
 /// Writes a raw image.
 pub(crate) struct RawWriter {
@@ -80,6 +82,10 @@ impl ImageWriter for RawWriter {
 
     fn target(&self) -> &Arc<dyn Target> {
         &self.target
+    }
+
+    fn set_size(&self, _size: u64) -> Result<()> {
+        Err(Error::unsupported("the size of the disk has to be known before").in_format(NAME))
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

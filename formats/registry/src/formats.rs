@@ -1,6 +1,6 @@
 //! The list of formats: the one place that names them all.
 
-use imgfmt_core::Format;
+use imgfmt_core::{Format, Wrapper};
 
 /// Every format that this build knows, in the order in which help shows them.
 pub static FORMATS: &[&dyn Format] = &[
@@ -11,3 +11,6 @@ pub static FORMATS: &[&dyn Format] = &[
     #[cfg(feature = "vmdk")]
     &imgfmt_vmdk::Vmdk,
 ];
+
+/// Everything that images come wrapped in and that this build can take off.
+pub static WRAPPERS: &[&dyn Wrapper] = &[];

@@ -3,7 +3,7 @@
 mod formats;
 mod verbs;
 
-pub use formats::FORMATS;
+pub use formats::{FORMATS, WRAPPERS};
 pub use imgfmt_core::*;
 pub use verbs::convert::{ConvertRequest, ConvertSummary, Source, convert};
 pub use verbs::files::ImageFile;

@@ -154,7 +154,7 @@ impl<'a> Assembly<'a> {
             description,
             cache: TableCache::new(),
         };
-        Ok(Opened { image: Box::new(image), parent })
+        Ok(Opened { image: Box::new(image), parent: parent.map(Into::into), bitmaps: Vec::new() })
     }
 }
 

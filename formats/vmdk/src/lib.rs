@@ -14,11 +14,12 @@ mod parent;
 mod sparse;
 mod tables;
 
+use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, StorageExt,
-    Target,
+    CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
+    StorageExt, Streamed, Target,
 };
 
 /// The vmdk format.
@@ -28,6 +29,10 @@ pub struct Vmdk;
 impl Format for Vmdk {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
     }
 
     fn probe(&self, head: &Head<'_>) -> Result<Option<&'static str>> {
@@ -47,8 +52,20 @@ impl Format for Vmdk {
         Ok(descriptor::recognise(&more))
     }
 
+    fn open_options(&self) -> &'static [OptionSpec] {
+        &[]
+    }
+
     fn open(&self, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
         open::open(storage, context).map_err(|e| e.in_format(NAME))
+    }
+
+    fn stream(
+        &self,
+        input: Box<dyn Read + Send>,
+        _context: &OpenContext<'_>,
+    ) -> Result<Streamed<Box<dyn ImageStream>>> {
+        Ok(Streamed::NeedsSeek { input, reason: "the tables of a VMDK can be anywhere".to_owned() })
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {

@@ -28,8 +28,8 @@ impl Files {
     ///
     /// As [`Opener::open`]; [`Missing`](ErrorKind::Missing) where no file is called so.
     pub fn open(&self, format: &dyn Format, name: &str) -> Result<Chain> {
-        let limits = Limits::default();
-        let opener = Opener { formats: &[format], fallback: None, gate: self, limits: &limits };
+        let (formats, limits) = ([format], Limits::default());
+        let opener = Opener::new(&formats, self, &limits);
         let path = Path::new(name);
         opener.open(self.storage(path)?, Some(path), Some(format.name()))
     }
@@ -43,5 +43,11 @@ impl Files {
 impl Gate for Files {
     fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
         Ok(Admitted { storage: self.storage(reference.name)?, path: reference.name.to_path_buf() })
+    }
+
+    fn beside(&self, image: &Path) -> Result<Vec<PathBuf>> {
+        let mut names: Vec<_> = self.0.keys().filter(|name| *name != image).cloned().collect();
+        names.sort();
+        Ok(names)
     }
 }

@@ -21,7 +21,7 @@ mod survive;
 mod truncation;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use disks::{Disk, Fill, Noise, disks};
@@ -72,7 +72,7 @@ pub fn check(kit: &Kit<'_>) {
 fn open(format: &dyn Format, bytes: &[u8], gate: &dyn Gate) -> Result<Chain> {
     let formats = [format, &plain::Plain];
     let limits = Limits::default();
-    let opener = Opener { formats: &formats, fallback: None, gate, limits: &limits };
+    let opener = Opener::new(&formats, gate, &limits);
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new(bytes));
     opener.open(storage, None, Some(format.name()))
 }
@@ -89,5 +89,9 @@ struct Always(Arc<dyn Storage>);
 impl Gate for Always {
     fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
         Ok(Admitted { storage: Arc::clone(&self.0), path: reference.name.to_path_buf() })
+    }
+
+    fn beside(&self, _image: &Path) -> Result<Vec<PathBuf>> {
+        Ok(Vec::new())
     }
 }

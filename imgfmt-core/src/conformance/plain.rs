@@ -1,5 +1,6 @@
 //! Bytes as they are, as a format: what backing files of test images are.
 
+use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use crate::info::Description;
 use crate::options::OptionSpec;
 use crate::probe::Head;
 use crate::storage::Storage;
+use crate::stream::{ImageStream, Streamed};
 use crate::target::Target;
 use crate::writer::ImageWriter;
 use crate::{Error, Result};
@@ -25,12 +27,24 @@ impl Format for Plain {
         NAME
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn probe(&self, _head: &Head<'_>) -> Result<Option<&'static str>> {
         Ok(None)
     }
 
+    fn open_options(&self) -> &'static [OptionSpec] {
+        &[]
+    }
+
     fn open(&self, storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
-        Ok(Opened { image: Box::new(PlainImage([storage])), parent: None })
+        Ok(Opened::alone(Box::new(PlainImage([storage]))))
+    }
+
+    fn stream(&self, input: Box<dyn Read + Send>, _: &OpenContext<'_>) -> Result<Streamed<Box<dyn ImageStream>>> {
+        Ok(Streamed::NeedsSeek { input, reason: "only read in tests".to_owned() })
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::disks::Disk;
 use super::{Always, Kit, check_image, check_truncations, open};
 use crate::convert::Convert;
-use crate::format::CreateRequest;
+use crate::format::{Backing, CreateRequest};
 use crate::image::Image;
 use crate::info::ParentName;
 use crate::options::Options;
@@ -68,14 +68,12 @@ pub fn check_writer(kit: &Kit<'_>, variant: &Variant<'_>, disk: &Disk) {
 pub fn write(kit: &Kit<'_>, variant: &Variant<'_>, image: &dyn Image, threads: usize) -> Vec<u8> {
     let target = Arc::new(MemoryTarget::new());
     let options = Options::parse(variant.options).expect("a variant has valid options");
-    let backing = ParentName { name: PathBuf::from("base"), format: Some(super::plain::NAME.to_owned()) };
+    let name = ParentName { name: PathBuf::from("base"), format: Some(super::plain::NAME.to_owned()) };
+    let backing = Backing { name, size: image.size(), ..Backing::default() };
     let request = CreateRequest {
-        size: image.size(),
-        options: &options,
         compress: variant.compress,
         backing: Some(&backing).filter(|_| variant.backed),
-        full_allocation: false,
-        target_is_zero: true,
+        ..CreateRequest::new(image.size(), &options)
     };
     let writer = kit.format.create(Arc::clone(&target) as Arc<dyn Target>, &request);
     let writer = writer.unwrap_or_else(|error| panic!("{variant:?}: {error}"));

@@ -113,6 +113,10 @@ impl ImageWriter for Recorder {
         &self.target
     }
 
+    fn set_size(&self, _size: u64) -> Result<()> {
+        Err(Error::unsupported("the size of the disk has to be known before"))
+    }
+
     fn finish(self: Box<Self>) -> Result<()> {
         let mut record = self.record.lock().unwrap();
         assert_eq!(record.next, self.size, "the disk is not placed to its end");

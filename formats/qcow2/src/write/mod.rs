@@ -173,6 +173,10 @@ impl ImageWriter for Qcow2Writer {
         &self.target
     }
 
+    fn set_size(&self, _size: u64) -> Result<()> {
+        Err(Error::unsupported("the size of the disk has to be known before"))
+    }
+
     fn finish(self: Box<Self>) -> Result<()> {
         let mut state = std::mem::replace(&mut *self.lock(), State::spent(&self.settings));
         state.close_table();

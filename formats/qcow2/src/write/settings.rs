@@ -62,7 +62,7 @@ impl Settings {
                 options,
                 request.full_allocation && !request.compress && request.backing.is_none(),
             )?,
-            backing: request.backing.cloned(),
+            backing: request.backing.map(|backing| backing.name.clone()),
             size: rounded_size(request.size)?,
         };
         settings.check()?;

@@ -18,7 +18,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, path: &Path, beside: Option<&Path>
         beneath.allow_beside(beside)?;
     }
     let gate: &dyn Gate = if beside.is_some() { &beneath } else { &DenyAll };
-    Opener { formats: &[&Qcow2, &Raw], fallback: Some(Raw.name()), gate, limits: &limits }.open(
+    Opener { fallback: Some(Raw.name()), ..Opener::new(&[&Qcow2, &Raw], gate, &limits) }.open(
         storage,
         Some(path),
         Some(Qcow2.name()),

@@ -1,5 +1,6 @@
 //! A raw format for backing files: a format depends on no other, not even in tests.
 
+use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,12 +18,28 @@ impl Format for Raw {
         "raw"
     }
 
+    fn aliases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     fn probe(&self, _head: &Head<'_>) -> Result<Option<&'static str>> {
         Ok(None)
     }
 
+    fn open_options(&self) -> &'static [OptionSpec] {
+        &[]
+    }
+
     fn open(&self, storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
-        Ok(Opened { image: Box::new(RawImage([storage])), parent: None })
+        Ok(Opened::alone(Box::new(RawImage([storage]))))
+    }
+
+    fn stream(
+        &self,
+        input: Box<dyn Read + Send>,
+        _context: &OpenContext<'_>,
+    ) -> Result<Streamed<Box<dyn ImageStream>>> {
+        Ok(Streamed::NeedsSeek { input, reason: "only read in tests".to_owned() })
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {

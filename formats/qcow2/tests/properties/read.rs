@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use imgfmt_core::conformance::{Files, check_image, read_all};
 use imgfmt_core::convert::Convert;
-use imgfmt_core::{CreateRequest, Format, Image, MemoryTarget, Options, ParentName};
+use imgfmt_core::{Backing, CreateRequest, Format, Image, MemoryTarget, Options, ParentName};
 use imgfmt_qcow2::Qcow2;
 use proptest::prelude::{Just, any, prop_oneof, proptest};
 
@@ -80,15 +80,10 @@ fn flattened(layers: &[Built]) -> Vec<u8> {
 
 /// Writes the top layer of `source` to a new file that builds on `backing`.
 fn copy_of(source: &dyn Image, backing: &str, options: &str, compress: bool, threads: usize) -> Vec<u8> {
-    let backing = ParentName { name: PathBuf::from(backing), format: Some(Qcow2.name().to_owned()) };
-    let request = CreateRequest {
-        size: source.size(),
-        options: &Options::parse(options).unwrap(),
-        compress,
-        backing: Some(&backing),
-        full_allocation: false,
-        target_is_zero: true,
-    };
+    let name = ParentName { name: PathBuf::from(backing), format: Some(Qcow2.name().to_owned()) };
+    let backing = Backing { name, ..Backing::default() };
+    let options = Options::parse(options).unwrap();
+    let request = CreateRequest { compress, backing: Some(&backing), ..CreateRequest::new(source.size(), &options) };
     let target = Arc::new(MemoryTarget::new());
     let threads = NonZeroUsize::new(threads).unwrap();
     let convert = Convert { threads, absent_from: Some(1), ..Convert::default() };

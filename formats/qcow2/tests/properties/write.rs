@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use imgfmt_core::conformance::{Disk, Files, Fill, check_image};
 use imgfmt_core::convert::Convert;
-use imgfmt_core::{CreateRequest, Format, Image, MemoryTarget, Options, ParentName};
+use imgfmt_core::{Backing, CreateRequest, Format, Image, MemoryTarget, Options, ParentName};
 use imgfmt_qcow2::Qcow2;
 use proptest::prelude::proptest;
 
@@ -48,15 +48,14 @@ fn base(len: usize) -> Vec<u8> {
 
 /// Writes `disk`.
 fn write(disk: &Disk, options: &str, compress: bool, backed: bool, convert: &Convert<'_>) -> Vec<u8> {
-    let backing = ParentName { name: PathBuf::from("base"), format: Some(Qcow2.name().to_owned()) };
+    let name = ParentName { name: PathBuf::from("base"), format: Some(Qcow2.name().to_owned()) };
+    let backing = Backing { name, ..Backing::default() };
     let source = disk.image();
+    let options = Options::parse(options).unwrap();
     let request = CreateRequest {
-        size: source.size(),
-        options: &Options::parse(options).unwrap(),
         compress,
         backing: Some(&backing).filter(|_| backed),
-        full_allocation: false,
-        target_is_zero: true,
+        ..CreateRequest::new(source.size(), &options)
     };
     let target = Arc::new(MemoryTarget::new());
     convert.run(&source, Qcow2.create(target.clone(), &request).unwrap()).unwrap();

@@ -59,7 +59,8 @@ impl Sparse {
 /// Opens a raw image.
 pub(crate) fn open(file: &NamedTempFile) -> Box<dyn Image> {
     let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(file.path()).unwrap());
-    let context = OpenContext { limits: &Limits::default(), gate: &DenyAll, path: Some(file.path()) };
+    let limits = Limits::default();
+    let context = OpenContext { path: Some(file.path()), ..OpenContext::new(&limits, &DenyAll) };
     Raw.open(storage, &context).unwrap().image
 }
 
@@ -67,14 +68,8 @@ pub(crate) fn open(file: &NamedTempFile) -> Box<dyn Image> {
 pub(crate) fn write(source: &dyn Image, options: &str, convert: &Convert<'_>, old: Option<&[u8]>) -> NamedTempFile {
     let file = NamedTempFile::new().unwrap();
     std::fs::write(file.path(), old.unwrap_or_default()).unwrap();
-    let request = CreateRequest {
-        size: source.size(),
-        options: &Options::parse(options).unwrap(),
-        compress: false,
-        backing: None,
-        full_allocation: false,
-        target_is_zero: old.is_none(),
-    };
+    let options = Options::parse(options).unwrap();
+    let request = CreateRequest { target_is_zero: old.is_none(), ..CreateRequest::new(source.size(), &options) };
     let target = Arc::new(FileTarget::new(for_writing(file.path())).unwrap());
     let progress = convert.run(source, Raw.create(target, &request).unwrap()).unwrap();
     assert_eq!((progress.done, progress.size), (source.size(), source.size()));

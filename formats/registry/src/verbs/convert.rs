@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use imgfmt_core::convert::{Convert, Progress};
-use imgfmt_core::{Concat, CreateRequest, Error, ErrorKind, Image, Options, ParentName, Result};
+use imgfmt_core::{Backing, Concat, CreateRequest, Error, ErrorKind, Image, Options, ParentName, Result};
 
 use super::files::{HostFile, is_part_of};
 use super::open::{Access, RAW, open, open_layers, options_of};
@@ -94,12 +94,13 @@ pub fn convert(request: &ConvertRequest<'_>) -> Result<ConvertSummary> {
     let backing = request.backing.as_ref().map(|backing| resolve_backing(request, backing)).transpose()?;
     let opened = output::open(request, source.as_ref())?;
     let create = CreateRequest {
-        size: source.size(),
-        options: &request.options,
         compress: request.compress,
         backing: backing.as_ref(),
         full_allocation: request.full_allocation,
         target_is_zero: opened.is_zero,
+        file_name: request.target.file_name(),
+        secrets: request.access.secrets,
+        ..CreateRequest::new(source.size(), &request.options)
     };
     let cannot = |verb: &str| format!("cannot {verb} {}", request.target.display());
     let writer = format.create(opened.target, &create).map_err(|e| e.context(cannot("create")))?;
@@ -149,7 +150,7 @@ fn open_sources(request: &ConvertRequest<'_>) -> Result<Box<dyn Image>> {
 }
 
 /// Opens the backing file that the new image is to have, which shows that it is there and what it is.
-fn resolve_backing(request: &ConvertRequest<'_>, backing: &ParentName) -> Result<ParentName> {
+fn resolve_backing(request: &ConvertRequest<'_>, backing: &ParentName) -> Result<Backing> {
     let folder = request.target.parent().unwrap_or(Path::new(""));
     let layers = open_layers(&folder.join(&backing.name), backing.format.as_deref(), &request.access)?;
     let target = HostFile::at(&request.target);
@@ -161,8 +162,13 @@ fn resolve_backing(request: &ConvertRequest<'_>, backing: &ParentName) -> Result
             return Err(Error::invalid(what));
         }
     }
-    let format = layers.first().map(|layer| layer.format.to_owned());
-    Ok(ParentName { name: backing.name.clone(), format })
+    let top = layers.first().ok_or_else(|| Error::invalid("a chain needs a layer"))?;
+    Ok(Backing {
+        name: ParentName { name: backing.name.clone(), format: Some(top.format.to_owned()) },
+        path: folder.join(&backing.name).canonicalize().ok(),
+        identities: top.image.describe().identities,
+        size: top.image.size(),
+    })
 }
 
 /// The first layer of the source that a backing file stands for: the one below the top.

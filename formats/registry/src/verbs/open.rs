@@ -4,10 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    Chain, DenyAll, Error, FileStorage, Gate, Layer, Limits, Opened, Opener, OptionSpec, Result, Storage,
+    Chain, DenyAll, Error, FileStorage, Gate, Layer, Limits, OpenContext, Opened, Opener, OptionSpec, Options, Result,
+    Secrets, Storage,
 };
 
-use crate::FORMATS;
+use crate::{FORMATS, WRAPPERS};
 
 /// What an image may do while it is opened.
 #[derive(Clone)]
@@ -18,12 +19,31 @@ pub struct Access<'a> {
     pub limits: Limits,
     /// The format of a file that no format claims; `None` refuses such a file.
     pub fallback: Option<&'a str>,
+    /// The format's own options for opening.
+    pub options: &'a Options,
+    /// The secrets that options may name.
+    pub secrets: &'a Secrets,
+    /// The internal snapshot to open in place of the current state, by id or name.
+    pub snapshot: Option<&'a str>,
+    /// Which image of a file that holds several: its name, or its number from 1 on.
+    pub member: Option<&'a str>,
+    /// The folder for temporary files; `None` for `/var/tmp`.
+    pub spool: Option<&'a Path>,
 }
 
 /// No other file is opened, limits are the usual ones, and what no format claims is raw.
 impl Default for Access<'_> {
     fn default() -> Self {
-        Self { gate: &DenyAll, limits: Limits::default(), fallback: Some(RAW) }
+        Self {
+            gate: &DenyAll,
+            limits: Limits::default(),
+            fallback: Some(RAW),
+            options: &NO_OPTIONS,
+            secrets: &NO_SECRETS,
+            snapshot: None,
+            member: None,
+            spool: None,
+        }
     }
 }
 
@@ -31,7 +51,14 @@ impl Access<'_> {
     /// The opener that goes by these rules.
     pub(crate) fn opener(&self) -> Opener<'_> {
         let fallback = self.fallback.filter(|name| FORMATS.iter().any(|format| format.name() == *name));
-        Opener { formats: FORMATS, fallback, gate: self.gate, limits: &self.limits }
+        let context = OpenContext {
+            options: self.options,
+            secrets: self.secrets,
+            snapshot: self.snapshot,
+            spool: self.spool,
+            ..OpenContext::new(&self.limits, self.gate)
+        };
+        Opener { formats: FORMATS, wrappers: WRAPPERS, fallback, context, member: self.member }
     }
 }
 
@@ -88,5 +115,9 @@ fn cannot_open(path: &Path) -> String {
     format!("cannot open {}", path.display())
 }
 
+/// No options.
+static NO_OPTIONS: Options = Options::new();
+/// No secrets.
+static NO_SECRETS: Secrets = Secrets::new();
 /// The format that claims nothing, and so takes what is left.
 pub(crate) const RAW: &str = "raw";

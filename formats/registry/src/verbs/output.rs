@@ -83,4 +83,8 @@ impl Target for KeptLen {
     fn as_file(&self) -> Option<BorrowedFd<'_>> {
         self.target.as_file()
     }
+
+    fn in_order(&self) -> bool {
+        self.target.in_order()
+    }
 }

@@ -269,7 +269,7 @@ fn opened(file: &[u8], name: &str, reads: &Arc<Trigger>) -> Outcome<Box<dyn Imag
     let inner = Arc::new(MemoryStorage::new(file));
     let storage: Arc<dyn Storage> = Arc::new(FaultyStorage { inner, reads: Arc::clone(reads) });
     let limits = Limits::default();
-    let opener = Opener { formats: FORMATS, fallback: None, gate: &DenyAll, limits: &limits };
+    let opener = Opener::new(FORMATS, &DenyAll, &limits);
     Ok(Box::new(opener.open(storage, None, Some(name))?))
 }
 
@@ -281,14 +281,7 @@ fn convert(source: &dyn Image, recipe: Recipe, threads: usize, target: Arc<dyn T
 /// Converts `source` as `engine` says.
 fn run(engine: &Convert<'_>, source: &dyn Image, recipe: Recipe, target: Arc<dyn Target>) -> Outcome {
     let options = Options::parse(recipe.options)?;
-    let request = CreateRequest {
-        size: source.size(),
-        options: &options,
-        compress: recipe.compress,
-        backing: None,
-        full_allocation: false,
-        target_is_zero: true,
-    };
+    let request = CreateRequest { compress: recipe.compress, ..CreateRequest::new(source.size(), &options) };
     engine.run(source, format(recipe.format)?.create(target, &request)?)?;
     Ok(())
 }

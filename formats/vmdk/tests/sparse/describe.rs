@@ -48,8 +48,8 @@ fn a_stream_says_that_it_is_one() {
 fn a_snapshot_names_its_parent_and_leaves_bytes_to_it() {
     let layout = Layout { descriptor: "parentCID=2a\nparentFileNameHint=\"base.vmdk\"\n".into(), ..Layout::default() };
     let opened = open_bytes(layout.build()).unwrap();
-    assert_eq!(opened.parent, opened.image.describe().parent);
-    assert_eq!(opened.parent.unwrap().name.to_str(), Some("base.vmdk"));
+    assert_eq!(opened.parent, opened.image.describe().parent.map(Into::into));
+    assert_eq!(opened.parent.unwrap().names[0].to_str(), Some("base.vmdk"));
     let mut sector = [0; 512];
     assert!(opened.image.read_at(&mut sector, 0).is_ok());
     let error = opened.image.read_at(&mut sector, 4096).unwrap_err();

@@ -12,8 +12,5 @@ use imgfmt_vmdk::Vmdk;
 
 /// The layer in a file of these bytes, which may open no other.
 fn open_bytes(bytes: Vec<u8>) -> Result<Opened> {
-    Vmdk.open(
-        Arc::new(MemoryStorage::new(bytes)),
-        &OpenContext { limits: &Limits::default(), gate: &DenyAll, path: None },
-    )
+    Vmdk.open(Arc::new(MemoryStorage::new(bytes)), &OpenContext::new(&Limits::default(), &DenyAll))
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::{Beneath, DenyAll, Error, FileStorage, Gate, Image, Limits, Opener, Result};
+use imgfmt_core::{Beneath, DenyAll, Error, FileStorage, Format, Gate, Image, Limits, Opener, Result};
 use imgfmt_vmdk::Vmdk;
 use sha2::{Digest, Sha256};
 
@@ -14,7 +14,8 @@ pub(crate) fn read_all(path: &Path, with_gate: bool) -> Result<(u64, String)> {
     let mut beneath = Beneath::new();
     beneath.allow_beside(path)?;
     let gate: &dyn Gate = if with_gate { &beneath } else { &DenyAll };
-    let opener = Opener { formats: &[&Vmdk], fallback: None, gate, limits: &Limits::default() };
+    let (formats, limits): ([&dyn Format; 1], _) = ([&Vmdk], Limits::default());
+    let opener = Opener::new(&formats, gate, &limits);
     let disk = opener.open(Arc::new(FileStorage::open(path)?), Some(path), None)?;
     let mut hash = Sha256::new();
     let mut bytes = vec![0; 4 << 20];

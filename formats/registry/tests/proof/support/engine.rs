@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use imgfmt::convert::Convert;
-use imgfmt::{CreateRequest, FORMATS, Format, Image, Options, Output, ParentName};
+use imgfmt::{Backing, CreateRequest, FORMATS, Format, Image, Options, Output, ParentName};
 
 use super::Outcome;
 
@@ -46,14 +46,14 @@ impl Recipe {
     pub(crate) fn write_with(&self, convert: &Convert<'_>, image: &dyn Image, path: &Path) -> Outcome {
         let output = Output::create(path)?;
         let options = Options::parse(self.options)?;
-        let backing = self.backing.map(|name| ParentName { name: name.into(), format: Some("qcow2".to_owned()) });
+        let backing = self.backing.map(|name| Backing {
+            name: ParentName { name: name.into(), format: Some("qcow2".to_owned()) },
+            ..Backing::default()
+        });
         let request = CreateRequest {
-            size: image.size(),
-            options: &options,
             compress: self.compress,
             backing: backing.as_ref(),
-            full_allocation: false,
-            target_is_zero: true,
+            ..CreateRequest::new(image.size(), &options)
         };
         convert.run(image, format(self.format)?.create(output.target(), &request)?)?;
         Ok(output.commit(false)?)

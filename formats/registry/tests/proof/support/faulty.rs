@@ -181,4 +181,8 @@ impl Target for FaultyTarget {
     fn as_file(&self) -> Option<BorrowedFd<'_>> {
         None
     }
+
+    fn in_order(&self) -> bool {
+        false
+    }
 }
