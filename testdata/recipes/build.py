@@ -5,15 +5,20 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import compressed
+import iso
+import ova
 import qcow2
 import raw
+import vhd
+import vhdx
 import vmdk
 from common import FORMATS, ROOT, SHELVES, Collection
 
 
 def main():
     out = Collection()
-    for recipe in (vmdk, qcow2, raw):
+    for recipe in (vmdk, qcow2, raw, vhd, vhdx, iso, ova, compressed):
         recipe.build(out)
     wanted = dict(out.files)
     wanted["manifest.json"] = out.manifest()

@@ -10,6 +10,12 @@ pub static FORMATS: &[&dyn Format] = &[
     &imgfmt_qcow2::Qcow2,
     #[cfg(feature = "vmdk")]
     &imgfmt_vmdk::Vmdk,
+    #[cfg(feature = "vhd")]
+    &imgfmt_vhd::Vhd,
+    #[cfg(feature = "vhdx")]
+    &imgfmt_vhdx::Vhdx,
+    #[cfg(feature = "iso")]
+    &imgfmt_iso::Iso,
 ];
 
 /// Everything that images come wrapped in and that this build can take off.

@@ -1,0 +1,5 @@
+"""Images of testdata/compressed."""
+
+
+def build(out):
+    """Adds every file."""

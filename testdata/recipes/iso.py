@@ -1,0 +1,5 @@
+"""Images of testdata/iso."""
+
+
+def build(out):
+    """Adds every file."""

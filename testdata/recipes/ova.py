@@ -1,0 +1,5 @@
+"""Images of testdata/ova."""
+
+
+def build(out):
+    """Adds every file."""

@@ -1,0 +1,5 @@
+"""Images of testdata/vhd."""
+
+
+def build(out):
+    """Adds every file."""

@@ -1,0 +1,5 @@
+"""Images of testdata/vhdx."""
+
+
+def build(out):
+    """Adds every file."""
