@@ -2,7 +2,7 @@
 
 use arbitrary::Arbitrary;
 use imgfmt_core::Codec;
-use imgfmt_core::codec::{Compression, Decoder, Encoder, rewrap_margins};
+use imgfmt_core::codec::{Compression, Decoder, Encoder, Rewrap, rewrap};
 
 /// Bytes to encode, or to take for a stream.
 #[derive(Arbitrary, Debug)]
@@ -42,7 +42,7 @@ impl Coding {
         let mut unit = vec![0xa5; self.bytes.len()];
         assert_eq!(Decoder::default().decode(codec, &stream[..len], &mut unit), Ok(unit.len()));
         assert!(unit == self.bytes, "{codec} returns something else");
-        if let Some((front, back)) = rewrap_margins(codec, Codec::Deflate) {
+        if let Some(Rewrap::Strip(front, back)) = rewrap(codec, Codec::Deflate) {
             unit.fill(0xa5);
             let body = &stream[front..len - back];
             assert_eq!(Decoder::default().decode(Codec::Deflate, body, &mut unit), Ok(unit.len()));

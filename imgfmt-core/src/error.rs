@@ -125,6 +125,19 @@ impl Error {
         Self::new(kind, what).because(source)
     }
 
+    /// An error of a [`Read`](std::io::Read): one of ours that it carries comes out as it was, and an early end is
+    /// [`OutOfBounds`](ErrorKind::OutOfBounds).
+    #[must_use]
+    pub fn from_read(error: std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::UnexpectedEof {
+            return Self::out_of_bounds("the input ends too early");
+        }
+        match error.downcast::<Self>() {
+            Ok(ours) => ours,
+            Err(error) => Self::io("cannot read the input", error),
+        }
+    }
+
     /// The same error, at host byte `offset`.
     #[must_use]
     pub fn at(mut self, offset: u64) -> Self {

@@ -47,6 +47,6 @@ pub use secrets::Secrets;
 pub use storage::MmapStorage;
 pub use storage::{FileSlice, FileStorage, MemoryStorage, Segment, Storage, StorageExt, Window};
 pub use stream::{ImageStream, StreamForm, StreamPart, Streamed};
-pub use target::{FileTarget, MemoryTarget, Target};
+pub use target::{FileTarget, MemoryTarget, PipeTarget, Target};
 pub use wrap::{Contents, Member, Wrapper};
 pub use writer::{Form, ImageWriter, Order, Piece, Placed, Shape};

@@ -3,24 +3,38 @@
 use std::fs::{File, OpenOptions, Permissions};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tempfile::NamedTempFile;
 
-use crate::target::{FileTarget, Target};
+use crate::format::Siblings;
+use crate::target::{FileTarget, PipeTarget, Target};
 use crate::{Error, Result};
 
-/// A file that appears under its name when it is whole, and not before.
+/// A file that appears under its name when it is whole, and not before; and the other files of an image that has several.
 ///
 /// A regular file is written beside its target, under a name that starts with a dot, and renamed by
 /// [`commit`](Self::commit). Dropping it before removes it and leaves what was there. A device, or a
-/// file that is to be kept, is written in place.
+/// file that is to be kept, is written in place. Other files appear before the one that names them.
 #[derive(Debug)]
 pub struct Output {
     /// Where the bytes go.
-    target: Arc<FileTarget>,
+    target: Arc<dyn Target>,
     /// The file beside the target, until it is renamed.
-    beside: Option<(NamedTempFile, PathBuf)>,
+    beside: Option<Part>,
+    /// The other files, in the order in which they were asked for.
+    siblings: Mutex<Vec<Part>>,
+}
+
+/// A file that waits for its name.
+#[derive(Debug)]
+struct Part {
+    /// The file, under another name.
+    file: NamedTempFile,
+    /// The same file, to be written.
+    target: Arc<FileTarget>,
+    /// Where it belongs.
+    path: PathBuf,
 }
 
 impl Output {
@@ -33,25 +47,12 @@ impl Output {
     /// What the operating system says when the file or the device cannot be opened for writing.
     pub fn create(path: &Path) -> Result<Self> {
         let path = resolve_links(path);
-        let existing = path.metadata().ok();
-        if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
             return Self::in_place(&path);
         }
-        let cannot = |e| Error::io(format!("cannot create {}", path.display()), e);
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let name = path.file_name().ok_or_else(|| Error::invalid(format!("{} is not a file name", path.display())))?;
-        let prefix = format!(".{}.", name.to_string_lossy());
-        let file = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".part")
-            .permissions(Permissions::from_mode(NEW_FILE_MODE))
-            .tempfile_in(folder)
-            .map_err(cannot)?;
-        if let Some(metadata) = existing {
-            file.as_file().set_permissions(metadata.permissions()).map_err(cannot)?;
-        }
-        let handle = file.as_file().try_clone().map_err(cannot)?;
-        Ok(Self { target: Arc::new(FileTarget::new(handle)?), beside: Some((file, path)) })
+        let part = Part::create(path)?;
+        let target = Arc::clone(&part.target) as Arc<dyn Target>;
+        Ok(Self { target, beside: Some(part), siblings: Mutex::default() })
     }
 
     /// Opens the file or device at `path` to be overwritten where it is.
@@ -66,39 +67,95 @@ impl Output {
             return Err(Error::unsupported("the target is neither a regular file nor a block device").context(cannot()));
         }
         let file: File = OpenOptions::new().write(true).open(path).map_err(|e| Error::io(cannot(), e))?;
-        Ok(Self { target: Arc::new(FileTarget::new(file)?), beside: None })
+        Ok(Self { target: Arc::new(FileTarget::new(file)?), beside: None, siblings: Mutex::default() })
+    }
+
+    /// Writes to `pipe`, which nothing can be taken back from.
+    #[must_use]
+    pub fn pipe(pipe: PipeTarget) -> Self {
+        Self { target: Arc::new(pipe), beside: None, siblings: Mutex::default() }
     }
 
     /// Where the bytes go.
     #[must_use]
     pub fn target(&self) -> Arc<dyn Target> {
-        Arc::clone(&self.target) as Arc<dyn Target>
+        Arc::clone(&self.target)
     }
 
-    /// Puts the file under its name. With `durable`, the bytes and then the name are on the medium
+    /// Puts the files under their names. With `durable`, the bytes and then the names are on the medium
     /// when this returns; without, a power cut can still lose them, as with `qemu-img` by default.
     ///
     /// # Errors
     ///
-    /// [`Io`](crate::ErrorKind::Io): then the old file is still there, and the new one is gone.
+    /// [`Io`](crate::ErrorKind::Io): then the old file is still there, and the new one is gone. Of an image of several
+    /// files, some of the others may have been replaced already.
     pub fn commit(self, durable: bool) -> Result<()> {
-        if durable {
+        let siblings = self.siblings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if durable || self.target.in_order() {
+            siblings.iter().try_for_each(|part| part.target.sync())?;
             self.target.sync()?;
         }
-        let Some((file, path)) = self.beside else {
-            return Ok(());
-        };
-        file.persist(&path).map_err(|e| Error::io(format!("cannot rename to {}", path.display()), e.error))?;
-        if durable {
-            sync_folder(&path)?;
-        }
-        Ok(())
+        siblings.into_iter().chain(self.beside).try_for_each(|part| part.rename(durable))
     }
+}
+
+impl Siblings for Output {
+    fn create(&self, name: &Path) -> Result<Arc<dyn Target>> {
+        let Some(main) = &self.beside else {
+            let what =
+                format!("the image needs a second file, {}, and is no new file in a folder itself", name.display());
+            return Err(Error::unsupported(what));
+        };
+        let path = resolve_links(&folder_of(&main.path).join(name));
+        let mut siblings = self.siblings.lock().unwrap_or_else(PoisonError::into_inner);
+        if path == main.path || siblings.iter().any(|part| part.path == path) {
+            return Err(Error::invalid(format!("two files of the image would be called {}", path.display())));
+        }
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(Error::invalid(format!("{} is there, and no regular file", path.display())));
+        }
+        let part = Part::create(path)?;
+        let target = Arc::clone(&part.target) as Arc<dyn Target>;
+        siblings.push(part);
+        Ok(target)
+    }
+}
+
+impl Part {
+    /// A new file beside `path`, with its permissions where it is there.
+    fn create(path: PathBuf) -> Result<Self> {
+        let cannot = |e| Error::io(format!("cannot create {}", path.display()), e);
+        let name = path.file_name().ok_or_else(|| Error::invalid(format!("{} is not a file name", path.display())))?;
+        let prefix = format!(".{}.", name.to_string_lossy());
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .suffix(".part")
+            .permissions(Permissions::from_mode(NEW_FILE_MODE))
+            .tempfile_in(folder_of(&path))
+            .map_err(cannot)?;
+        if let Ok(metadata) = path.metadata() {
+            file.as_file().set_permissions(metadata.permissions()).map_err(cannot)?;
+        }
+        let handle = file.as_file().try_clone().map_err(cannot)?;
+        Ok(Self { file, target: Arc::new(FileTarget::new(handle)?), path })
+    }
+
+    /// Gives the file its name.
+    fn rename(self, durable: bool) -> Result<()> {
+        let Self { file, path, .. } = self;
+        file.persist(&path).map_err(|e| Error::io(format!("cannot rename to {}", path.display()), e.error))?;
+        if durable { sync_folder(&path) } else { Ok(()) }
+    }
+}
+
+/// The folder that `path` is in.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Puts the entry of `path` in its folder onto the medium.
 fn sync_folder(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     File::open(folder)
         .and_then(|folder| folder.sync_all())
         .map_err(|e| Error::io(format!("cannot flush {}", folder.display()), e))
@@ -173,5 +230,24 @@ mod tests {
     fn a_folder_is_no_target() {
         let dir = tempfile::tempdir().unwrap();
         assert!(Output::create(dir.path()).is_err());
+    }
+
+    #[test]
+    fn the_other_files_of_an_image_appear_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("disk.img");
+        let output = Output::create(&path).unwrap();
+        output.target().write_at(b"names the other", 0).unwrap();
+        Siblings::create(&output, Path::new("disk-data.img")).unwrap().write_at(b"data", 0).unwrap();
+        assert!(Siblings::create(&output, Path::new("disk.img")).is_err());
+        assert!(Siblings::create(&output, Path::new("disk-data.img")).is_err());
+        assert!(!dir.path().join("disk-data.img").exists());
+        output.commit(false).unwrap();
+        assert_eq!(names(dir.path()), ["disk-data.img", "disk.img"]);
+        assert_eq!(std::fs::read(dir.path().join("disk-data.img")).unwrap(), b"data");
+        let dropped = Output::create(&path).unwrap();
+        Siblings::create(&dropped, Path::new("disk-data.img")).unwrap().write_at(b"new", 0).unwrap();
+        drop(dropped);
+        assert_eq!(std::fs::read(dir.path().join("disk-data.img")).unwrap(), b"data");
     }
 }

@@ -43,9 +43,7 @@ impl Compression {
     /// and no small window that they might not keep.
     #[must_use]
     pub fn takes(&self, source: Codec) -> bool {
-        super::rewrap_margins(source, self.codec).is_some()
-            && self.level.is_none()
-            && self.window_bits == FULL_WINDOW_BITS
+        super::rewrap(source, self.codec).is_some() && self.level.is_none() && self.window_bits == FULL_WINDOW_BITS
     }
 }
 

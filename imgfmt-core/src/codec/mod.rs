@@ -4,14 +4,18 @@
 //! |---|---|---|---|
 //! | deflate, zlib | libdeflate, then zlib-rs for what it refuses | libdeflate; zlib-rs for small windows | fastest for whole blocks |
 //! | zstd | libzstd | libzstd | the reference implementation |
+//!
+//! A stream whose exact end has to be found is inflated by zlib-rs: libdeflate does not tell it. Adler-32 is simd-adler32's.
 
 mod decode;
 mod encode;
+mod rewrap;
 
 use std::fmt;
 
 pub use decode::{DecodeFault, Decoder};
 pub use encode::{Compression, Encoder};
+pub use rewrap::{Rewrap, ZLIB_FRAME_LEN, frame_zlib, rewrap};
 
 /// How a unit is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -44,21 +48,3 @@ impl fmt::Display for Codec {
         f.write_str(self.name())
     }
 }
-
-/// How many bytes to leave off at the start and at the end of a stream of `from` to have a stream of `to`
-/// with the same compressed body. `None` where the two have no body in common.
-///
-/// What follows the end of the stream within its bytes may stay there; decoders stop at the end.
-#[must_use]
-pub fn rewrap_margins(from: Codec, to: Codec) -> Option<(usize, usize)> {
-    match (from, to) {
-        (Codec::Zlib, Codec::Deflate) => Some((ZLIB_HEADER_LEN, ZLIB_CHECKSUM_LEN)),
-        (from, to) if from == to => Some((0, 0)),
-        _ => None,
-    }
-}
-
-/// Bytes before the deflate body in a zlib stream without a preset dictionary. RFC 1950, section 2.2.
-const ZLIB_HEADER_LEN: usize = 2;
-/// Bytes of the Adler-32 behind the body. RFC 1950, section 2.2.
-const ZLIB_CHECKSUM_LEN: usize = 4;

@@ -6,8 +6,9 @@ use super::buffers::{Buffers, grow, in_memory};
 use super::plan::Job;
 use super::run::EncodedRun;
 use super::work::Worker;
-use crate::codec::rewrap_margins;
+use crate::codec::{DecodeFault, Rewrap, ZLIB_FRAME_LEN, rewrap};
 use crate::extent::{Encoded, Extent, ExtentKind};
+use crate::image::Image;
 use crate::read::{decode_unit, source_of};
 use crate::storage::Storage;
 use crate::{Error, Result};
@@ -26,6 +27,8 @@ pub(super) struct Passed {
 pub(super) enum Pass {
     /// This stream in the stored buffer is stored as it is.
     Stream(Range<usize>),
+    /// This deflate stream in the stored buffer, which ends where the range ends, is stored in a zlib frame.
+    Frame(Range<usize>),
     /// It is stored plain: as a stream it would be too long, which its own stream has shown.
     Plain,
 }
@@ -33,8 +36,10 @@ pub(super) enum Pass {
 impl Pass {
     /// The same, where the buffer that the stream is in starts `by` bytes earlier.
     fn moved(self, by: usize) -> Self {
+        let moved = |range: Range<usize>| by + range.start..by + range.end;
         match self {
-            Self::Stream(stream) => Self::Stream(by + stream.start..by + stream.end),
+            Self::Stream(stream) => Self::Stream(moved(stream)),
+            Self::Frame(body) => Self::Frame(moved(body)),
             Self::Plain => Self::Plain,
         }
     }
@@ -43,6 +48,7 @@ impl Pass {
 impl Worker<'_> {
     /// Fills the plain buffer from the job's extents. Returns the compressed units that need not be encoded.
     pub(super) fn fill(&mut self, job: &Job, buffers: &mut Buffers) -> Result<Vec<Passed>> {
+        let image = job.source(self.task.source);
         let mut passed = Vec::new();
         let mut stored_used = 0;
         let mut rest = job.extents.as_slice();
@@ -51,16 +57,16 @@ impl Worker<'_> {
             let mut taken = 1;
             match extent.kind {
                 ExtentKind::Encoded(_) => {
-                    let run = EncodedRun::at_start_of(self.task.source, rest)?;
+                    let run = EncodedRun::at_start_of(image, rest)?;
                     taken = run.count;
-                    let stored = run.read(self.task.source, &mut buffers.stored, &mut stored_used)?;
+                    let stored = run.read(image, &mut buffers.stored, &mut stored_used)?;
                     self.decode_run(job, &rest[..taken], &run, stored, buffers, &mut passed)?;
                 }
                 ExtentKind::Data { source, host } => {
-                    let source = source_of(self.task.source, source)?.as_ref();
+                    let source = source_of(image, source)?.as_ref();
                     self.read_data(extent, source, host, &mut buffers.plain[plain])?;
                 }
-                ExtentKind::Opaque => self.task.source.read_at(&mut buffers.plain[plain], extent.start)?,
+                ExtentKind::Opaque => image.read_at(&mut buffers.plain[plain], extent.start)?,
                 ExtentKind::Zero { .. } => self.fill_zero(extent, &mut buffers.plain[plain]),
                 ExtentKind::Parent => {
                     return Err(Error::malformed(format!("guest byte {} is left to a parent", extent.start)));
@@ -119,52 +125,93 @@ impl Worker<'_> {
         buffers: &mut Buffers,
         passed: &mut Vec<Passed>,
     ) -> Result<()> {
+        let image = job.source(self.task.source);
         for extent in extents {
             let ExtentKind::Encoded(unit) = extent.kind else {
                 continue;
             };
             let start = stored.start + in_memory(unit.host - run.host);
             let end = stored.end.min(start + unit.stored_len as usize);
-            let bytes = &buffers.stored[start..end];
-            let pass = self.pass(extent, &unit, bytes)?;
-            if !matches!(pass, Some(Pass::Stream(_))) || !self.task.trust_encoded {
-                let at = in_memory(extent.start - job.range.start);
-                self.decode_one(extent, &unit, bytes, &mut buffers.plain[at..])?;
-            }
+            let at = in_memory(extent.start - job.range.start);
+            let (bytes, plain) = (&buffers.stored[start..end], &mut buffers.plain[at..]);
+            let pass = self.decode_or_pass(image, extent, &unit, bytes, plain)?;
             passed.extend(pass.map(|pass| Passed { guest: extent.start, pass: pass.moved(start) }));
         }
         Ok(())
     }
 
+    /// Decodes one unit into the start of `plain`, unless it may be passed on without. Says what becomes of it where it
+    /// need not be encoded; places are relative to `stored`.
+    fn decode_or_pass(
+        &mut self,
+        image: &dyn Image,
+        extent: &Extent,
+        unit: &Encoded,
+        stored: &[u8],
+        plain: &mut [u8],
+    ) -> Result<Option<Pass>> {
+        let len = in_memory(extent.len);
+        let Some((rewrap, body)) = self.rewrap(image, extent, unit, stored)? else {
+            self.decode_one(image, extent, unit, stored, plain)?;
+            return Ok(None);
+        };
+        let max_len = self.task.shape.compression.map_or(0, |compression| compression.max_len);
+        match rewrap {
+            Rewrap::Strip(front, back) => {
+                let stream = body.start + front..body.end.saturating_sub(back);
+                let fits = stream.len() <= max_len;
+                if !fits || !self.task.trust_encoded || stream.is_empty() {
+                    self.decode_one(image, extent, unit, stored, plain)?;
+                }
+                Ok((!stream.is_empty()).then_some(if fits { Pass::Stream(stream) } else { Pass::Plain }))
+            }
+            Rewrap::FrameZlib => match self.decoder.inflate_exactly(&stored[body.clone()], &mut plain[..len]) {
+                Ok((exact, decoded)) if decoded == len && exact + ZLIB_FRAME_LEN <= max_len => {
+                    Ok(Some(Pass::Frame(body.start..body.start + exact)))
+                }
+                // What has no end of its own, or is wrong, is for the decoder that knows what to say of it.
+                Ok(_) | Err(DecodeFault::TooLong | DecodeFault::Damaged) => {
+                    self.decode_one(image, extent, unit, stored, plain)?;
+                    Ok(None)
+                }
+            },
+        }
+    }
+
     /// Decodes one unit into the start of `plain`.
-    fn decode_one(&mut self, extent: &Extent, unit: &Encoded, stored: &[u8], plain: &mut [u8]) -> Result<()> {
+    fn decode_one(
+        &mut self,
+        image: &dyn Image,
+        extent: &Extent,
+        unit: &Encoded,
+        stored: &[u8],
+        plain: &mut [u8],
+    ) -> Result<()> {
         let len = in_memory(extent.len);
         if extent.len == u64::from(unit.unit) {
-            decode_unit(self.task.source, extent, unit, stored, &mut self.decoder, &mut plain[..len])?;
+            decode_unit(image, extent, unit, stored, &mut self.decoder, &mut plain[..len])?;
             return Ok(());
         }
         grow(&mut self.scratch, unit.unit as usize);
         let scratch = &mut self.scratch[..unit.unit as usize];
-        decode_unit(self.task.source, extent, unit, stored, &mut self.decoder, scratch)?;
+        decode_unit(image, extent, unit, stored, &mut self.decoder, scratch)?;
         plain[..len].copy_from_slice(&scratch[unit.skip as usize..unit.skip as usize + len]);
         Ok(())
     }
 
-    /// What becomes of a unit whose stream is within `stored`, if it need not be encoded.
-    fn pass(&self, extent: &Extent, unit: &Encoded, stored: &[u8]) -> Result<Option<Pass>> {
-        let Some(compression) = self.task.shape.compression.filter(|_| self.may_pass(extent, unit)) else {
+    /// How the stream of a unit becomes one of the target, and where in `stored` it is; `None` where it has to be encoded.
+    fn rewrap(
+        &self,
+        image: &dyn Image,
+        extent: &Extent,
+        unit: &Encoded,
+        stored: &[u8],
+    ) -> Result<Option<(Rewrap, Range<usize>)>> {
+        let compression = self.task.shape.compression.filter(|_| self.may_pass(extent, unit));
+        let Some(rewrap) = compression.and_then(|compression| rewrap(unit.codec, compression.codec)) else {
             return Ok(None);
         };
-        let body = self.task.source.stored_body(extent.start, unit, stored)?;
-        let Some(margins) = rewrap_margins(unit.codec, compression.codec) else {
-            return Ok(None);
-        };
-        let stream = body.start + margins.0..body.end.saturating_sub(margins.1);
-        Ok(match stream.len() {
-            0 => None,
-            len if len > compression.max_len => Some(Pass::Plain),
-            _ => Some(Pass::Stream(stream)),
-        })
+        Ok(Some((rewrap, image.stored_body(extent.start, unit, stored)?)))
     }
 
     /// Whether the stream of this unit may be stored as it is.

@@ -4,9 +4,11 @@
 //! zeros and encodes; the runs are placed in guest order as they become ready; and whichever worker is
 //! free stores them. Zero and absent runs never become work. The first error stops the rest.
 
+mod arrive;
 mod buffers;
 mod copy;
 mod fill;
+mod held;
 mod order;
 mod plan;
 mod run;
@@ -23,11 +25,14 @@ pub use zero::is_zero;
 use crate::extent::SourceId;
 use crate::image::Image;
 use crate::read::source_of;
+use crate::stream::ImageStream;
 use crate::writer::{ImageWriter, Order};
 use crate::{Error, ErrorKind, Result};
+use arrive::Arrivals;
 use buffers::Bytes;
+use held::NoImage;
 use order::{Next, Pipeline, Placed, Store};
-use plan::{Cut, Planner};
+use plan::{Cut, Job, Planner};
 use work::{Task, Worker};
 
 /// How a conversion is to be done. [`Default`] is right for most.
@@ -112,10 +117,28 @@ impl Convert<'_> {
     /// [`Cancelled`](ErrorKind::Cancelled) where [`Convert::cancel`] was used. What the writer has written by
     /// then is not an image.
     pub fn run(&self, source: &dyn Image, writer: Box<dyn ImageWriter>) -> Result<Progress> {
-        let run = Run::new(self, source, writer.as_ref());
-        run.work_on_all_threads();
-        let progress = run.progress();
-        run.pipeline.into_inner().unwrap_or_else(PoisonError::into_inner).into_result()?;
+        let task = self.task(source, writer.as_ref());
+        let plan = Plan::Map(Planner::new(source, task.cut));
+        let progress = Run::new(self, task, plan, writer.as_ref()).finish()?;
+        writer.finish()?;
+        Ok(progress)
+    }
+
+    /// Converts all that `stream` hands out with `writer`, while it arrives, and finishes it. Where the size of the disk
+    /// was not known at first, the writer has been made for a disk that grows, and is told in the end.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_stream(&self, stream: &mut dyn ImageStream, writer: Box<dyn ImageWriter>) -> Result<Progress> {
+        let grows = stream.size().is_none();
+        let mut task = self.task(&NoImage, writer.as_ref());
+        task.copies = false;
+        let plan = Plan::Stream(Arrivals::new(stream, task.cut));
+        let progress = Run::new(self, task, plan, writer.as_ref()).finish()?;
+        if grows {
+            writer.set_size(progress.size)?;
+        }
         writer.finish()?;
         Ok(progress)
     }
@@ -143,6 +166,32 @@ impl Convert<'_> {
     }
 }
 
+/// Where jobs come from.
+enum Plan<'a> {
+    /// The map of an image.
+    Map(Planner<'a>),
+    /// What a stream hands out.
+    Stream(Arrivals<'a>),
+}
+
+impl Plan<'_> {
+    /// The next job, or `None` at the end of the disk.
+    fn next_job(&mut self) -> Result<Option<Job>> {
+        match self {
+            Self::Map(planner) => planner.next_job(),
+            Self::Stream(arrivals) => arrivals.next_job(),
+        }
+    }
+
+    /// Guest bytes of the disk, as far as they are known.
+    fn size(&self) -> u64 {
+        match self {
+            Self::Map(planner) => planner.size(),
+            Self::Stream(arrivals) => arrivals.size(),
+        }
+    }
+}
+
 /// One conversion as all workers see it.
 struct Run<'a> {
     /// How it is to be done.
@@ -152,7 +201,9 @@ struct Run<'a> {
     /// What the source is converted to.
     writer: &'a dyn ImageWriter,
     /// The jobs that are left.
-    planner: Mutex<Planner<'a>>,
+    plan: Mutex<Plan<'a>>,
+    /// Guest bytes of the disk, as far as they are known.
+    size: AtomicU64,
     /// The jobs that are on their way.
     pipeline: Mutex<Pipeline>,
     /// Told when something changes for those who wait.
@@ -165,19 +216,35 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     /// A conversion that has not begun.
-    fn new(options: &'a Convert<'a>, source: &'a dyn Image, writer: &'a dyn ImageWriter) -> Self {
-        let task = options.task(source, writer);
+    fn new(options: &'a Convert<'a>, task: Task<'a>, plan: Plan<'a>, writer: &'a dyn ImageWriter) -> Self {
         let pipeline = Pipeline::new(task.shape.order, options.threads.get(), options.in_flight, task.cut.job_len);
         Self {
             options,
             task,
             writer,
-            planner: Mutex::new(Planner::new(source, task.cut)),
+            size: AtomicU64::new(plan.size()),
+            plan: Mutex::new(plan),
             pipeline: Mutex::new(pipeline),
             changed: Condvar::new(),
             done: AtomicU64::new(0),
             stored: AtomicU64::new(0),
         }
+    }
+
+    /// Does it all, but for the writer's end.
+    fn finish(self) -> Result<Progress> {
+        self.work_on_all_threads();
+        let progress = self.progress();
+        self.pipeline.into_inner().unwrap_or_else(PoisonError::into_inner).into_result()?;
+        Ok(progress)
+    }
+
+    /// The next job, or `None` at the end of the disk.
+    fn next_job(&self) -> Result<Option<Job>> {
+        let mut plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = plan.next_job()?;
+        self.size.store(plan.size(), atomic::Ordering::Relaxed);
+        Ok(job)
     }
 
     /// Works on the caller's thread and on as many more as there shall be, until all have stopped.
@@ -215,8 +282,7 @@ impl<'a> Run<'a> {
             match self.next() {
                 Next::Store(placed) => self.store(placed)?,
                 Next::Work(buffers) => {
-                    let job = self.planner.lock().unwrap_or_else(PoisonError::into_inner).next_job()?;
-                    match job {
+                    match self.next_job()? {
                         None => self.lock().plan_ended(),
                         Some(job) => {
                             let done = worker.work(job, buffers)?;
@@ -276,7 +342,7 @@ impl<'a> Run<'a> {
     fn progress(&self) -> Progress {
         Progress {
             done: self.done.load(atomic::Ordering::Relaxed),
-            size: self.task.source.size(),
+            size: self.size.load(atomic::Ordering::Relaxed),
             stored: self.stored.load(atomic::Ordering::Relaxed),
         }
     }

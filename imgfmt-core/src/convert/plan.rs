@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::held::Held;
 use crate::Result;
 use crate::extent::{Extent, ExtentKind};
 use crate::image::{EXTENTS_AT_ONCE, ExtentBudget, Image, ImageExt};
@@ -19,9 +20,16 @@ pub(super) struct Job {
     pub(super) range: Range<u64>,
     /// What lies in `range`, all of it.
     pub(super) extents: Vec<Extent>,
+    /// The image that the extents are of, where it is not the source: what a stream has handed out.
+    pub(super) held: Option<Held>,
 }
 
 impl Job {
+    /// The image that the extents are of, where `source` is that of all jobs.
+    pub(super) fn source<'a>(&'a self, source: &'a dyn Image) -> &'a dyn Image {
+        self.held.as_ref().map_or(source, |held| held)
+    }
+
     /// Guest bytes that are settled with this job.
     pub(super) fn guest_len(&self) -> u64 {
         self.before.iter().map(|piece| piece.len).sum::<u64>() + (self.range.end - self.range.start)
@@ -84,6 +92,11 @@ impl<'a> Planner<'a> {
             answer: Vec::new(),
             budget: ExtentBudget::of(source.sources()),
         }
+    }
+
+    /// Guest bytes of the disk.
+    pub(super) fn size(&self) -> u64 {
+        self.source.size()
     }
 
     /// The next job, or `None` at the end of the disk.

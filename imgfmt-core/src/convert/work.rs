@@ -7,7 +7,7 @@ use super::fill::{Pass, Passed};
 use super::plan::{Cut, Job};
 use super::zero::is_zero;
 use crate::Result;
-use crate::codec::{Decoder, Encoder};
+use crate::codec::{Decoder, Encoder, ZLIB_FRAME_LEN, frame_zlib};
 use crate::extent::{Extent, ExtentKind};
 use crate::image::Image;
 use crate::writer::{Form, Piece, Shape};
@@ -139,6 +139,13 @@ impl<'a> Worker<'a> {
         }
         match pass {
             Some(Pass::Stream(stream)) => return Ok((encoded_form(stream.len()), Bytes::Stored(stream))),
+            Some(Pass::Frame(body)) => {
+                let start = *encoded_used;
+                grow(&mut buffers.encoded, start + body.len() + ZLIB_FRAME_LEN);
+                let Buffers { plain: unit, stored, encoded } = buffers;
+                *encoded_used += frame_zlib(&stored[body], &unit[plain], &mut encoded[start..]);
+                return Ok((encoded_form(*encoded_used - start), Bytes::Encoded(start..*encoded_used)));
+            }
             Some(Pass::Plain) => return Ok((Form::Plain, Bytes::Plain(plain))),
             None => {}
         }

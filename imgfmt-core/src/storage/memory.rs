@@ -7,12 +7,12 @@ use crate::Result;
 
 /// Bytes in memory, shared without copying.
 #[derive(Clone, Debug)]
-pub struct MemoryStorage(Arc<[u8]>);
+pub struct MemoryStorage(Arc<Vec<u8>>);
 
 impl MemoryStorage {
     /// The given bytes as a storage.
-    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
-        Self(bytes.into())
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Arc::new(bytes.into()))
     }
 }
 

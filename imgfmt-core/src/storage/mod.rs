@@ -6,6 +6,7 @@ mod file;
 mod memory;
 #[cfg(feature = "mmap")]
 mod mmap;
+mod spool;
 mod window;
 
 use std::fmt::Debug;
@@ -17,6 +18,7 @@ pub use file::FileStorage;
 pub use memory::MemoryStorage;
 #[cfg(feature = "mmap")]
 pub use mmap::MmapStorage;
+pub use spool::spool;
 pub use window::Window;
 
 use crate::{Error, Result};

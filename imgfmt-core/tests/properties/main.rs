@@ -19,6 +19,8 @@ mod recorder;
 mod reference;
 #[cfg(test)]
 mod sink;
+#[cfg(test)]
+mod stream;
 
 use proptest::test_runner::{Config, FileFailurePersistence};
 

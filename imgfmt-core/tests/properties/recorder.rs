@@ -113,8 +113,9 @@ impl ImageWriter for Recorder {
         &self.target
     }
 
-    fn set_size(&self, _size: u64) -> Result<()> {
-        Err(Error::unsupported("the size of the disk has to be known before"))
+    fn set_size(&self, size: u64) -> Result<()> {
+        assert_eq!(size, self.size, "the disk has another size in the end");
+        Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Host bytes to write: the other side of [`Storage`](crate::Storage), kept apart so that readers stay small.
 
+mod pipe;
+
 use std::fmt::Debug;
 use std::fs::File;
 use std::ops::Range;
@@ -8,6 +10,8 @@ use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::sync::Mutex;
 
 use rustix::fs::FallocateFlags;
+
+pub use pipe::PipeTarget;
 
 use crate::{Error, ErrorKind, Result};
 
