@@ -101,6 +101,12 @@ pub(crate) const GRAIN_MARKER_LEN: usize = 12;
 pub(crate) const MARKER_SIZE_AT: usize = 8;
 /// Place of a marker's `type`.
 pub(crate) const MARKER_TYPE_AT: usize = 12;
+/// `type` of the marker that ends a stream.
+pub(crate) const MARKER_END_OF_STREAM: u32 = 0;
+/// `type` of the marker before a grain table.
+pub(crate) const MARKER_GRAIN_TABLE: u32 = 1;
+/// `type` of the marker before the grain directory.
+pub(crate) const MARKER_GRAIN_DIRECTORY: u32 = 2;
 /// `type` of the marker before a footer.
 pub(crate) const MARKER_FOOTER: u32 = 3;
 

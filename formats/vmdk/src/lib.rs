@@ -13,12 +13,13 @@ mod open;
 mod parent;
 mod sparse;
 mod tables;
+mod write;
 
 use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
+    CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
     StorageExt, Streamed, Target,
 };
 
@@ -69,11 +70,11 @@ impl Format for Vmdk {
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {
-        None
+        Some(write::OPTIONS)
     }
 
-    fn create(&self, _target: Arc<dyn Target>, _request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
-        Err(Error::unsupported("cannot be written").in_format(NAME))
+    fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
+        write::create(target, request).map_err(|e| e.in_format(NAME))
     }
 }
 

@@ -29,6 +29,8 @@ fn is_null(uuid: &str) -> bool {
     uuid.chars().all(|c| c == '0' || !c.is_ascii_hexdigit())
 }
 
+/// The identity that `CID` and `parentCID` are.
+pub(crate) const CID: &str = "CID";
 /// `parentCID` of a disk without a parent. "The Header".
 pub(crate) const NO_PARENT: u32 = u32::MAX;
 /// Where VirtualBox keeps the parent's identity, and nothing else.
