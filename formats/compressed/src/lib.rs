@@ -6,7 +6,6 @@ mod coder;
 mod gzip;
 mod layout;
 mod reader;
-mod spool;
 mod wrapper;
 mod xz;
 mod zstd;

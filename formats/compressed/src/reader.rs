@@ -22,7 +22,7 @@ impl Source for Box<dyn Read + Send> {
         loop {
             match self.read(buf) {
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                other => return other.map_err(|e| Error::io("cannot read the compressed data", e)),
+                other => return other.map_err(Error::from_read),
             }
         }
     }
@@ -192,16 +192,8 @@ impl<S: Source> Decoding<S> {
 
 impl<S: Source> Read for Decoding<S> {
     fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        self.next(buf).map_err(|e| {
-            let kind = match e.kind() {
-                ErrorKind::OutOfBounds => std::io::ErrorKind::UnexpectedEof,
-                ErrorKind::Malformed | ErrorKind::Unsupported | ErrorKind::LimitExceeded => {
-                    std::io::ErrorKind::InvalidData
-                }
-                _ => std::io::ErrorKind::Other,
-            };
-            std::io::Error::new(kind, e)
-        })
+        // Whoever reads takes ours out again: `Error::from_read`.
+        self.next(buf).map_err(std::io::Error::other)
     }
 }
 

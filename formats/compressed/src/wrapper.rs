@@ -3,13 +3,14 @@
 use std::io::Read;
 use std::sync::Arc;
 
+use imgfmt_core::storage::spool;
 use imgfmt_core::{Contents, Head, Limits, Member, OpenContext, Result, Storage, Streamed, Wrapper};
 use serde_json::{Map, Value};
 
 use crate::blocks::{BlockStorage, DecodeBlock, Table};
 use crate::coder::{Coder, Framing};
 use crate::reader::{Decoding, Source, Whole};
-use crate::{bzip2, gzip, spool, xz, zstd};
+use crate::{bzip2, gzip, xz, zstd};
 
 /// What one kind of compressed file has of its own.
 struct Kind {
@@ -66,7 +67,7 @@ impl Kind {
             return Ok(Arc::new(BlockStorage::new(Arc::clone(storage), table, decode)));
         }
         let source = Whole { storage: Arc::clone(storage), at: 0 };
-        spool::unpack(self.decoding(source)?, context)
+        spool(&mut self.decoding(source)?, context.spool, context.limits.spool_bytes)
     }
 
     /// Decodes `source` from its start.
