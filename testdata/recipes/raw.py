@@ -22,3 +22,11 @@ def build(out):
     lure = b'# Disk DescriptorFile\nversion=1\nCID=fffffffe\ncreateType="monolithicFlat"\nRW 1 FLAT "/etc/hostname" 0\n'.ljust(2048, b"\0")
     out.content("raw/hostile/vmdk-descriptor.raw", "a guest wrote a VMDK descriptor into its raw disk: opened as raw, it is data",
                 lure, lure)
+    # A disk in parts of any length; each part but the first is a companion of the first.
+    guest = text("parts", 5000)
+    out.content("raw/valid/parts.raw.001", "a disk in three files, of which the second is empty", guest[:1300], guest, gate=True)
+    out.companion("raw/valid/parts.raw.002", b"")
+    out.companion("raw/valid/parts.raw.003", guest[1300:])
+    out.refused("raw/malformed/gap.raw.001", "the second of three parts is missing", guest[:512], "missing",
+                "gap.raw.002", gate=True)
+    out.companion("raw/malformed/gap.raw.003", guest[512:1024])

@@ -1,14 +1,17 @@
 #![doc = include_str!("../README.md")]
 
+mod open;
 mod read;
+mod split;
+mod stream;
 mod write;
 
 use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
-    Streamed, Target,
+    CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Streamed,
+    Target,
 };
 
 /// The raw format: guest byte n is host byte n.
@@ -30,19 +33,17 @@ impl Format for Raw {
     }
 
     fn open_options(&self) -> &'static [OptionSpec] {
-        &[]
+        open::OPTIONS
     }
 
-    fn open(&self, storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
-        Ok(Opened::alone(Box::new(read::RawImage::new(storage))))
+    fn open(&self, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
+        let image = open::open(storage, context).map_err(|e| e.in_format(NAME))?;
+        Ok(Opened::alone(Box::new(image)))
     }
 
-    fn stream(
-        &self,
-        input: Box<dyn Read + Send>,
-        _context: &OpenContext<'_>,
-    ) -> Result<Streamed<Box<dyn ImageStream>>> {
-        Ok(Streamed::NeedsSeek { input, reason: "raw images are read from a file so far".to_owned() })
+    fn stream(&self, input: Box<dyn Read + Send>, context: &OpenContext<'_>) -> Result<Streamed<Box<dyn ImageStream>>> {
+        let stream = stream::RawStream::new(input, context).map_err(|e| e.in_format(NAME))?;
+        Ok(Streamed::OnePass(Box::new(stream)))
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {
@@ -50,15 +51,7 @@ impl Format for Raw {
     }
 
     fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
-        if request.compress {
-            return Err(Error::invalid("raw images cannot be compressed").in_format(NAME));
-        }
-        if request.backing.is_some() {
-            return Err(Error::invalid("raw images cannot have a backing file").in_format(NAME));
-        }
-        request.options.check(OPTIONS).map_err(|e| e.in_format(NAME))?;
-        let writer = write::RawWriter::new(target, request).map_err(|e| e.in_format(NAME))?;
-        Ok(Box::new(writer))
+        write::create(target, request).map_err(|e| e.in_format(NAME))
     }
 }
 

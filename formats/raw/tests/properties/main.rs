@@ -3,6 +3,10 @@
 // For tests alone, which clippy has to be told where helpers may unwrap.
 #[cfg(test)]
 mod files;
+#[cfg(test)]
+mod parts;
+#[cfg(test)]
+mod pipes;
 
 use std::num::NonZeroUsize;
 
