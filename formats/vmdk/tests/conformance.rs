@@ -10,10 +10,10 @@ fn vmdk_keeps_the_contracts() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/vmdk/valid");
     let variants = [
         variant("cid=1"),
-        variant("cid=2,subformat=monolithicSparse,grain_size=4k,zeroed_grain=on"),
+        variant("cid=2,subformat=monolithicSparse,grain_size=8k,zeroed_grain=on"),
         variant("cid=3,grain_size=2M,adapter_type=pvscsi,hwversion=21,toolsversion=10240"),
         variant("cid=4,subformat=streamOptimized"),
-        variant("cid=5,subformat=streamOptimized,grain_size=4k,compression_level=1,zeroed_grain=on"),
+        variant("cid=5,subformat=streamOptimized,grain_size=8k,compression_level=1,zeroed_grain=on"),
         Variant { compress: true, ..variant("cid=6,grain_size=1M,uuid=00112233445566778899aabbccddeeff") },
     ];
     let kit = Kit { format: &Vmdk, samples: Some(&samples), variants: &[], size_is_stored: true };

@@ -155,7 +155,7 @@ fn sectors(size: u64) -> Result<u64> {
 fn grain(options: &Options) -> Result<u64> {
     let len = options.size("grain_size", DEFAULT_GRAIN_LEN)?;
     if !len.is_power_of_two() || !(MIN_GRAIN_LEN..=MAX_GRAIN_LEN).contains(&len) {
-        return Err(Error::invalid(format!("grain_size is {len}, which is not a power of two from 4k to 2M")));
+        return Err(Error::invalid(format!("grain_size is {len}, which is not a power of two from 8k to 2M")));
     }
     Ok(len / SECTOR_LEN)
 }
@@ -276,7 +276,7 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         name: "grain_size",
         values: "SIZE",
         default: "64k",
-        help: "bytes that are allocated as one, a power of two from 4k to 2M; VMware writes 64k alone",
+        help: "bytes that are allocated as one, a power of two from 8k to 2M; VMware writes 64k alone",
     },
     OptionSpec {
         name: "compression_level",
@@ -307,8 +307,8 @@ const SPLIT_SECTORS: u64 = 4_192_256;
 const MAX_EXTENTS: u64 = 4096;
 /// Bytes of a grain by default. "Hosted Sparse Extents".
 const DEFAULT_GRAIN_LEN: u64 = 64 << 10;
-/// Smallest grain that all readers take, in bytes.
-const MIN_GRAIN_LEN: u64 = 4 << 10;
+/// Smallest grain, in bytes: the specification wants more than 8 sectors.
+const MIN_GRAIN_LEN: u64 = 8 << 10;
 /// Largest grain that is written, in bytes. Not a rule of the format.
 const MAX_GRAIN_LEN: u64 = 2 << 20;
 /// Bytes that an encoder puts into a block at least; each block adds 5 where nothing shrinks. libdeflate's.
@@ -357,7 +357,7 @@ mod tests {
             "subformat=monolithicSparse,compression_level=3",
             "subformat=streamOptimized,compression_level=0",
             "subformat=twoGbMaxExtentSparse,grain_size=2M",
-            "grain_size=2k",
+            "grain_size=4k",
             "grain_size=4M",
             "grain_size=5k",
             "compat6=on,hwversion=7",
