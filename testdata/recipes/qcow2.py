@@ -46,6 +46,8 @@ class Qcow2:
     Host clusters: header, refcount table, refcount blocks, L1 table, then L2 tables and data in the order of the calls.
     """
 
+    ENTRY = 8  # bytes of an L2 entry
+
     def __init__(self, size, bits=9, version=3, order=4, header_length=None, incompatible=0, compatible=0, autoclear=0,
                  compression=0, extensions=(), backing=None, below=b"", l1_extra=0, refblocks=1, late_l2=False,
                  end_extensions=True):
@@ -62,7 +64,7 @@ class Qcow2:
         self.l2 = {}  # guest cluster -> entry
         self.tables = {}  # L1 index -> host offset of the L2 table
         self.l1_flags = {}
-        self.per_table = self.cluster // 8
+        self.per_table = self.cluster // self.ENTRY
         self.l1_size = ceil_div(ceil_div(size, self.cluster), self.per_table) + l1_extra
         self.packed_end = None
         self.snapshots = []
@@ -141,8 +143,8 @@ class Qcow2:
         assert at < 1 << min(shift, 56) and sectors < 1 << (62 - shift)
         return COMPRESSED | sectors << shift | at
 
-    def snapshot(self, ident, name):
-        """Freeze the mapping: an L1 and L2 tables of its own, the data shared."""
+    def snapshot(self, ident, name, extra=True):
+        """Freeze the mapping: an L1 and L2 tables of its own, the data shared. Without `extra`, its size is not said."""
         entries = {}
         for number, entry in self.l2.items():
             if entry & COPIED:
@@ -163,8 +165,8 @@ class Qcow2:
             for number, entry in entries.items():
                 if number // self.per_table == index:
                     struct.pack_into(">Q", self.data, table + 8 * (number % self.per_table), entry)
-        record = struct.pack(">QIHHIIQII", l1, self.l1_size, len(ident), len(name), 1700000000, 0, 0, 0, 16)
-        record += struct.pack(">QQ", 0, self.size) + ident.encode() + name.encode()
+        record = struct.pack(">QIHHIIQII", l1, self.l1_size, len(ident), len(name), 1700000000, 0, 0, 0, 16 if extra else 0)
+        record += (struct.pack(">QQ", 0, self.size) if extra else b"") + ident.encode() + name.encode()
         self.snapshots.append(record + bytes(-len(record) % 8))
         return self
 
@@ -178,7 +180,7 @@ class Qcow2:
 
     def entry_at(self, number):
         """Where the L2 entry of a guest cluster lies."""
-        return self.tables[number // self.per_table] + 8 * (number % self.per_table)
+        return self.tables[number // self.per_table] + self.ENTRY * (number % self.per_table)
 
     def host_of(self, number):
         return self.l2[number] & 0x00FFFFFFFFFFFE00
@@ -262,6 +264,7 @@ def build(out):
     bad_map(out)
     bad_compressed(out)
     bad_references(out)
+    qcow2_states.build(out)
 
 
 def adder(out):
@@ -314,9 +317,9 @@ def valid_header(out):
     _gzipped(out, "cluster-2m", "clusters of 2 MiB; the file ends inside its last L2 table", image.finish(), image.entry_at(19) + 8)
 
 
-def _gzipped(out, name, case, image, length):
+def _gzipped(out, name, case, image, length=None, gate=False):
     """A file whose clusters are too large to keep as they are: the manifest says "packed"."""
-    out.content(f"qcow2/valid/{name}.qcow2.gz", case, deflate.gzip_file(image.bytes()[:length]), bytes(image.guest), packed="gzip")
+    out.content(f"qcow2/valid/{name}.qcow2.gz", case, deflate.gzip_file(image.bytes()[:length]), bytes(image.guest), gate, packed="gzip")
 
 
 def valid_map(out):
@@ -493,8 +496,6 @@ def bad_header(out):
     refuse("crypt-aes", "AES encryption, which is not supported", poked((CRYPT, "I", 1)), "unsupported", "byte 32")
     refuse("crypt-luks", "LUKS encryption, which is not supported", poked((CRYPT, "I", 2)), "unsupported", "byte 32")
     refuse("crypt-three", "encryption method 3 does not exist", poked((CRYPT, "I", 3)), "unsupported", "byte 32")
-    refuse("extended-l2", "extended L2 entries (incompatible bit 4), which are not supported",
-           Qcow2(MIB, bits=14, incompatible=EXTENDED_L2).finish().bytes()[:3 * 16 * KIB + 8], "unsupported")
     image = plain(extensions=[(0x12345678, b"eight by")]).finish()
     refuse("extension-overruns", "a header extension is longer than the rest of the cluster", image.put(116, "I", 4000), "malformed")
     image = plain(extensions=[(0x12345678, b"eight by")]).finish()
@@ -610,11 +611,18 @@ def bad_references(out):
     image = Qcow2(64 * KIB).finish()
     refuse("backing-offset-max", "the backing name at 2^64-1", image.put(BACKING_OFFSET, "Q", (1 << 64) - 1).put(BACKING_SIZE, "I", 8),
            "malformed", "byte 8", shelf="hostile")
-    data_file = Qcow2(64 * KIB, incompatible=DATA_FILE, extensions=[(EXT_DATA_FILE, b"/etc/hostname")]).finish()
-    hostile("data-file", "an external data file (incompatible bit 2), which is not supported", data_file, "unsupported")
-    hostile("data-file-json", "an external data file with a json: name", Qcow2(64 * KIB, incompatible=DATA_FILE, extensions=[
-        (EXT_DATA_FILE, b'json:{"driver":"file","filename":"/etc/hostname"}')]).finish(), "unsupported")
-    hostile("data-file-unnamed", "incompatible bit 2 without a name", Qcow2(64 * KIB, incompatible=DATA_FILE).finish(), "unsupported")
+    def data_file(name):
+        return Qcow2(64 * KIB, incompatible=DATA_FILE, extensions=[(EXT_DATA_FILE, name)]).finish()
+
+    hostile("data-file", "an external data file at an absolute path", data_file(b"/etc/hostname"), "refused", "/etc/hostname")
+    hostile("data-file-climbing", "a data file outside of the folder (the file is there)", data_file(b"../valid/chain-base.raw"), "refused",
+            "../valid/chain-base.raw")
+    hostile("data-file-json", "an external data file with a json: name: a file name, and there is no such file",
+            data_file(b'json:{"driver":"file","filename":"/etc/hostname"}'), "missing")
+    hostile("data-file-unnamed", "incompatible bit 2 without a name", Qcow2(64 * KIB, incompatible=DATA_FILE).finish(), "malformed", "byte 72")
     harmless = Qcow2(64 * KIB, extensions=[(EXT_DATA_FILE, b"/etc/hostname")]).store(1, text("inside", 512)).finish()
     out.content("qcow2/hostile/data-file-extension-alone.qcow2", "the extension of a data file without incompatible bit 2: it means nothing, "
                 "and is never followed", harmless.bytes(), bytes(harmless.guest))
+
+
+import qcow2_states  # noqa: E402, it builds on the above

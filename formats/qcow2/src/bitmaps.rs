@@ -1,4 +1,4 @@
-//! The bitmap directory: which dirty bitmaps an image carries. Their bits are not read.
+//! The bitmap directory: which dirty bitmaps an image carries.
 //!
 //! The header extension: number of bitmaps (4), 0 (4), length of the directory (8), its offset (8). An
 //! entry of the directory:
@@ -7,23 +7,36 @@
 //! |-------:|-----:|---|---|
 //! |  0 | 8 | bitmap table offset | |
 //! |  8 | 4 | bitmap table size | |
-//! | 12 | 4 | flags: in use (bit 0), auto (bit 1) | |
+//! | 12 | 4 | flags: in use (bit 0), auto (bit 1), extra data may be ignored (bit 2) | |
 //! | 16 | 1 | type | |
 //! | 17 | 1 | granularity bits | 9..=31 |
 //! | 18 | 2 | length of the name | |
 //! | 20 | 4 | length of the extra data | |
 //! | 24 | – | extra data, name, padding to a multiple of 8 | |
 
-use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
+use imgfmt_core::{BitmapInfo, Error, Limits, Result, Storage, StorageExt};
 use serde_json::{Value, json};
 
 use crate::fields::{Fields, Place};
 use crate::header::Header;
-use crate::layout::{HeaderExtension, ITEM_ALIGN, MAX_BITMAPS};
+use crate::layout::{
+    BITMAP_AUTO, BITMAP_ENTRY_LEN, BITMAP_EXTRA_OPTIONAL, BITMAP_GRANULARITY_BITS, BITMAP_IN_USE, HeaderExtension,
+    ITEM_ALIGN, MAX_BITMAPS,
+};
 
-/// A dirty bitmap, as far as it is shown.
+/// An entry of the bitmap directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bitmap {
+    /// Host byte of the entry.
+    at: u64,
+    /// Host byte of its bitmap table.
+    pub(crate) table_offset: u64,
+    /// Entries of its bitmap table.
+    pub(crate) table_size: u32,
+    /// Its type.
+    pub(crate) kind: u8,
+    /// Bytes of extra data.
+    pub(crate) extra_len: u32,
     /// Its name.
     name: String,
     /// log2 of the guest bytes that one bit stands for.
@@ -59,24 +72,57 @@ impl Bitmap {
 
     /// Parses the entry at byte `at` of the directory; returns it and where the next one starts.
     fn parse(directory: &Fields<'_>, at: usize) -> Result<(Self, usize)> {
-        let [_, granularity_bits] = *directory.bytes(at + TYPE_AT, 2)? else {
+        let [kind, granularity_bits] = *directory.bytes(at + TYPE_AT, 2)? else {
             return Err(Error::malformed("a bitmap has no type").at(directory.host(at)));
         };
-        if !(9..=31).contains(&granularity_bits) {
+        if !BITMAP_GRANULARITY_BITS.contains(&granularity_bits) {
             let place = Place { name: "granularity_bits", at: directory.host(at + TYPE_AT + 1) };
             return Err(place.malformed(format!("is {granularity_bits}, outside 9..=31")));
         }
-        let name_at = (at + FIXED_LEN).saturating_add(directory.u32(at + EXTRA_LEN_AT)? as usize);
+        let extra_len = directory.u32(at + EXTRA_LEN_AT)?;
+        let name_at = (at + BITMAP_ENTRY_LEN).saturating_add(extra_len as usize);
         let name_len = usize::from(directory.u16(at + NAME_LEN_AT)?);
         let name = String::from_utf8_lossy(directory.bytes(name_at, name_len)?).into_owned();
-        let bitmap = Self { name, granularity_bits, flags: directory.u32(at + FLAGS_AT)? };
+        let bitmap = Self {
+            at: directory.host(at),
+            table_offset: directory.u64(at)?,
+            table_size: directory.u32(at + TABLE_SIZE_AT)?,
+            kind,
+            extra_len,
+            name,
+            granularity_bits,
+            flags: directory.u32(at + FLAGS_AT)?,
+        };
         Ok((bitmap, (name_at + name_len).next_multiple_of(ITEM_ALIGN)))
+    }
+
+    /// What is to be said about it.
+    pub(crate) fn info(&self) -> BitmapInfo {
+        BitmapInfo {
+            name: self.name.clone(),
+            granularity: 1 << self.granularity_bits,
+            enabled: self.flags & BITMAP_AUTO != 0,
+            inconsistent: self.flags & BITMAP_IN_USE != 0,
+        }
+    }
+
+    /// Where the entry says where its table is.
+    pub(crate) fn table_place(&self) -> Place {
+        Place { name: "bitmap_table_offset", at: self.at }
+    }
+
+    /// Whether extra data that is not known may be ignored.
+    pub(crate) fn extra_is_optional(&self) -> bool {
+        self.flags & BITMAP_EXTRA_OPTIONAL != 0
     }
 
     /// The bitmap under the names that QEMU uses.
     pub(crate) fn to_json(&self) -> Value {
-        let flags: Vec<_> =
-            [("in-use", IN_USE), ("auto", AUTO)].iter().filter(|(_, bit)| self.flags & bit != 0).map(|f| f.0).collect();
+        let flags: Vec<_> = [("in-use", BITMAP_IN_USE), ("auto", BITMAP_AUTO)]
+            .iter()
+            .filter(|(_, bit)| self.flags & bit != 0)
+            .map(|f| f.0)
+            .collect();
         json!({ "flags": flags, "name": self.name, "granularity": 1u64 << self.granularity_bits })
     }
 }
@@ -99,6 +145,8 @@ const COUNT_AT: usize = 0;
 const DIRECTORY_LEN_AT: usize = 8;
 /// Offset of the directory's place in the extension.
 const DIRECTORY_AT: usize = 16;
+/// Offset of the number of entries of the table in an entry.
+const TABLE_SIZE_AT: usize = 8;
 /// Offset of the flags in an entry.
 const FLAGS_AT: usize = 12;
 /// Offset of the type in an entry; the granularity follows.
@@ -107,12 +155,6 @@ const TYPE_AT: usize = 16;
 const NAME_LEN_AT: usize = 18;
 /// Offset of the length of the extra data in an entry.
 const EXTRA_LEN_AT: usize = 20;
-/// Length of what comes before the extra data in an entry.
-const FIXED_LEN: usize = 24;
-/// Flag: the bitmap was not saved, and is inconsistent.
-const IN_USE: u32 = 1 << 0;
-/// Flag: every write has to be recorded.
-const AUTO: u32 = 1 << 1;
 
 #[cfg(test)]
 mod tests {
@@ -122,7 +164,7 @@ mod tests {
 
     /// An entry with 4 bytes of extra data.
     fn entry(flags: u8, granularity_bits: u8, name: &str) -> Vec<u8> {
-        let mut bytes = vec![0; FIXED_LEN + 4];
+        let mut bytes = vec![0; BITMAP_ENTRY_LEN + 4];
         bytes[FLAGS_AT + 3] = flags;
         bytes[TYPE_AT + 1] = granularity_bits;
         bytes[NAME_LEN_AT + 1] = u8::try_from(name.len()).unwrap();

@@ -3,8 +3,9 @@
 use imgfmt_core::{Error, Result};
 
 use crate::cluster::ClusterBits;
+use crate::header::Header;
 use crate::layout::{
-    COMPRESSED, COMPRESSED_SECTOR_LEN, HOST_OFFSET_END, OFFSET_MASK, VERSION_2, ZERO, compressed_offset_bits,
+    COMPRESSED, COMPRESSED_SECTOR_LEN, COPIED, HOST_OFFSET_END, OFFSET_MASK, VERSION_2, ZERO, compressed_offset_bits,
 };
 
 /// What an L2 entry says of its cluster.
@@ -30,32 +31,54 @@ pub(crate) enum Entry {
 pub(crate) struct EntryRules {
     /// Length of the clusters.
     cluster: ClusterBits,
-    /// Whether bit 0 is the zero flag; version 2 has none.
-    zero_flag: bool,
+    /// What bit 0 is.
+    bit_0: BitZero,
+    /// Whether clusters are in a data file, where byte 0 is a place like any other.
+    external: bool,
+}
+
+/// What bit 0 of an entry means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BitZero {
+    /// The cluster reads as zeros.
+    ZeroFlag,
+    /// Nothing, and it has to be clear: in version 2.
+    Nothing,
+    /// Reserved: with extended entries.
+    Reserved,
 }
 
 impl EntryRules {
-    /// The rules of an image of `version`.
-    pub(crate) fn new(version: u32, cluster: ClusterBits) -> Self {
-        Self { cluster, zero_flag: version != VERSION_2 }
+    /// The rules of an image with this header.
+    pub(crate) fn new(header: &Header) -> Self {
+        let bit_0 = match header.version {
+            VERSION_2 => BitZero::Nothing,
+            _ if header.l2.extended() => BitZero::Reserved,
+            _ => BitZero::ZeroFlag,
+        };
+        Self { cluster: header.cluster, bit_0, external: header.features.data_file() }
     }
 
     /// What `raw` says.
     ///
     /// # Errors
     ///
-    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) for a zero flag in version 2, and for a cluster
-    /// that is not at a cluster border.
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) for a zero flag in version 2, for a cluster that is not at a
+    /// cluster border, and for a compressed one in an image with a data file.
     pub(crate) fn decode(self, raw: u64) -> Result<Entry> {
         if raw & COMPRESSED != 0 {
             return self.compressed(raw);
         }
         if raw & ZERO != 0 {
             let what = "an L2 entry has bit 0 set, which is the zero flag of version 3 and means nothing in version 2";
-            return if self.zero_flag { Ok(Entry::Zero) } else { Err(Error::malformed(what)) };
+            match self.bit_0 {
+                BitZero::ZeroFlag => return Ok(Entry::Zero),
+                BitZero::Nothing => return Err(Error::malformed(what)),
+                BitZero::Reserved => {}
+            }
         }
         match raw & OFFSET_MASK {
-            0 => Ok(Entry::Unallocated),
+            0 if !self.names_cluster(raw) => Ok(Entry::Unallocated),
             host if self.cluster.aligns(host) => Ok(Entry::Data(host)),
             host => Err(Error::malformed(format!(
                 "an L2 entry names a cluster at byte {host}, which is no multiple of the cluster of {} bytes",
@@ -68,7 +91,9 @@ impl EntryRules {
     /// for data the next host cluster.
     pub(crate) fn run(self, first: Entry, entries: &[u64]) -> usize {
         match first {
-            Entry::Unallocated => entries.iter().take_while(|&&raw| raw & TELLING == 0).count(),
+            Entry::Unallocated => {
+                entries.iter().take_while(|&&raw| raw & TELLING == 0 && !self.names_cluster(raw)).count()
+            }
             Entry::Zero => entries.iter().take_while(|&&raw| raw & (COMPRESSED | ZERO) == ZERO).count(),
             Entry::Data(host) => {
                 let hosts = (host..).step_by(self.cluster.in_memory());
@@ -78,8 +103,27 @@ impl EntryRules {
         }
     }
 
+    /// Whether `raw` names a compressed cluster.
+    pub(crate) fn is_compressed(self, raw: u64) -> bool {
+        raw & COMPRESSED != 0
+    }
+
+    /// The rules of extended entries, for tests.
+    #[cfg(test)]
+    pub(crate) fn extended(cluster: ClusterBits, external: bool) -> Self {
+        Self { cluster, bit_0: BitZero::Reserved, external }
+    }
+
+    /// Whether an entry that is not compressed has a cluster. Byte 0 is one in a data file, where the COPIED bit says so.
+    fn names_cluster(self, raw: u64) -> bool {
+        raw & OFFSET_MASK != 0 || (self.external && raw & COPIED != 0)
+    }
+
     /// Splits the descriptor of a compressed cluster.
     fn compressed(self, raw: u64) -> Result<Entry> {
+        if self.external {
+            return Err(Error::malformed("an L2 entry names a compressed cluster, which a data file cannot have"));
+        }
         let offset_bits = compressed_offset_bits(self.cluster.bits());
         let host = raw & ((1 << offset_bits) - 1);
         if host >= HOST_OFFSET_END {
@@ -100,10 +144,21 @@ mod tests {
     use imgfmt_core::ErrorKind;
 
     use super::*;
-    use crate::layout::{COPIED, VERSION_3};
+    use crate::layout::VERSION_3;
 
     fn rules(version: u32, bits: u32) -> EntryRules {
-        EntryRules::new(version, ClusterBits::new(bits).unwrap())
+        let bit_0 = if version == VERSION_2 { BitZero::Nothing } else { BitZero::ZeroFlag };
+        EntryRules { cluster: ClusterBits::new(bits).unwrap(), bit_0, external: false }
+    }
+
+    #[test]
+    fn byte_0_of_a_data_file_is_a_place_where_the_copied_bit_says_so() {
+        let rules = EntryRules { external: true, ..rules(VERSION_3, 16) };
+        assert_eq!(rules.decode(COPIED).unwrap(), Entry::Data(0));
+        assert_eq!(rules.run(Entry::Data(0), &[COPIED, COPIED | 0x1_0000, COPIED]), 2);
+        assert_eq!(rules.decode(0).unwrap(), Entry::Unallocated);
+        assert_eq!(rules.run(Entry::Unallocated, &[0, 0, COPIED]), 2);
+        assert_eq!(rules.decode(COMPRESSED | 0x5_0000).unwrap_err().kind(), ErrorKind::Malformed);
     }
 
     #[test]

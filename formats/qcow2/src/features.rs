@@ -5,9 +5,9 @@ use imgfmt_core::Result;
 use crate::extensions::Extensions;
 use crate::fields::{Fields, Place};
 use crate::layout::{
-    AUTOCLEAR_BITMAPS, AUTOCLEAR_FEATURES_AT, COMPATIBLE_FEATURES_AT, COMPATIBLE_LAZY_REFCOUNTS, FEATURES, FeatureKind,
-    INCOMPATIBLE_COMPRESSION, INCOMPATIBLE_CORRUPT, INCOMPATIBLE_DATA_FILE, INCOMPATIBLE_DIRTY,
-    INCOMPATIBLE_EXTENDED_L2, INCOMPATIBLE_FEATURES_AT, VERSION_2,
+    AUTOCLEAR_BITMAPS, AUTOCLEAR_DATA_FILE_RAW, AUTOCLEAR_FEATURES_AT, COMPATIBLE_FEATURES_AT,
+    COMPATIBLE_LAZY_REFCOUNTS, FEATURES, FeatureKind, INCOMPATIBLE_COMPRESSION, INCOMPATIBLE_CORRUPT,
+    INCOMPATIBLE_DATA_FILE, INCOMPATIBLE_DIRTY, INCOMPATIBLE_EXTENDED_L2, INCOMPATIBLE_FEATURES_AT, VERSION_2,
 };
 
 /// The three feature fields; all 0 in version 2.
@@ -77,6 +77,16 @@ impl Features {
         self.incompatible & INCOMPATIBLE_COMPRESSION != 0
     }
 
+    /// Whether guest data is in another file.
+    pub(crate) fn data_file(self) -> bool {
+        self.incompatible & INCOMPATIBLE_DATA_FILE != 0
+    }
+
+    /// Whether the data file alone is the disk.
+    pub(crate) fn data_file_raw(self) -> bool {
+        self.data_file() && self.autoclear & AUTOCLEAR_DATA_FILE_RAW != 0
+    }
+
     /// Whether L2 entries know subclusters.
     pub(crate) fn extended_l2(self) -> bool {
         self.incompatible & INCOMPATIBLE_EXTENDED_L2 != 0
@@ -110,7 +120,8 @@ fn name(kind: FeatureKind, bit: u8, extensions: &Extensions) -> String {
 }
 
 /// The incompatible features that do not keep an image from being read here.
-const READABLE: u64 = INCOMPATIBLE_DIRTY | INCOMPATIBLE_CORRUPT | INCOMPATIBLE_COMPRESSION;
-
-// The two that are known and yet not readable are told by name, like any unknown one.
-const _: () = assert!(READABLE & (INCOMPATIBLE_DATA_FILE | INCOMPATIBLE_EXTENDED_L2) == 0);
+const READABLE: u64 = INCOMPATIBLE_DIRTY
+    | INCOMPATIBLE_CORRUPT
+    | INCOMPATIBLE_DATA_FILE
+    | INCOMPATIBLE_COMPRESSION
+    | INCOMPATIBLE_EXTENDED_L2;

@@ -5,16 +5,17 @@ use std::path::PathBuf;
 use imgfmt_core::{Codec, Limits, Result, Storage, StorageExt};
 
 use crate::backing::BackingPlace;
-use crate::cluster::ClusterBits;
+use crate::cluster::{ClusterBits, L2Layout};
 use crate::extensions::Extensions;
 use crate::features::Features;
 use crate::fields::{Fields, Place};
 use crate::layout::{
     CLUSTER_BITS_AT, COMPRESSION_TYPE_AT, COMPRESSION_ZLIB, COMPRESSION_ZSTD, CRYPT_AES, CRYPT_LUKS, CRYPT_METHOD_AT,
     CRYPT_NONE, HEADER_LENGTH_AT, ITEM_ALIGN, L1_SIZE_AT, L1_TABLE_OFFSET_AT, MAGIC, MAGIC_AT, MAX_CLUSTER_BITS,
-    MAX_L1_LEN, MAX_REFCOUNT_ORDER, MAX_REFCOUNT_TABLE_LEN, MAX_SNAPSHOTS, MIN_CLUSTER_BITS, NB_SNAPSHOTS_AT,
-    REFCOUNT_ORDER_AT, REFCOUNT_TABLE_CLUSTERS_AT, REFCOUNT_TABLE_OFFSET_AT, SIZE_AT, SNAPSHOTS_OFFSET_AT,
-    TABLE_ENTRY_LEN, V2_HEADER_LEN, V2_REFCOUNT_ORDER, V3_HEADER_MIN_LEN, VERSION_2, VERSION_3, VERSION_AT,
+    MAX_L1_LEN, MAX_REFCOUNT_ORDER, MAX_REFCOUNT_TABLE_LEN, MAX_SNAPSHOTS, MIN_CLUSTER_BITS, MIN_EXTENDED_CLUSTER_BITS,
+    NB_SNAPSHOTS_AT, REFCOUNT_ORDER_AT, REFCOUNT_TABLE_CLUSTERS_AT, REFCOUNT_TABLE_OFFSET_AT, SIZE_AT,
+    SNAPSHOTS_OFFSET_AT, TABLE_ENTRY_LEN, V2_HEADER_LEN, V2_REFCOUNT_ORDER, V3_HEADER_MIN_LEN, VERSION_2, VERSION_3,
+    VERSION_AT,
 };
 
 /// A header that keeps the rules.
@@ -24,6 +25,8 @@ pub(crate) struct Header {
     pub(crate) version: u32,
     /// Length of the clusters.
     pub(crate) cluster: ClusterBits,
+    /// How L2 tables divide the disk.
+    pub(crate) l2: L2Layout,
     /// Guest bytes of the disk.
     pub(crate) size: u64,
     /// Bytes of the header without its extensions.
@@ -87,15 +90,17 @@ impl Header {
         features.check(&extensions)?;
         check_not_encrypted(&fields)?;
         let size = size(&fields, limits)?;
+        let l2 = l2_layout(cluster, features)?;
         Ok(Self {
             version,
             cluster,
+            l2,
             size,
             header_length,
             features,
             codec: codec(&fields, header_length, features)?,
             refcount_order: refcount_order(&fields, version)?,
-            l1_size: l1_size(&fields, size, cluster)?,
+            l1_size: l1_size(&fields, size, l2)?,
             l1_table_offset: aligned(&fields, "l1_table_offset", L1_TABLE_OFFSET_AT, cluster)?,
             refcount_table_offset: aligned(&fields, "refcount_table_offset", REFCOUNT_TABLE_OFFSET_AT, cluster)?,
             refcount_table_clusters: refcount_table_clusters(&fields, cluster)?,
@@ -153,6 +158,18 @@ fn check_not_encrypted(fields: &Fields<'_>) -> Result<()> {
     Err(Place::in_header("crypt_method", CRYPT_METHOD_AT).unsupported(what))
 }
 
+/// How L2 tables divide the disk; small clusters have no subclusters.
+fn l2_layout(cluster: ClusterBits, features: Features) -> Result<L2Layout> {
+    if features.extended_l2() && cluster.bits() < MIN_EXTENDED_CLUSTER_BITS {
+        let what = format!(
+            "is {}, below {MIN_EXTENDED_CLUSTER_BITS}, which is the least with extended L2 entries",
+            cluster.bits()
+        );
+        return Err(Place::in_header("cluster_bits", CLUSTER_BITS_AT).malformed(what));
+    }
+    Ok(L2Layout::new(cluster, features.extended_l2()))
+}
+
 /// Guest bytes of the disk.
 fn size(fields: &Fields<'_>, limits: &Limits) -> Result<u64> {
     let size = fields.u64(SIZE_AT)?;
@@ -162,11 +179,11 @@ fn size(fields: &Fields<'_>, limits: &Limits) -> Result<u64> {
 }
 
 /// Entries of the L1 table, which has to cover the disk.
-fn l1_size(fields: &Fields<'_>, size: u64, cluster: ClusterBits) -> Result<u32> {
+fn l1_size(fields: &Fields<'_>, size: u64, l2: L2Layout) -> Result<u32> {
     let place = Place::in_header("l1_size", L1_SIZE_AT);
     let entries = fields.u32(L1_SIZE_AT)?;
     place.limited(u64::from(entries), MAX_L1_LEN / TABLE_ENTRY_LEN)?;
-    let needed = size.div_ceil(1 << cluster.l2_span_bits());
+    let needed = size.div_ceil(1 << l2.span_bits());
     if u64::from(entries) < needed {
         let what = format!("is {entries}, but a disk of {size} bytes needs {needed} entries");
         return Err(place.malformed(what));

@@ -4,22 +4,26 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use imgfmt_core::{
-    Description, Encoded, ExtentSink, Image, Limits, Opened, ParentName, Result, Storage, read::through_map,
+    Description, Encoded, ExtentSink, Image, OpenContext, Opened, ParentName, Result, Storage, read::through_map,
 };
 
+use crate::bitmap_data::StoredBitmap;
 use crate::bitmaps::Bitmap;
+use crate::data_file::{self, DataPlace};
 use crate::entry::EntryRules;
 use crate::fields::Place;
 use crate::header::Header;
 use crate::info;
-use crate::layout::{CLUSTER_BITS_AT, L1_TABLE_OFFSET_AT};
-use crate::snapshots::Snapshot;
+use crate::layout::CLUSTER_BITS_AT;
+use crate::snapshots::{Snapshot, State};
 use crate::tables::{Table, Tables};
 
-/// A qcow2 image, one layer: its active state.
+/// A qcow2 image, one layer: its active state, or a snapshot.
 pub(crate) struct Qcow2Image {
-    /// The file, as the one source.
-    pub(crate) sources: [Arc<dyn Storage>; 1],
+    /// The file, and its data file where it has one that is open.
+    pub(crate) sources: Vec<Arc<dyn Storage>>,
+    /// Where guest clusters are stored.
+    pub(crate) data: DataPlace,
     /// What the header says.
     pub(crate) header: Header,
     /// The layer below.
@@ -28,7 +32,9 @@ pub(crate) struct Qcow2Image {
     pub(crate) snapshots: Vec<Snapshot>,
     /// The bitmaps, in file order.
     pub(crate) bitmaps: Vec<Bitmap>,
-    /// The L1 table of the active state.
+    /// Guest bytes of the disk in the state that is read.
+    pub(crate) size: u64,
+    /// The L1 table of that state.
     pub(crate) l1: Table,
     /// The tables read last.
     pub(crate) tables: Tables,
@@ -44,35 +50,37 @@ impl Qcow2Image {
     /// # Errors
     ///
     /// As [`Header::read`], and what the tables that the header names break.
-    pub(crate) fn open(storage: Arc<dyn Storage>, limits: &Limits) -> Result<Opened> {
+    pub(crate) fn open(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
+        let limits = context.limits;
         let header = Header::read(storage.as_ref(), limits)?;
-        let cluster = header.cluster;
-        Place::in_header("cluster_bits", CLUSTER_BITS_AT).limited(cluster.len(), limits.unit_bytes)?;
-        let l1 = Table::new(header.l1_table_offset, u64::from(header.l1_size), storage.len())
-            .map_err(|e| Place::in_header("l1_table_offset", L1_TABLE_OFFSET_AT).tell(e))?;
+        Place::in_header("cluster_bits", CLUSTER_BITS_AT).limited(header.cluster.len(), limits.unit_bytes)?;
         let snapshots = Snapshot::read_all(storage.as_ref(), &header, limits)?;
+        let state = State::choose(&header, &snapshots, context.snapshot, storage.len())?;
         let bitmaps = Bitmap::read_all(storage.as_ref(), &header, limits)?;
+        let active = context.snapshot.is_none();
+        let stored = if active { StoredBitmap::all(&storage, &header, &bitmaps) } else { Vec::new() };
         let parent = parent(&header)?;
-        let rules = EntryRules::new(header.version, cluster);
-        let tables = Tables::default();
+        let (sources, data) = data_file::sources(storage, &header, context)?;
         let image = Self {
-            sources: [storage],
+            sources,
+            data,
+            rules: EntryRules::new(&header),
             header,
             parent: parent.clone(),
             snapshots,
             bitmaps,
-            l1,
-            tables,
-            rules,
+            size: state.size,
+            l1: state.l1,
+            tables: Tables::default(),
             whole: OnceLock::new(),
         };
-        Ok(Opened { image: Box::new(image), parent: parent.map(Into::into), bitmaps: Vec::new() })
+        Ok(Opened { image: Box::new(image), parent: parent.map(Into::into), bitmaps: stored })
     }
 }
 
 impl Image for Qcow2Image {
     fn size(&self) -> u64 {
-        self.header.size
+        self.size
     }
 
     fn sources(&self) -> &[Arc<dyn Storage>] {

@@ -4,6 +4,8 @@ use imgfmt_core::{Codec, Description};
 use serde_json::{Map, Value, json};
 
 use crate::NAME;
+use crate::extensions::Extension;
+use crate::header::Header;
 use crate::image::Qcow2Image;
 use crate::layout::{HeaderExtension, VERSION_2};
 
@@ -30,6 +32,10 @@ fn specific(image: &Qcow2Image) -> Map<String, Value> {
     let mut set = |name: &str, value: Value| map.insert(name.to_owned(), value);
     let old = header.version == VERSION_2;
     set("compat", json!(if old { "0.10" } else { "1.1" }));
+    if let Some(extension) = data_file(header) {
+        set("data-file", json!(String::from_utf8_lossy(&extension.data)));
+        set("data-file-raw", json!(header.features.data_file_raw()));
+    }
     set("compression-type", json!(if header.codec == Codec::Zstd { "zstd" } else { "zlib" }));
     if !old {
         set("lazy-refcounts", json!(header.features.lazy_refcounts()));
@@ -69,14 +75,23 @@ fn details(image: &Qcow2Image) -> Map<String, Value> {
     if !unknown.is_empty() {
         set("unknown-header-extensions", json!(unknown));
     }
-    // Nothing follows this name: without its feature bit it means nothing, with it the image is refused.
-    if let Some(extension) = header.extensions.find(HeaderExtension::DATA_FILE) {
+    // Nothing follows this name: without its feature bit it means nothing.
+    let named = header.extensions.find(HeaderExtension::DATA_FILE);
+    if let Some(extension) = named.filter(|_| !header.features.data_file()) {
         set("ignored-data-file", json!(String::from_utf8_lossy(&extension.data)));
+    }
+    if header.l2.extended() {
+        set("subcluster-size", json!(1u64 << header.l2.grain_bits()));
     }
     if !image.snapshots.is_empty() {
         set("snapshots", image.snapshots.iter().map(|snapshot| snapshot.to_json()).collect());
     }
     map
+}
+
+/// The extension that names the data file, where there is one.
+fn data_file(header: &Header) -> Option<&Extension> {
+    header.extensions.find(HeaderExtension::DATA_FILE).filter(|_| header.features.data_file())
 }
 
 /// A field of bits as text, since JSON numbers end at 53 bits.

@@ -130,6 +130,9 @@ pub(crate) const COMPATIBLE_LAZY_REFCOUNTS: u64 = 1 << 0;
 /// Autoclear feature: the bitmaps extension is in step with the image. Bit 0 of `autoclear_features`.
 pub(crate) const AUTOCLEAR_BITMAPS: u64 = 1 << 0;
 
+/// Autoclear feature: the data file alone is the disk. Bit 1 of `autoclear_features`.
+pub(crate) const AUTOCLEAR_DATA_FILE_RAW: u64 = 1 << 1;
+
 /// A feature bit and the name that a feature name table gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Feature {
@@ -236,6 +239,27 @@ pub(crate) const COPIED: u64 = 1 << 63;
 pub(crate) const COMPRESSED: u64 = 1 << 62;
 /// L2 entries of version 3: the cluster reads as zeros, whether or not it has a host cluster.
 pub(crate) const ZERO: u64 = 1 << 0;
+/// Bitmap table entries without a cluster: all bits of it are ones, not zeros. Section "Bitmap table".
+pub(crate) const BITMAP_ALL_ONES: u64 = 1 << 0;
+/// Bitmap flag: it was in use when the image was last closed. Section "Bitmap directory entry".
+pub(crate) const BITMAP_IN_USE: u32 = 1 << 0;
+/// Bitmap flag: every write is to be recorded.
+pub(crate) const BITMAP_AUTO: u32 = 1 << 1;
+/// Bitmap flag: extra data that is not known may be ignored.
+pub(crate) const BITMAP_EXTRA_OPTIONAL: u32 = 1 << 2;
+/// Bitmap type: dirty tracking.
+pub(crate) const BITMAP_TYPE_DIRTY: u8 = 1;
+/// log2 of the guest bytes that a bit of a bitmap may stand for. QEMU's limits.
+pub(crate) const BITMAP_GRANULARITY_BITS: std::ops::RangeInclusive<u8> = 9..=31;
+/// Length of what comes before the extra data in an entry of the bitmap directory.
+pub(crate) const BITMAP_ENTRY_LEN: usize = 24;
+/// Extended L2 entries: subclusters of a cluster. Section "Extended L2 Entries".
+pub(crate) const SUBCLUSTERS: u32 = 32;
+/// Extended L2 entries, second word: the subclusters that are stored, the first one in the lowest bit. The upper half
+/// has in the same order those that read as zeros.
+pub(crate) const SUBCLUSTERS_STORED: u64 = 0xffff_ffff;
+/// log2 of the smallest cluster that is divided into subclusters. Section "Extended L2 Entries".
+pub(crate) const MIN_EXTENDED_CLUSTER_BITS: u32 = 14;
 /// Compressed clusters are counted in sectors of this length, whatever the cluster.
 pub(crate) const COMPRESSED_SECTOR_LEN: u64 = 512;
 

@@ -1,9 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod backing;
+mod bitmap_data;
 mod bitmaps;
 mod cluster;
+mod data_file;
 mod entry;
+mod extended;
 mod extensions;
 mod features;
 mod fields;
@@ -54,7 +57,7 @@ impl Format for Qcow2 {
     }
 
     fn open(&self, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
-        image::Qcow2Image::open(storage, context.limits).map_err(|e| e.in_format(NAME))
+        image::Qcow2Image::open(storage, context).map_err(|e| e.in_format(NAME))
     }
 
     fn stream(

@@ -2,9 +2,11 @@
 
 use imgfmt_core::{Encoded, Error, ExtentKind, ExtentSink, Result, SourceId, Storage};
 
+use crate::data_file::DataPlace;
 use crate::entry::Entry;
+use crate::extended::{Extended, Parts};
 use crate::image::Qcow2Image;
-use crate::layout::OFFSET_MASK;
+use crate::layout::{OFFSET_MASK, SUBCLUSTERS};
 use crate::tables::Table;
 
 impl Qcow2Image {
@@ -26,7 +28,7 @@ impl Qcow2Image {
 
     /// Answers for a run of L1 entries without a table, or for a page of one L2 table.
     fn map_next(&self, sink: &mut ExtentSink<'_>) -> Result<()> {
-        let span_bits = self.header.cluster.l2_span_bits();
+        let span_bits = self.header.l2.span_bits();
         let rest = sink.rest();
         let index = rest.start >> span_bits;
         let wanted = count_up_to(rest.end, span_bits) - index;
@@ -55,41 +57,80 @@ impl Qcow2Image {
             let what = format!("is {offset}, which is no multiple of the cluster of {} bytes", cluster.len());
             return Err(Error::malformed(what).field("L2 table offset"));
         }
-        match Table::new(offset, cluster.l2_entries(), self.file().len()) {
-            Err(_) if offset < self.file().len() && self.is_whole() => Ok(Table::padded(offset, cluster.l2_entries())),
+        let words = self.header.l2.words();
+        match Table::new(offset, words, self.file().len()) {
+            Err(_) if offset < self.file().len() && self.is_whole() => Ok(Table::padded(offset, words)),
             table => table.map_err(|e| e.field("L2 table offset")),
         }
     }
 
     /// Answers for the clusters of one page of an L2 table.
     fn map_table(&self, table: Table, sink: &mut ExtentSink<'_>) -> Result<()> {
-        let bits = self.header.cluster.bits();
+        let (bits, word_bits) = (self.header.cluster.bits(), self.header.l2.entry_word_bits());
         let rest = sink.rest();
         let first = rest.start >> bits;
         let wanted = count_up_to(rest.end, bits) - first;
-        let index = first & (self.header.cluster.l2_entries() - 1);
-        let entries = self.tables.entries(self.file(), table, index)?;
-        let entries = up_to(&entries, wanted);
+        let index = (first & (self.header.l2.entries() - 1)) << word_bits;
+        let words = self.tables.entries(self.file(), table, index)?;
+        let words = up_to(&words, wanted << word_bits);
         let mut done = 0;
-        while done < entries.len() && !sink.is_full() {
-            let told = |e: Error| e.at(table.entry_at(index + done as u64));
-            let guest = (first + done as u64) << bits;
-            let entry = self.rules.decode(entries[done]).map_err(told)?;
-            let run = self.rules.run(entry, &entries[done..]);
-            done += self.push_run(entry, guest, run as u64, sink).map_err(told)? as usize;
+        while done < words.len() && !sink.is_full() {
+            let guest = (first + (done as u64 >> word_bits)) << bits;
+            let at = |word: u64| table.entry_at(index + done as u64 + word);
+            let clusters = match &words[done..] {
+                [raw, bitmap, ..] if self.header.l2.extended() => {
+                    let entry = Extended::decode(self.rules, self.header.cluster, [*raw, *bitmap])
+                        .map_err(|blamed| blamed.error.at(at(blamed.word)))?;
+                    self.push_extended(entry, guest, &words[done..], sink)
+                }
+                rest => {
+                    let entry = self.rules.decode(rest[0]).map_err(|e| e.at(at(0)))?;
+                    self.push_clusters(entry, guest, self.rules.run(entry, rest), sink)
+                }
+            };
+            done += clusters.map_err(|e: Error| e.at(at(0)))? << word_bits;
         }
         Ok(())
     }
 
-    /// Pushes a run of `clusters` alike from guest byte `guest` on, or what the file has of it; returns how many.
-    fn push_run(&self, entry: Entry, guest: u64, clusters: u64, sink: &mut ExtentSink<'_>) -> Result<u64> {
-        let cluster = self.header.cluster;
-        let (clusters, kind) = match entry {
-            Entry::Unallocated => (clusters, self.absent()),
-            Entry::Zero => (clusters, ExtentKind::Zero { explicit: true }),
-            Entry::Data(host) => {
-                (self.stored_clusters(host, guest, clusters)?, ExtentKind::Data { source: SourceId(0), host })
+    /// Pushes the run of extended entries at the start of `words`, the first of which is `entry`; returns how many.
+    fn push_extended(&self, entry: Extended, guest: u64, words: &[u64], sink: &mut ExtentSink<'_>) -> Result<usize> {
+        match entry {
+            Extended::Whole(whole) => {
+                let count = entry.run(self.rules, self.header.cluster, words);
+                self.push_clusters(whole, guest, count, sink)
             }
+            Extended::Parts(parts) => self.push_parts(parts, guest, sink).map(|()| 1),
+        }
+    }
+
+    /// Pushes `count` clusters alike from guest byte `guest` on, or what the file has of them; returns how many.
+    fn push_clusters(&self, entry: Entry, guest: u64, count: usize, sink: &mut ExtentSink<'_>) -> Result<usize> {
+        let bits = self.header.cluster.bits();
+        let len = self.push_run(entry, guest, (count as u64) << bits, bits, sink)?;
+        Ok(usize::try_from(len >> bits).unwrap_or(count))
+    }
+
+    /// Pushes the subclusters of the cluster at guest byte `guest`, from the one that is asked for on.
+    fn push_parts(&self, parts: Parts, guest: u64, sink: &mut ExtentSink<'_>) -> Result<()> {
+        let bits = self.header.l2.grain_bits();
+        let mut index = u32::try_from((sink.rest().start.max(guest) - guest) >> bits).unwrap_or(SUBCLUSTERS);
+        while index < SUBCLUSTERS && !sink.is_full() {
+            let (entry, count) = parts.run(index);
+            let pushed =
+                self.push_run(entry, guest + (u64::from(index) << bits), u64::from(count) << bits, bits, sink)?;
+            index += u32::try_from(pushed >> bits).unwrap_or(SUBCLUSTERS);
+        }
+        Ok(())
+    }
+
+    /// Pushes a run of `len` bytes alike from guest byte `guest` on, or what the file has of it in whole grains of
+    /// `1 << grain_bits` bytes; returns its length.
+    fn push_run(&self, entry: Entry, guest: u64, len: u64, grain_bits: u32, sink: &mut ExtentSink<'_>) -> Result<u64> {
+        let (len, kind) = match entry {
+            Entry::Unallocated => (len, self.absent()),
+            Entry::Zero => (len, ExtentKind::Zero { explicit: true }),
+            Entry::Data(host) => self.data(host, guest, len, grain_bits)?,
             Entry::Compressed { host, stored_len } => {
                 self.check_begins(host)?;
                 let unit = Encoded {
@@ -97,31 +138,44 @@ impl Qcow2Image {
                     host,
                     stored_len,
                     codec: self.header.codec,
-                    unit: 1 << cluster.bits(),
+                    unit: 1 << self.header.cluster.bits(),
                     skip: 0,
                 };
-                (1, ExtentKind::Encoded(unit))
+                (self.header.cluster.len(), ExtentKind::Encoded(unit))
             }
         };
-        sink.push(guest, clusters << cluster.bits(), kind);
-        Ok(clusters)
+        sink.push(guest, len, kind);
+        Ok(len)
     }
 
-    /// How many of `clusters` from host byte `host` on the file has; the last one only has to be there up to
-    /// the end of the disk.
-    fn stored_clusters(&self, host: u64, guest: u64, clusters: u64) -> Result<u64> {
-        let cluster = self.header.cluster;
-        let wanted = (clusters << cluster.bits()).min(self.header.size - guest);
-        let there = self.file().len().saturating_sub(host);
-        if wanted <= there {
-            return Ok(clusters);
+    /// How much of `len` bytes of guest data from host byte `host` on there is, and what it is.
+    fn data(&self, host: u64, guest: u64, len: u64, grain_bits: u32) -> Result<(u64, ExtentKind)> {
+        if self.data != DataPlace::Inside && host != guest {
+            let what = format!(
+                "an L2 entry names byte {host} of the data file for guest byte {guest}; they have to be the same"
+            );
+            return Err(Error::malformed(what));
         }
-        match there >> cluster.bits() {
+        let Some(source) = self.data.source() else {
+            return Ok((len, ExtentKind::Opaque));
+        };
+        let there = self.sources.get(source.0 as usize).map_or(0, |source| source.len());
+        let len = self.stored(host, guest, len, grain_bits, there)?;
+        Ok((len, ExtentKind::Data { source, host }))
+    }
+
+    /// How many of `len` bytes from host byte `host` on a file of `end` bytes has, in whole grains; the last one only
+    /// has to be there up to the end of the disk.
+    fn stored(&self, host: u64, guest: u64, len: u64, grain_bits: u32, end: u64) -> Result<u64> {
+        let there = end.saturating_sub(host);
+        if len.min(self.size.saturating_sub(guest)) <= there {
+            return Ok(len);
+        }
+        match there >> grain_bits {
             0 => Err(Error::out_of_bounds(format!(
-                "an L2 entry names a cluster at byte {host}, but the file ends at byte {}",
-                self.file().len()
+                "an L2 entry names a cluster at byte {host}, but the file ends at byte {end}"
             ))),
-            whole => Ok(whole),
+            whole => Ok(whole << grain_bits),
         }
     }
 

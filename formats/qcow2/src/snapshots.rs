@@ -19,11 +19,20 @@ use serde_json::{Value, json};
 
 use crate::fields::{Fields, Place};
 use crate::header::Header;
-use crate::layout::{ITEM_ALIGN, MAX_SNAPSHOT_EXTRA_LEN, SNAPSHOTS_OFFSET_AT};
+use crate::layout::{
+    ITEM_ALIGN, L1_TABLE_OFFSET_AT, MAX_L1_LEN, MAX_SNAPSHOT_EXTRA_LEN, SNAPSHOTS_OFFSET_AT, TABLE_ENTRY_LEN,
+};
+use crate::tables::Table;
 
-/// An internal snapshot, as far as it is shown.
+/// An internal snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
+    /// Host byte of its entry in the snapshot table.
+    at: u64,
+    /// Host byte of its L1 table.
+    l1_table_offset: u64,
+    /// Entries of its L1 table.
+    l1_size: u32,
     /// Its id, which need not be a number.
     id: String,
     /// Its name.
@@ -83,6 +92,9 @@ impl Snapshot {
         let id_len = usize::from(entry.u16(ID_LEN_AT)?);
         let text = |at, len| Ok::<_, Error>(String::from_utf8_lossy(entry.bytes(at, len)?).into_owned());
         Ok(Self {
+            at: entry.host(0),
+            l1_table_offset: entry.u64(L1_TABLE_AT)?,
+            l1_size: entry.u32(SNAPSHOT_L1_SIZE_AT)?,
             id: text(id_at, id_len)?,
             name: text(id_at + id_len, usize::from(entry.u16(NAME_LEN_AT)?))?,
             date_sec: entry.u32(DATE_SEC_AT)?,
@@ -116,11 +128,76 @@ impl Snapshot {
     }
 }
 
+/// A state of the disk: the active one, or a snapshot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct State {
+    /// Guest bytes.
+    pub(crate) size: u64,
+    /// The L1 table, which covers them.
+    pub(crate) l1: Table,
+}
+
+impl State {
+    /// The snapshot with the id `wanted`, or else with that name; the active state where none is wanted.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) where there is no such snapshot, with those that there are;
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) or [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) for an
+    /// L1 table that does not cover the disk or that the file does not have.
+    pub(crate) fn choose(header: &Header, snapshots: &[Snapshot], wanted: Option<&str>, file_len: u64) -> Result<Self> {
+        let Some(wanted) = wanted else {
+            let l1 = Table::new(header.l1_table_offset, u64::from(header.l1_size), file_len)
+                .map_err(|e| Place::in_header("l1_table_offset", L1_TABLE_OFFSET_AT).tell(e))?;
+            return Ok(Self { size: header.size, l1 });
+        };
+        let found = snapshots.iter().find(|snapshot| snapshot.id == wanted);
+        let found = found.or_else(|| snapshots.iter().find(|snapshot| snapshot.name == wanted));
+        found.ok_or_else(|| unknown(wanted, snapshots))?.state(header, file_len)
+    }
+}
+
+impl Snapshot {
+    /// The state of the disk that it holds. An entry of version 2 does not say how large the disk was: as large as now.
+    fn state(&self, header: &Header, file_len: u64) -> Result<State> {
+        let place = |name, at: usize| Place { name, at: self.at + at as u64 };
+        let size = self.virtual_size.unwrap_or(header.size);
+        let size_place = place("virtual disk size", FIXED_LEN + EXTRA_SIZE_AT);
+        size_place.limited(size, i64::MAX as u64)?;
+        let (l1_place, len_place) = (place("L1 table offset", L1_TABLE_AT), place("L1 size", SNAPSHOT_L1_SIZE_AT));
+        len_place.limited(u64::from(self.l1_size), MAX_L1_LEN / TABLE_ENTRY_LEN)?;
+        let needed = size.div_ceil(1 << header.l2.span_bits());
+        if u64::from(self.l1_size) < needed {
+            let what = format!("is {}, but a disk of {size} bytes needs {needed} entries", self.l1_size);
+            return Err(len_place.malformed(what));
+        }
+        if !header.cluster.aligns(self.l1_table_offset) || (self.l1_table_offset == 0 && needed > 0) {
+            let what = format!("is {}, which is no cluster behind the header", self.l1_table_offset);
+            return Err(l1_place.malformed(what));
+        }
+        let l1 = Table::new(self.l1_table_offset, u64::from(self.l1_size), file_len).map_err(|e| l1_place.tell(e))?;
+        Ok(State { size, l1 })
+    }
+}
+
+/// An error that says which snapshots there are.
+fn unknown(wanted: &str, snapshots: &[Snapshot]) -> Error {
+    let known: Vec<_> =
+        snapshots.iter().take(MAX_NAMED).map(|snapshot| format!("{} ({})", snapshot.id, snapshot.name)).collect();
+    let known = if known.is_empty() { "no snapshots".to_owned() } else { known.join(", ") };
+    let more = if snapshots.len() > MAX_NAMED { ", and more" } else { "" };
+    Error::invalid(format!("there is no snapshot with the id or name {wanted}; the image has {known}{more}"))
+}
+
 /// An error about where the snapshot table is.
 fn named(error: Error) -> Error {
     error.context("the snapshot table cannot be read")
 }
 
+/// Offset of the place of the L1 table.
+const L1_TABLE_AT: usize = 0;
+/// Offset of the entries of the L1 table.
+const SNAPSHOT_L1_SIZE_AT: usize = 8;
 /// Offset of the length of the id.
 const ID_LEN_AT: usize = 12;
 /// Offset of the length of the name.
@@ -143,6 +220,9 @@ const EXTRA_VM_STATE_AT: usize = 0;
 const EXTRA_SIZE_AT: usize = 8;
 /// Offset of the instruction count in the extra data.
 const EXTRA_ICOUNT_AT: usize = 16;
+
+/// Snapshots that an error names at most.
+const MAX_NAMED: usize = 20;
 
 #[cfg(test)]
 mod tests {

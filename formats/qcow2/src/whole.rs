@@ -6,6 +6,7 @@
 
 use imgfmt_core::{Error, Result, StorageExt};
 
+use crate::data_file::DataPlace;
 use crate::entry::Entry;
 use crate::image::Qcow2Image;
 use crate::layout::{HeaderExtension, OFFSET_MASK, TABLE_ENTRY_LEN};
@@ -25,7 +26,7 @@ impl Qcow2Image {
             || self.header.features.dirty()
             || self.header.nb_snapshots > 0
             || self.header.extensions.find(HeaderExtension::BITMAPS).is_some()
-            || !self.file().len().is_multiple_of(TABLE_ENTRY_LEN);
+            || !self.file().len().is_multiple_of(TABLE_ENTRY_LEN << self.header.l2.entry_word_bits());
         if uncountable {
             return Ok(false);
         }
@@ -52,32 +53,44 @@ impl Qcow2Image {
 
     /// How many times the L2 tables and their entries use a host cluster.
     fn mapped_clusters(&self) -> Result<u64> {
-        let bits = self.header.cluster.bits();
         let (mut tables, mut uses) = (0, 0);
         self.each_entry(self.l1, &mut |entry| {
             tables = self.one_more(tables)?;
-            let table = Table::padded(entry & OFFSET_MASK, self.header.cluster.l2_entries());
-            self.each_entry(table, &mut |entry| {
-                uses += match self.rules.decode(entry)? {
-                    Entry::Compressed { host, stored_len } => {
-                        ((host + u64::from(stored_len) - 1) >> bits) - (host >> bits) + 1
-                    }
-                    // A zero cluster may keep its host cluster.
-                    _ => u64::from(entry & OFFSET_MASK != 0),
-                };
+            let table = Table::padded(entry & OFFSET_MASK, self.header.l2.words());
+            self.each_word(table, &mut |index, word| {
+                let bitmap = self.header.l2.extended() && index % 2 == 1;
+                uses += if bitmap { 0 } else { self.uses(word)? };
                 Ok(())
             })
         })?;
         Ok(tables + uses)
     }
 
+    /// How many times an L2 entry uses a host cluster; those of a data file are not counted.
+    fn uses(&self, entry: u64) -> Result<u64> {
+        let bits = self.header.cluster.bits();
+        Ok(match self.rules.decode(entry)? {
+            Entry::Compressed { host, stored_len } => ((host + u64::from(stored_len) - 1) >> bits) - (host >> bits) + 1,
+            // A zero cluster may keep its host cluster.
+            _ => u64::from(entry & OFFSET_MASK != 0 && self.data == DataPlace::Inside),
+        })
+    }
+
     /// Calls `visit` with every entry of `table` that is not 0.
     fn each_entry(&self, table: Table, visit: &mut dyn FnMut(u64) -> Result<()>) -> Result<()> {
+        self.each_word(table, &mut |_, entry| visit(entry))
+    }
+
+    /// Calls `visit` with the index and the value of every word of `table` that is not 0.
+    fn each_word(&self, table: Table, visit: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
         let mut index = 0;
         while index < table.entries() {
-            let entries = self.tables.entries(self.file(), table, index)?;
-            entries.iter().filter(|&&entry| entry != 0).try_for_each(|&entry| visit(entry))?;
-            index += entries.len() as u64;
+            let words = self.tables.entries(self.file(), table, index)?;
+            (index..)
+                .zip(words.iter())
+                .filter(|(_, word)| **word != 0)
+                .try_for_each(|(index, word)| visit(index, *word))?;
+            index += words.len() as u64;
         }
         Ok(())
     }

@@ -8,23 +8,86 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{hash, open};
-use imgfmt_core::{FileStorage, Image, MemoryStorage, Result, Storage};
+use common::{hash, open, open_layers};
+use imgfmt_core::{ErrorKind, FileStorage, Image, MemoryStorage, Result, Storage};
 use manifest::{messages, text};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn every_image_reads_or_is_refused_as_its_manifest_says() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata");
-    let Ok(manifest) = std::fs::read_to_string(folder.join("manifest.json")) else {
-        eprintln!("skipped: there is no {}", folder.join("manifest.json").display());
-        return;
-    };
-    let entries: Vec<Value> = serde_json::from_str(&manifest).expect("a manifest is a list");
-    let entries: Vec<_> = entries.iter().filter(|entry| text(entry, "format") == Some("qcow2")).collect();
+    let (folder, entries) = (folder(), entries());
     let wrong: Vec<_> = entries.iter().filter_map(|entry| check(&folder, entry).err()).collect();
     assert!(wrong.is_empty(), "{} of {} images:\n{}", wrong.len(), entries.len(), wrong.join("\n"));
     assert!(!entries.is_empty(), "the manifest has no qcow2 images");
+}
+
+#[test]
+fn every_snapshot_reads_as_its_manifest_says() {
+    let mut seen = 0;
+    for entry in entries() {
+        let Some(snapshots) = entry["snapshots"].as_object() else { continue };
+        for (name, facts) in snapshots {
+            let path = folder().join(text(&entry, "path").unwrap());
+            let layers = open_layers(storage(&path, &entry).unwrap(), &path, None, Some(name)).unwrap();
+            let image = layers[0].image.as_ref();
+            assert_eq!(Some(image.size()), facts["guest_size"].as_u64(), "{}: {name}", path.display());
+            assert_eq!(Some(hash(image).unwrap().as_str()), text(facts, "guest_sha256"), "{}: {name}", path.display());
+            assert!(layers[0].bitmaps.is_empty(), "bitmaps are of the active state");
+            seen += 1;
+        }
+        let path = folder().join(text(&entry, "path").unwrap());
+        let error = open_layers(storage(&path, &entry).unwrap(), &path, None, Some("gone")).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        let known = snapshots.keys().filter(|name| name.parse::<u32>().is_err());
+        assert!(known.into_iter().all(|name| messages(&error).contains(name)), "{}", messages(&error));
+    }
+    assert!(seen > 3, "the manifest has {seen} snapshots");
+}
+
+#[test]
+fn every_bitmap_is_as_its_manifest_says() {
+    let mut seen = 0;
+    for entry in entries() {
+        let Some(expected) = entry["bitmaps"].as_object() else { continue };
+        let path = folder().join(text(&entry, "path").unwrap());
+        let layers = open_layers(storage(&path, &entry).unwrap(), &path, None, None).unwrap();
+        let names: Vec<_> = layers[0].bitmaps.iter().map(|bitmap| bitmap.info().name.clone()).collect();
+        assert_eq!(names.len(), expected.len(), "{}: {names:?}", path.display());
+        for bitmap in &layers[0].bitmaps {
+            let info = bitmap.info();
+            let facts = &expected[&info.name];
+            assert_eq!(Some(info.granularity), facts["granularity"].as_u64(), "{}", info.name);
+            assert_eq!(
+                (json!(info.enabled), json!(info.inconsistent)),
+                (facts["enabled"].clone(), facts["inconsistent"].clone())
+            );
+            let mut dirty = Vec::new();
+            let visited = bitmap.visit_dirty(&mut |run| {
+                dirty.push(json!([run.start, run.end]));
+                Ok(())
+            });
+            match text(facts, "error") {
+                Some(kind) => assert_eq!(visited.unwrap_err().kind().name(), kind, "{}", info.name),
+                None => {
+                    assert_eq!((visited.unwrap(), Value::Array(dirty)), ((), facts["dirty"].clone()), "{}", info.name)
+                }
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 3, "the manifest has {seen} bitmaps");
+}
+
+/// The folder of the images.
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata")
+}
+
+/// The entries of qcow2 images.
+fn entries() -> Vec<Value> {
+    let manifest = std::fs::read_to_string(folder().join("manifest.json")).expect("there is a manifest");
+    let entries: Vec<Value> = serde_json::from_str(&manifest).expect("a manifest is a list");
+    entries.into_iter().filter(|entry| text(entry, "format") == Some("qcow2")).collect()
 }
 
 /// Compares one image with its entry; an error says how they differ.

@@ -5,24 +5,34 @@ pub(crate) mod raw;
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::{Beneath, Chain, DenyAll, Format, Gate, Image, Limits, Opener, Result, Storage};
+use imgfmt_core::{Beneath, Chain, DenyAll, Format, Gate, Image, Layer, Limits, OpenContext, Opener, Result, Storage};
 use imgfmt_qcow2::Qcow2;
 use raw::Raw;
 use sha2::{Digest, Sha256};
 
 /// Opens the qcow2 image in `storage` with all that it builds on; `beside` is where it may look for that.
 pub(crate) fn open(storage: Arc<dyn Storage>, path: &Path, beside: Option<&Path>) -> Result<Chain> {
+    let layers = open_layers(storage, path, beside, None)?;
+    Chain::new(layers.into_iter().map(|layer| layer.image).collect())
+}
+
+/// Opens the layers of the qcow2 image in `storage`, the first of them at `snapshot`.
+pub(crate) fn open_layers(
+    storage: Arc<dyn Storage>,
+    path: &Path,
+    beside: Option<&Path>,
+    snapshot: Option<&str>,
+) -> Result<Vec<Layer>> {
     let limits = Limits::default();
     let mut beneath = Beneath::new();
     if let Some(beside) = beside {
         beneath.allow_beside(beside)?;
     }
     let gate: &dyn Gate = if beside.is_some() { &beneath } else { &DenyAll };
-    Opener { fallback: Some(Raw.name()), ..Opener::new(&[&Qcow2, &Raw], gate, &limits) }.open(
-        storage,
-        Some(path),
-        Some(Qcow2.name()),
-    )
+    let formats: [&dyn Format; 2] = [&Qcow2, &Raw];
+    let opener = Opener::new(&formats, gate, &limits);
+    let context = OpenContext { snapshot, ..opener.context };
+    Opener { fallback: Some(Raw.name()), context, ..opener }.open_layers(storage, Some(path), Some(Qcow2.name()))
 }
 
 /// Reads the whole disk and returns its SHA-256 in hexadecimal.

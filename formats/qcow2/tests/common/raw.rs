@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Description, Encoded, Error, ErrorKind, ExtentKind, ExtentSink, Format, Head, Image, ImageWriter,
-    OpenContext, Opened, OptionSpec, Result, SourceId, Storage, Target,
+    CreateRequest, Description, Encoded, Error, ErrorKind, ExtentKind, ExtentSink, Format, Head, Image, ImageStream,
+    ImageWriter, OpenContext, Opened, OptionSpec, Result, SourceId, Storage, Streamed, Target,
 };
 
 /// The raw format, as far as a backing file needs it.
