@@ -1,5 +1,19 @@
 #![doc = include_str!("../README.md")]
 
+mod bitmap;
+mod cache;
+mod copies;
+mod footer;
+mod geometry;
+mod header;
+mod info;
+mod layout;
+mod map;
+mod open;
+mod parent;
+mod size;
+mod table;
+
 use std::io::Read;
 use std::sync::Arc;
 
@@ -21,16 +35,20 @@ impl Format for Vhd {
         &["vpc"]
     }
 
-    fn probe(&self, _head: &Head<'_>) -> Result<Option<&'static str>> {
-        Ok(None)
+    /// Fixed disks are known by their footer alone, which is at the end.
+    fn probe(&self, head: &Head<'_>) -> Result<Option<&'static str>> {
+        if head.first().starts_with(&layout::FOOTER_COOKIE) {
+            return Ok(Some("the cookie conectix in front"));
+        }
+        Ok(copies::ends_with_footer(head.storage())?.then_some("the cookie conectix of a footer at the end"))
     }
 
     fn open_options(&self) -> &'static [OptionSpec] {
-        &[]
+        open::OPTIONS
     }
 
-    fn open(&self, _storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
-        Err(Error::unsupported("cannot be read").in_format(NAME))
+    fn open(&self, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
+        open::open(storage, context).map_err(|e| e.in_format(NAME))
     }
 
     fn stream(
@@ -38,7 +56,7 @@ impl Format for Vhd {
         input: Box<dyn Read + Send>,
         _context: &OpenContext<'_>,
     ) -> Result<Streamed<Box<dyn ImageStream>>> {
-        Ok(Streamed::NeedsSeek { input, reason: "its tables can be anywhere".to_owned() })
+        Ok(Streamed::NeedsSeek { input, reason: "what a VHD is stands at its end".to_owned() })
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {

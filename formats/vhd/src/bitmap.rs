@@ -1,0 +1,90 @@
+//! The sector bitmap of a block.
+
+use imgfmt_core::{Error, Result, Storage, StorageExt};
+
+use crate::layout::{SECTOR_LEN, bitmap_len};
+
+/// Which sectors of a block are stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SectorBitmap {
+    /// All of them.
+    All,
+    /// Those whose bit is set: the highest bit of a byte comes first.
+    Some(Box<[u8]>),
+}
+
+impl SectorBitmap {
+    /// Reads the bitmap at byte `at` of a block of `block_len` bytes. It has to end before `end`.
+    pub(crate) fn read(storage: &dyn Storage, at: u64, block_len: u64, end: u64) -> Result<Self> {
+        let sectors = block_len / SECTOR_LEN;
+        let len = sectors.div_ceil(8);
+        if at.saturating_add(bitmap_len(block_len)) > end {
+            let what = format!("the sector bitmap of a block starts here, but data ends at byte {end}");
+            return Err(Error::out_of_bounds(what).at(at));
+        }
+        let bytes = storage.read_vec(at, usize::try_from(len).unwrap_or(usize::MAX))?;
+        // A block of less than 8 sectors has the rest of its byte unused.
+        let is_full =
+            if sectors < 8 { bytes[0].leading_ones() as u64 >= sectors } else { bytes.iter().all(|&b| b == 0xff) };
+        Ok(if is_full { Self::All } else { Self::Some(bytes.into_boxed_slice()) })
+    }
+
+    /// Whether sector `first` is stored, and the first sector up to `end` of which that is not true any more.
+    pub(crate) fn run(&self, first: u64, end: u64) -> (bool, u64) {
+        let Self::Some(bits) = self else { return (true, end) };
+        let stored = is_set(bits, first);
+        let alike = if stored { 0xff } else { 0 };
+        let mut next = first + 1;
+        while next < end {
+            if next % 8 == 0 && byte(bits, next / 8) == alike {
+                next += 8;
+            } else if is_set(bits, next) == stored {
+                next += 1;
+            } else {
+                break;
+            }
+        }
+        (stored, next.min(end))
+    }
+}
+
+/// Whether the bit of `sector` is set.
+fn is_set(bits: &[u8], sector: u64) -> bool {
+    byte(bits, sector / 8) & (0x80 >> (sector % 8)) != 0
+}
+
+/// Byte number `index`.
+fn byte(bits: &[u8], index: u64) -> u8 {
+    usize::try_from(index).ok().and_then(|index| bits.get(index)).copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use imgfmt_core::MemoryStorage;
+
+    use super::*;
+
+    #[test]
+    fn runs_follow_the_bits_from_the_highest_on() {
+        let bitmap = SectorBitmap::Some(Box::new([0b1110_0000, 0xff, 0xff, 0b1000_0001, 0, 0]));
+        assert_eq!(bitmap.run(0, 48), (true, 3));
+        assert_eq!(bitmap.run(3, 48), (false, 8));
+        assert_eq!(bitmap.run(9, 48), (true, 25));
+        assert_eq!(bitmap.run(9, 20), (true, 20));
+        assert_eq!(bitmap.run(31, 48), (true, 32));
+        assert_eq!(bitmap.run(32, 48), (false, 48));
+        assert_eq!(bitmap.run(32, 33), (false, 33));
+        assert_eq!(SectorBitmap::All.run(5, 77), (true, 77));
+    }
+
+    #[test]
+    fn a_full_bitmap_of_any_size_is_all() {
+        for block in [512, 1024, 2048, 4096, 8192, 2 << 20] {
+            let storage = MemoryStorage::new(vec![0xff; 4096]);
+            assert_eq!(SectorBitmap::read(&storage, 0, block, 4096).unwrap(), SectorBitmap::All);
+            let storage = MemoryStorage::new(vec![0x7f; 4096]);
+            assert_ne!(SectorBitmap::read(&storage, 0, block, 4096).unwrap(), SectorBitmap::All);
+            assert!(SectorBitmap::read(&storage, 4096 - 511, block, 4096).is_err());
+        }
+    }
+}
