@@ -66,6 +66,11 @@ impl From<imgfmt::Error> for Failure {
     }
 }
 
+/// Tells something that is no error, on standard error.
+pub(crate) fn note(text: &str) {
+    let _ = io::stderr().lock().write_all(format!("{NAME}: note: {}\n", printable(text)).as_bytes());
+}
+
 /// Prints what is wrong with the arguments, in the form of all other errors.
 pub(crate) fn print_usage_error(error: &clap::Error) {
     let text = error.render().to_string();

@@ -4,9 +4,12 @@ mod commands;
 mod exit;
 mod failure;
 mod gate;
+mod pipes;
 mod progress;
 mod render;
+mod secrets;
 mod signals;
+mod source;
 
 use std::process::ExitCode;
 

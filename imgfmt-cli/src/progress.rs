@@ -9,6 +9,8 @@ use imgfmt::convert::Progress;
 use imgfmt_cli::args::{ConvertArgs, ProgressForm};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::failure::Failure;
+
 /// Shows how far a conversion is. Any thread may report.
 pub(crate) struct Reporter {
     /// How it is shown.
@@ -40,14 +42,20 @@ struct Shown {
 
 impl Reporter {
     /// A reporter of the form that `args` and the terminal call for.
-    pub(crate) fn new(args: &ConvertArgs) -> Self {
-        let form = match chosen(args, io::stderr().is_terminal(), io::stdout().is_terminal()) {
+    ///
+    /// Where the image goes `to_pipe`, standard output is not for progress.
+    pub(crate) fn new(args: &ConvertArgs, to_pipe: bool) -> Result<Self, Failure> {
+        if to_pipe && args.progress == Some(ProgressForm::Percent) {
+            return Err(Failure::Usage("--progress percent: the image goes to standard output; say json".to_owned()));
+        }
+        let form = match chosen(args, io::stderr().is_terminal(), io::stdout().is_terminal() || to_pipe) {
             ProgressForm::None => Form::None,
             ProgressForm::Bar => Form::Bar(bar()),
+            ProgressForm::Percent if to_pipe => Form::None,
             ProgressForm::Percent => Form::Percent(Mutex::default()),
             ProgressForm::Json => Form::Json(Mutex::default()),
         };
-        Self { form, started: Instant::now() }
+        Ok(Self { form, started: Instant::now() })
     }
 
     /// Whether anything is shown.

@@ -38,7 +38,7 @@ pub use gate::{Admitted, Beneath, DenyAll, Gate, Reference, Role};
 pub use image::{Image, ImageExt};
 pub use info::{ByteCounts, Description, Identity, ParentName};
 pub use limits::Limits;
-pub use open::{Layer, Opener};
+pub use open::{Layer, Opener, Unwrapped};
 pub use options::{OptionSpec, Options};
 pub use output::Output;
 pub use probe::Head;

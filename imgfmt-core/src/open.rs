@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parent::check_identity;
+pub use unwrap::Unwrapped;
 
 use crate::bitmap::Bitmap;
 use crate::chain::Chain;
@@ -68,8 +69,8 @@ impl<'a> Opener<'a> {
         path: Option<&Path>,
         format: Option<&str>,
     ) -> Result<(Opened, &'static str)> {
-        let unwrapped = self.unwrap(storage, path, format)?;
-        self.open_bare(unwrapped.storage, unwrapped.path.as_deref(), unwrapped.format.as_deref(), true)
+        let Candidate { storage, path, format } = self.unwrap(storage, path, format)?.try_into()?;
+        self.open_bare(storage, path.as_deref(), format.as_deref(), true)
     }
 
     /// Opens the image in `storage` and every layer that it builds on, the top one first.
@@ -87,7 +88,7 @@ impl<'a> Opener<'a> {
     ) -> Result<Vec<Layer>> {
         let mut layers: Vec<Layer> = Vec::new();
         let mut seen = HashSet::new();
-        let mut next = Some(self.unwrap(storage, path, format)?);
+        let mut next = Some(self.unwrap(storage, path, format)?.try_into()?);
         let mut expected: Option<Identity> = None;
         while let Some(Candidate { storage, path, format }) = next.take() {
             if layers.len() >= self.context.limits.chain_depth {
@@ -185,6 +186,17 @@ struct Candidate {
     path: Option<PathBuf>,
     /// Its format, where somebody says so.
     format: Option<String>,
+}
+
+impl TryFrom<Unwrapped> for Candidate {
+    type Error = Error;
+
+    fn try_from(found: Unwrapped) -> Result<Self> {
+        match found.undecided {
+            Some(error) => Err(error),
+            None => Ok(Self { storage: found.storage, path: found.path, format: found.format }),
+        }
+    }
 }
 
 impl Candidate {

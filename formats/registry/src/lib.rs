@@ -5,10 +5,11 @@ mod verbs;
 
 pub use formats::{FORMATS, WRAPPERS};
 pub use imgfmt_core::*;
-pub use verbs::convert::{ConvertRequest, ConvertSummary, Source, convert};
+pub use verbs::convert::{convert, convert_piped};
 pub use verbs::files::ImageFile;
-pub use verbs::info::{ImageInfo, chain_info, info};
-pub use verbs::open::{Access, open, open_layer, open_layers, options_of};
+pub use verbs::info::{ImageInfo, InfoRequest, chain_info, info};
+pub use verbs::open::{Access, format_of_name, open, open_layer, open_layers, open_options_of, options_of};
+pub use verbs::request::{Bitmaps, ConvertRequest, ConvertSummary, Pipes, Source};
 
 /// The example of the project's first page, compiled and run with the documentation tests.
 #[cfg(doctest)]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
+use super::SourceArgs;
+
 /// The arguments of `imgfmt convert`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = AFTER_HELP)]
@@ -13,13 +15,25 @@ pub struct ConvertArgs {
     #[arg(value_name = "FILE", num_args = 0..)]
     pub files: Vec<PathBuf>,
 
-    /// The format of the sources; probed by default
-    #[arg(short = 'f', long, value_name = "FMT")]
-    pub format: Option<String>,
+    /// What is said about the sources.
+    #[command(flatten)]
+    pub source: SourceArgs,
 
-    /// The format of the target
-    #[arg(short = 'O', long = "target-format", value_name = "FMT", default_value = "raw")]
-    pub target_format: String,
+    /// The format of the target; by default the one that its name ends with, such as .qcow2, or else raw
+    #[arg(short = 'O', long = "target-format", value_name = "FMT")]
+    pub target_format: Option<String>,
+
+    /// Convert this internal snapshot, by name or id, in place of the current state
+    #[arg(short = 'l', long, value_name = "SNAPSHOT")]
+    pub snapshot: Option<String>,
+
+    /// Copy the dirty bitmaps of the source, too
+    #[arg(long)]
+    pub bitmaps: bool,
+
+    /// Leave out bitmaps that cannot be relied on
+    #[arg(long, requires = "bitmaps")]
+    pub skip_broken_bitmaps: bool,
 
     /// Options of the target's format as NAME=VALUE,...; `-o help` lists them
     #[arg(short = 'o', long = "options", value_name = "OPTS", action = ArgAction::Append)]
@@ -64,10 +78,6 @@ pub struct ConvertArgs {
     #[arg(hide_possible_values = true)]
     pub source_cache: Cache,
 
-    /// Allow images to name this file, or the files below this folder (repeatable)
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub allow: Vec<PathBuf>,
-
     /// Show progress also where standard error is no terminal
     #[arg(short = 'p')]
     pub show_progress: bool,
@@ -89,10 +99,6 @@ pub struct ConvertArgs {
     #[arg(short = 'C')]
     pub copy_offload: bool,
 
-    /// Accepted for scripts: images are never locked
-    #[arg(short = 'U', long)]
-    pub force_share: bool,
-
     /// Options of `qemu-img convert` that this version lacks.
     #[command(flatten)]
     pub not_yet: NotYet,
@@ -101,10 +107,6 @@ pub struct ConvertArgs {
 /// Options of `qemu-img convert` that this version lacks. They are known so that the answer is clear.
 #[derive(Args, Clone, Debug, Default)]
 pub struct NotYet {
-    /// Convert a snapshot of the source (not in this version)
-    #[arg(short = 'l', long, value_name = "SNAPSHOT", hide = true)]
-    pub snapshot: Option<String>,
-
     /// Limit the rate (not in this version)
     #[arg(short = 'r', long, value_name = "RATE", hide = true)]
     pub rate_limit: Option<String>,
@@ -113,25 +115,9 @@ pub struct NotYet {
     #[arg(long, hide = true)]
     pub salvage: bool,
 
-    /// Copy bitmaps (not in this version)
-    #[arg(long, hide = true)]
-    pub bitmaps: bool,
-
-    /// Leave out broken bitmaps (not in this version)
-    #[arg(long, hide = true)]
-    pub skip_broken_bitmaps: bool,
-
-    /// Take sources as QEMU's options (not in this version)
-    #[arg(long, alias = "source-image-opts", hide = true)]
-    pub image_opts: bool,
-
     /// Take the target as QEMU's options (not in this version)
     #[arg(long, hide = true)]
     pub target_image_opts: bool,
-
-    /// Define an object, such as a secret (not in this version)
-    #[arg(long, value_name = "OBJECT", action = ArgAction::Append, hide = true)]
-    pub object: Vec<String>,
 }
 
 /// Cache modes, by QEMU's names.
@@ -165,7 +151,10 @@ pub enum ProgressForm {
 /// What `imgfmt convert --help` ends with.
 const AFTER_HELP: &str = "\
 Examples:
-  imgfmt convert -O qcow2 disk.vmdk disk.qcow2           sources are probed
+  imgfmt convert disk.vmdk disk.qcow2                    the source is probed, the target's name says what it is
+  imgfmt convert appliance.ova disk.qcow2                the disk in an appliance; --disk picks one of several
+  imgfmt convert disk.raw.xz appliance.ova               a compressed disk becomes an appliance
+  curl ... | imgfmt convert -f vmdk -O qcow2 - d.qcow2   while it arrives
   imgfmt convert -f vmdk -O qcow2 -c disk.vmdk d.qcow2   compressed
   imgfmt convert -O qcow2 -o help                        what can follow -o
   imgfmt convert -O qcow2 -B base.qcow2 top.qcow2 new.qcow2

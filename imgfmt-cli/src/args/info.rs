@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{Args, ValueEnum};
+
+use super::SourceArgs;
 
 /// The arguments of `imgfmt info`.
 #[derive(Args, Clone, Debug)]
@@ -12,9 +14,9 @@ pub struct InfoArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
 
-    /// The format of the image; probed by default
-    #[arg(short = 'f', long, value_name = "FMT")]
-    pub format: Option<String>,
+    /// What is said about the image.
+    #[command(flatten)]
+    pub source: SourceArgs,
 
     /// How to print it
     #[arg(long, value_name = "FORM", default_value = "human")]
@@ -28,21 +30,9 @@ pub struct InfoArgs {
     #[arg(long)]
     pub no_count: bool,
 
-    /// Allow images to name this file, or the files below this folder (repeatable)
-    #[arg(long, value_name = "PATH", action = ArgAction::Append)]
-    pub allow: Vec<PathBuf>,
-
-    /// Accepted for scripts: images are never locked
-    #[arg(short = 'U', long)]
-    pub force_share: bool,
-
-    /// Take the image as QEMU's options (not in this version)
-    #[arg(long, hide = true)]
-    pub image_opts: bool,
-
-    /// Define an object, such as a secret (not in this version)
-    #[arg(long, value_name = "OBJECT", action = ArgAction::Append, hide = true)]
-    pub object: Vec<String>,
+    /// Say what lies on the disk: its partitions and file systems
+    #[arg(long)]
+    pub partitions: bool,
 }
 
 /// How the answer is printed.
@@ -59,6 +49,7 @@ const AFTER_HELP: &str = "\
 Examples:
   imgfmt info disk.qcow2
   imgfmt info --output json disk.vmdk
+  imgfmt info --partitions --disk 2 appliance.ova
   imgfmt info --backing-chain --allow /images snapshot.qcow2
 
 A backing file is only opened with --backing-chain. Extents that an image consists of are

@@ -2,11 +2,13 @@
 
 mod convert;
 mod info;
+mod source;
 
 use clap::{Parser, Subcommand};
 
 pub use convert::{Cache, ConvertArgs, NotYet, ProgressForm};
 pub use info::{InfoArgs, OutputForm};
+pub use source::SourceArgs;
 
 /// Converts and describes virtual disk images.
 #[derive(Clone, Debug, Parser)]

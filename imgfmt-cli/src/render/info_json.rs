@@ -1,6 +1,6 @@
 //! `imgfmt info --output json`: the names and types of `qemu-img info --output json`, and more.
 
-use imgfmt::{ByteCounts, ImageFile, ImageInfo};
+use imgfmt::{ByteCounts, Contents, ImageFile, ImageInfo, Member};
 use serde_json::{Map, Value, json};
 
 /// The object that describes one layer.
@@ -37,7 +37,23 @@ pub(crate) fn object(info: &ImageInfo) -> Value {
         None => None,
     };
     put("details", details.into());
+    if !info.wrappers.is_empty() {
+        put("wrappers", info.wrappers.iter().map(wrapper).collect());
+    }
     object.into()
+}
+
+/// Something that was taken off before the image showed, and what it holds.
+fn wrapper((name, contents): &(&'static str, Contents)) -> Value {
+    let member = |member: &Member| {
+        let Member { name, len, capacity, format } = member;
+        json!({"name": name, "length": len, "virtual-size": capacity, "format": format})
+    };
+    json!({
+        "type": name,
+        "members": contents.members.iter().map(member).collect::<Vec<_>>(),
+        "details": contents.details,
+    })
 }
 
 /// Guest bytes by kind.

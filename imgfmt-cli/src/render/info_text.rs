@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write};
 
-use imgfmt::{ByteCounts, ImageInfo};
+use imgfmt::{ByteCounts, Contents, ImageInfo};
 use serde_json::Value;
 
 use super::info_json::SNAPSHOTS;
@@ -41,7 +41,19 @@ pub(crate) fn lines(info: &ImageInfo) -> String {
     }
     section(&mut out, "Format specific information:", &description.specific.clone().into());
     section(&mut out, "Details:", &details.into());
+    info.wrappers.iter().for_each(|(name, contents)| wrapper(&mut out, name, contents));
     out
+}
+
+/// The lines about something that was taken off before the image showed: what it holds, where that is more than one image.
+fn wrapper(out: &mut String, name: &str, contents: &Contents) {
+    line(out, "unpacked from", name);
+    for (number, member) in (1..).zip(&contents.members).filter(|_| contents.members.len() > 1) {
+        let size = member.capacity.map(|bytes| format!(" ({})", size(bytes))).unwrap_or_default();
+        line(out, &format!("    disk {number}"), format!("{}{size}", member.name));
+    }
+    let details = Value::from(contents.details.clone());
+    section(out, &format!("Details of the {name}:"), &details);
 }
 
 /// The lines about the backing file.

@@ -1,65 +1,57 @@
 //! Taking off what an image is wrapped in.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Candidate, Opener};
+use super::Opener;
 use crate::format::OpenContext;
 use crate::storage::Storage;
 use crate::wrap::{Contents, Wrapper};
 use crate::{Error, Result, probe};
 
 impl<'a> Opener<'a> {
-    /// What a wrapped file holds, and what kinds of wrapper were found, the outermost first; the list of images is that
-    /// of the last wrapper that has several, or of the innermost. Nothing, for a file that is an image.
+    /// Takes off what the file in `storage`, which is at `path` if it is a file, is wrapped in. Whoever gives the fallback
+    /// for a `format` means the bytes as they are.
     ///
     /// # Errors
     ///
-    /// As [`Wrapper::contents`].
-    pub fn contents(&self, storage: &Arc<dyn Storage>, path: Option<&Path>) -> Result<Vec<(&'static str, Contents)>> {
-        let mut found = Vec::new();
-        let (mut storage, mut path) = (Arc::clone(storage), path);
-        while let Some(wrapper) = self.wrapper_of(&storage, None)? {
-            let context = OpenContext { path, ..self.context };
-            let contents = wrapper.contents(&storage, &context).map_err(|e| e.in_format(wrapper.name()))?;
-            let picked = self.pick(wrapper, &contents);
-            found.push((wrapper.name(), contents));
-            let Ok(index) = picked else { break };
-            check_depth(found.len())?;
-            storage = wrapper.open(&storage, index, &context).map_err(|e| e.in_format(wrapper.name()))?;
-            path = None;
+    /// As [`Wrapper::contents`] and [`Wrapper::open`]; [`LimitExceeded`](crate::ErrorKind::LimitExceeded) for a file that
+    /// is wrapped too often. That it is not known which of several images is meant is no error yet.
+    pub fn unwrap(&self, storage: Arc<dyn Storage>, path: Option<&Path>, format: Option<&str>) -> Result<Unwrapped> {
+        let (path, format) = (path.map(Path::to_path_buf), format.map(str::to_owned));
+        let mut found = Unwrapped { storage, path, format, wrappers: Vec::new(), undecided: None };
+        while let Some(wrapper) = self.wrapper_of(&found.storage, found.format.as_deref())? {
+            if found.wrappers.len() >= MAX_WRAPPERS {
+                return Err(Error::limit(format!("the image is wrapped more than {MAX_WRAPPERS} times")));
+            }
+            let within = |e: Error| e.in_format(wrapper.name());
+            let context = OpenContext { path: found.path.as_deref(), ..self.context };
+            let contents = wrapper.contents(&found.storage, &context).map_err(within)?;
+            match self.pick(wrapper, &contents).map_err(within) {
+                Err(error) => found.undecided = Some(error),
+                Ok(index) => {
+                    found.storage = wrapper.open(&found.storage, index, &context).map_err(within)?;
+                    found.path = None;
+                    let said = contents.members[index].format.as_deref();
+                    found.format = match (found.format.take(), said) {
+                        (None, Some(name)) => self.hinted(&found.storage, name)?,
+                        (format, _) => format,
+                    };
+                }
+            }
+            found.wrappers.push((wrapper.name(), contents));
+            if found.undecided.is_some() {
+                break;
+            }
         }
         Ok(found)
     }
 
-    /// Takes off what the file in `storage` is wrapped in. Whoever says raw means the bytes as they are.
-    pub(super) fn unwrap(
-        &self,
-        storage: Arc<dyn Storage>,
-        path: Option<&Path>,
-        format: Option<&str>,
-    ) -> Result<Candidate> {
-        let mut found = Candidate { storage, path: path.map(Path::to_path_buf), format: format.map(str::to_owned) };
-        let mut depth = 0;
-        while let Some(wrapper) = self.wrapper_of(&found.storage, found.format.as_deref())? {
-            depth += 1;
-            check_depth(depth)?;
-            let context = OpenContext { path: found.path.as_deref(), ..self.context };
-            let open = || {
-                let contents = wrapper.contents(&found.storage, &context)?;
-                let index = self.pick(wrapper, &contents)?;
-                Ok((wrapper.open(&found.storage, index, &context)?, contents.members[index].format.clone()))
-            };
-            let (storage, said) = open().map_err(|e: Error| e.in_format(wrapper.name()))?;
-            // What an archive says of a member is a hint: the member may be wrapped once more.
-            let said = said.filter(|name| depth < MAX_WRAPPERS && self.by_name(name).is_ok());
-            let said = match self.wrapper_of(&storage, None)? {
-                Some(_) => None,
-                None => said,
-            };
-            found = Candidate { storage, path: None, format: found.format.or(said) };
-        }
-        Ok(found)
+    /// The format that an archive says a member has: a hint, that what the member itself shows goes before.
+    fn hinted(&self, storage: &Arc<dyn Storage>, name: &str) -> Result<Option<String>> {
+        let shows =
+            !probe::probe(self.formats, storage.as_ref())?.is_empty() || self.wrapper_of(storage, None)?.is_some();
+        Ok(self.by_name(name).ok().filter(|_| !shows).map(|format| format.name().to_owned()))
     }
 
     /// The wrapper that `storage` shows, if any: not where the caller's `format` is the fallback, or claims the file.
@@ -104,12 +96,18 @@ impl<'a> Opener<'a> {
     }
 }
 
-/// Refuses what is wrapped too often.
-fn check_depth(depth: usize) -> Result<()> {
-    if depth <= MAX_WRAPPERS {
-        return Ok(());
-    }
-    Err(Error::limit(format!("the image is wrapped more than {MAX_WRAPPERS} times")))
+/// A file, and what it was wrapped in.
+pub struct Unwrapped {
+    /// The bytes of the image.
+    pub storage: Arc<dyn Storage>,
+    /// Where it is, if it is a file of its own: the one that was given, where nothing was taken off.
+    pub path: Option<PathBuf>,
+    /// Its format, where the caller or what it was wrapped in says so.
+    pub format: Option<String>,
+    /// The names of the wrappers that were taken off, the outermost first, and what each holds.
+    pub wrappers: Vec<(&'static str, Contents)>,
+    /// Why the last wrapper could not be taken off, where it holds several images or none: the storage is its own then.
+    pub undecided: Option<Error>,
 }
 
 /// Wrappers that are taken off at most: an archive in a compressed archive of compressed disks.

@@ -1,83 +1,15 @@
 //! From images to one new image.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use imgfmt_core::convert::{Convert, Progress};
-use imgfmt_core::{Backing, Concat, CreateRequest, Error, ErrorKind, Image, Options, ParentName, Result};
+use imgfmt_core::convert::Progress;
+use imgfmt_core::{Backing, Bitmap, CreateRequest, Error, ErrorKind, Format, Image, ImageWriter, ParentName, Result};
 
 use super::files::{HostFile, is_part_of};
-use super::open::{Access, RAW, open, open_layers, options_of};
-use super::output;
-
-/// An image to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its format, where it is not to be probed.
-    pub format: Option<String>,
-}
-
-/// What is to be converted to what, and how. [`new`](Self::new) has what is right for most.
-#[derive(Clone)]
-pub struct ConvertRequest<'a> {
-    /// What is read: several disks become one, one behind the other.
-    pub sources: Vec<Source>,
-    /// Where the new image goes. What is there is replaced once the new image is whole; a device is
-    /// written in place.
-    pub target: PathBuf,
-    /// The name of the new image's format.
-    pub target_format: String,
-    /// Options of the new image's format.
-    pub options: Options,
-    /// Whether the new image is compressed.
-    pub compress: bool,
-    /// Whether zeros take space in the new image, too.
-    pub full_allocation: bool,
-    /// The file that the new image builds on; its name is stored as it is here, and a relative one is
-    /// relative to the target's folder. Only the top layer of the source is converted, for the file is
-    /// taken to hold what the layers below hold. Without a format, it is probed.
-    pub backing: Option<ParentName>,
-    /// Whether the target exists and is overwritten in place, keeping its length. Only for raw targets.
-    pub in_place: bool,
-    /// Whether a target that is written in place reads as zeros already.
-    pub target_is_zero: bool,
-    /// Whether the new image is on the medium when [`convert`] returns.
-    pub durable: bool,
-    /// What the sources may do while they are opened.
-    pub access: Access<'a>,
-    /// Threads, zeros to find, progress and cancellation.
-    pub engine: Convert<'a>,
-}
-
-impl ConvertRequest<'_> {
-    /// A request to convert the image at `source` to an image of `target_format` at `target`.
-    pub fn new(source: impl Into<PathBuf>, target: impl Into<PathBuf>, target_format: impl Into<String>) -> Self {
-        Self {
-            sources: vec![Source { path: source.into(), format: None }],
-            target: target.into(),
-            target_format: target_format.into(),
-            options: Options::default(),
-            compress: false,
-            full_allocation: false,
-            backing: None,
-            in_place: false,
-            target_is_zero: false,
-            durable: false,
-            access: Access::default(),
-            engine: Convert::default(),
-        }
-    }
-}
-
-/// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConvertSummary {
-    /// Guest bytes of the new image.
-    pub size: u64,
-    /// Bytes of guest data that were stored, in whatever form.
-    pub stored: u64,
-}
+use super::input::{Input, Open, spool_stream};
+use super::open::{RAW, open_layers, options_of};
+use super::output::{self, Opened};
+use super::request::{Bitmaps, ConvertRequest, ConvertSummary, Pipes};
 
 /// Converts. A target that is not written in place is untouched until the new image is whole.
 ///
@@ -86,41 +18,116 @@ pub struct ConvertSummary {
 /// Those of opening, reading and writing; [`Invalid`](ErrorKind::Invalid) for a request that makes no sense,
 /// also where a source would be overwritten while it is read; [`Cancelled`](ErrorKind::Cancelled).
 pub fn convert(request: &ConvertRequest<'_>) -> Result<ConvertSummary> {
-    check(request)?;
+    convert_piped(request, Pipes::default())
+}
+
+/// Converts from a pipe, into one, or both. What can be read in one pass is converted while it arrives; the rest is kept
+/// in a temporary file first.
+///
+/// # Errors
+///
+/// As [`convert`]; [`Unsupported`](ErrorKind::Unsupported) where the format cannot be written front to back.
+pub fn convert_piped(request: &ConvertRequest<'_>, pipes: Pipes) -> Result<ConvertSummary> {
+    check(request, &pipes)?;
     options_of(&request.target_format)?;
-    let opener = request.access.opener();
-    let format = opener.by_name(&request.target_format)?;
-    let source = open_sources(request)?;
+    let format = request.access.opener().by_name(&request.target_format)?;
+    let Input { open, bitmaps, mut spooled } = Input::open(request, pipes.input)?;
     let backing = request.backing.as_ref().map(|backing| resolve_backing(request, backing)).transpose()?;
-    let opened = output::open(request, source.as_ref())?;
-    let create = CreateRequest {
-        compress: request.compress,
-        backing: backing.as_ref(),
-        full_allocation: request.full_allocation,
-        target_is_zero: opened.is_zero,
-        file_name: request.target.file_name(),
-        secrets: request.access.secrets,
-        ..CreateRequest::new(source.size(), &request.options)
+    let target = output::open(request, open.image(), pipes.output)?;
+    let parts =
+        Parts { request, format, backing: backing.as_ref(), bitmaps: &sound(request.bitmaps, &bitmaps)?, target };
+    let done = match open {
+        Open::Image(image) => parts.run_image(image.as_ref())?,
+        Open::Stream(mut stream) => match parts.writer_of_stream(stream.size()) {
+            Err(error) if stream.size().is_none() && error.kind() == ErrorKind::Unsupported => {
+                let image = spool_stream(request, stream.as_mut())?;
+                spooled = Some(error.to_string());
+                parts.run_image(image.as_ref())?
+            }
+            writer => parts.engine().run_stream(stream.as_mut(), writer?).map_err(|e| parts.cannot_convert(e))?,
+        },
     };
-    let cannot = |verb: &str| format!("cannot {verb} {}", request.target.display());
-    let writer = format.create(opened.target, &create).map_err(|e| e.context(cannot("create")))?;
-    let mut engine = request.engine.clone();
-    engine.absent_from = backing.is_some().then_some(FIRST_LAYER_BELOW);
-    let done = engine.run(source.as_ref(), writer).map_err(|e| e.context(cannot("convert to")))?;
-    if engine.cancel.is_cancelled() {
+    if request.engine.cancel.is_cancelled() {
         return Err(Error::new(ErrorKind::Cancelled, "the conversion was cancelled"));
     }
-    opened.output.commit(request.durable)?;
-    Ok(summary(done))
+    parts.target.output.commit(request.durable)?;
+    Ok(summary(done, spooled))
+}
+
+/// All that a new image is made of, but for its bytes.
+struct Parts<'a> {
+    /// What is asked for.
+    request: &'a ConvertRequest<'a>,
+    /// The new image's format.
+    format: &'a dyn Format,
+    /// The file that it builds on.
+    backing: Option<&'a Backing>,
+    /// The bitmaps that it shall carry.
+    bitmaps: &'a [&'a dyn Bitmap],
+    /// Where it goes.
+    target: Opened,
+}
+
+impl<'a> Parts<'a> {
+    /// What the format is told, for a disk of `size` bytes.
+    fn create(&self, size: u64) -> CreateRequest<'_> {
+        let request = self.request;
+        CreateRequest {
+            compress: request.compress,
+            backing: self.backing,
+            full_allocation: request.full_allocation,
+            target_is_zero: self.target.is_zero,
+            file_name: request.target.file_name(),
+            files: &self.target.output,
+            secrets: request.access.secrets,
+            bitmaps: self.bitmaps,
+            ..CreateRequest::new(size, &request.options)
+        }
+    }
+
+    /// Starts the new image.
+    fn writer(&self, create: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
+        let target = self.target.target.clone();
+        let cannot = |e: Error| e.in_format(self.format.name()).context(format!("cannot create {}", self.name()));
+        self.format.create(target, create).map_err(cannot)
+    }
+
+    /// Starts the new image for a stream, whose size may be known in the end only.
+    fn writer_of_stream(&self, size: Option<u64>) -> Result<Box<dyn ImageWriter>> {
+        self.writer(&CreateRequest { size_grows: size.is_none(), ..self.create(size.unwrap_or(0)) })
+    }
+
+    /// Converts an image.
+    fn run_image(&self, image: &dyn Image) -> Result<Progress> {
+        let writer = self.writer(&CreateRequest { plan: Some(image), ..self.create(image.size()) })?;
+        self.engine().run(image, writer).map_err(|e| self.cannot_convert(e))
+    }
+
+    /// The engine, which leaves to the backing file what is its own.
+    fn engine(&self) -> imgfmt_core::convert::Convert<'a> {
+        let mut engine = self.request.engine.clone();
+        engine.absent_from = self.backing.is_some().then_some(FIRST_LAYER_BELOW);
+        engine
+    }
+
+    /// An error of the conversion itself.
+    fn cannot_convert(&self, error: Error) -> Error {
+        error.context(format!("cannot convert to {}", self.name()))
+    }
+
+    /// What the target is called.
+    fn name(&self) -> std::path::Display<'_> {
+        self.request.target.display()
+    }
 }
 
 /// The summary of a conversion that came as far as `done`.
-fn summary(done: Progress) -> ConvertSummary {
-    ConvertSummary { size: done.size, stored: done.stored }
+fn summary(done: Progress, spooled: Option<String>) -> ConvertSummary {
+    ConvertSummary { size: done.size, stored: done.stored, spooled }
 }
 
 /// Refuses requests that make no sense.
-fn check(request: &ConvertRequest<'_>) -> Result<()> {
+fn check(request: &ConvertRequest<'_>, pipes: &Pipes) -> Result<()> {
     if request.in_place && request.target_format != RAW {
         let what = format!("an existing image cannot be overwritten as {} yet, only as raw", request.target_format);
         return Err(Error::unsupported(what));
@@ -128,31 +135,42 @@ fn check(request: &ConvertRequest<'_>) -> Result<()> {
     if request.in_place && request.options.names().next().is_some() {
         return Err(Error::invalid("options are for a new image, and the target is overwritten in place"));
     }
-    if request.backing.is_some() && request.sources.len() > 1 {
-        return Err(Error::invalid("a backing file makes no sense for several sources"));
+    if request.in_place && pipes.output.is_some() {
+        return Err(Error::invalid("a pipe cannot be overwritten in place"));
+    }
+    if request.sources.len() > 1 {
+        let what = match request {
+            _ if request.backing.is_some() => "a backing file makes no sense for several sources",
+            _ if request.bitmaps != Bitmaps::Leave => "bitmaps of several sources cannot be put together",
+            _ if pipes.input.is_some() => "a pipe and other sources cannot be put together",
+            _ => return Ok(()),
+        };
+        return Err(Error::invalid(what));
     }
     Ok(())
 }
 
-/// Opens the sources, as one disk.
-fn open_sources(request: &ConvertRequest<'_>) -> Result<Box<dyn Image>> {
-    let mut disks = Vec::with_capacity(request.sources.len());
-    for source in &request.sources {
-        disks.push(Box::new(open(&source.path, source.format.as_deref(), &request.access)?) as Box<dyn Image>);
-    }
-    match disks.pop() {
-        Some(only) if disks.is_empty() => Ok(only),
-        last => {
-            disks.extend(last);
-            Ok(Box::new(Concat::new(disks)?))
+/// The bitmaps to copy.
+fn sound(which: Bitmaps, bitmaps: &[Box<dyn Bitmap>]) -> Result<Vec<&dyn Bitmap>> {
+    let mut copied = Vec::new();
+    for bitmap in bitmaps {
+        match (which, bitmap.info().inconsistent) {
+            (Bitmaps::Leave, _) | (Bitmaps::CopySound, true) => {}
+            (Bitmaps::Copy, true) => {
+                let what = "was in use when the image was last closed, and cannot be relied on";
+                return Err(Error::malformed(format!("bitmap {} {what}", bitmap.info().name)));
+            }
+            (_, false) => copied.push(bitmap.as_ref()),
         }
     }
+    Ok(copied)
 }
 
 /// Opens the backing file that the new image is to have, which shows that it is there and what it is.
 fn resolve_backing(request: &ConvertRequest<'_>, backing: &ParentName) -> Result<Backing> {
     let folder = request.target.parent().unwrap_or(Path::new(""));
-    let layers = open_layers(&folder.join(&backing.name), backing.format.as_deref(), &request.access)?;
+    let access = request.access.below();
+    let layers = open_layers(&folder.join(&backing.name), backing.format.as_deref(), &access)?;
     let target = HostFile::at(&request.target);
     for layer in &layers {
         if let Some(target) = target

@@ -77,6 +77,12 @@ pub(crate) fn image_files(path: &Path, image: &dyn Image) -> Result<Vec<ImageFil
     Ok(files)
 }
 
+/// The file at `path` alone, whatever it holds.
+pub(crate) fn archive_file(path: &Path) -> Result<Vec<ImageFile>> {
+    let own = path.metadata().map_err(|e| Error::io(format!("cannot ask for the size of {}", path.display()), e))?;
+    Ok(vec![image_file(path.to_path_buf(), None, &own)])
+}
+
 /// What is to be said about one file.
 fn image_file(path: PathBuf, source: Option<usize>, metadata: &Metadata) -> ImageFile {
     ImageFile { path, source, len: metadata.len(), actual_size: metadata.blocks().saturating_mul(BLOCK_LEN) }

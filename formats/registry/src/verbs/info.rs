@@ -1,11 +1,12 @@
 //! What an image is.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use imgfmt_core::{ByteCounts, Description, Image, Result};
+use imgfmt_core::{ByteCounts, Contents, Description, Error, ErrorKind, Image, OpenContext, Opener, Result, Unwrapped};
 
-use super::files::{ImageFile, image_files};
-use super::open::{Access, open_layer, open_layers};
+use super::files::{ImageFile, archive_file, image_files};
+use super::open::{Access, cannot_open, open_layers, storage};
 
 /// What there is to say about one layer.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub struct ImageInfo {
     pub backing_path: Option<PathBuf>,
     /// Guest bytes by kind, if they were to be counted; an error where the tables are damaged.
     pub counts: Option<Result<ByteCounts>>,
+    /// What was taken off before the image showed, the outermost first, and what each of them holds.
+    pub wrappers: Vec<(&'static str, Contents)>,
 }
 
 impl ImageInfo {
@@ -36,15 +39,53 @@ impl ImageInfo {
     }
 }
 
-/// Describes the image at `path` alone. Its backing file is not touched; with `count`, its tables are
-/// walked. Without a `format`, the file is probed.
+/// What is to be found out about an image. [`Default`] is what its header says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InfoRequest<'a> {
+    /// The format, where it is not to be probed.
+    pub format: Option<&'a str>,
+    /// Whether the tables are walked, to count guest bytes by kind.
+    pub count: bool,
+}
+
+/// Describes the image at `path` alone, without touching its backing file. An image whose bytes cannot be read, for want
+/// of a secret or of another file, is described all the same; so is a file that holds several images.
 ///
 /// # Errors
 ///
-/// As [`open_layer`]. Damage that is only met while counting is in [`ImageInfo::counts`].
-pub fn info(path: &Path, format: Option<&str>, access: &Access<'_>, count: bool) -> Result<ImageInfo> {
-    let (opened, _) = open_layer(path, format, access)?;
-    describe(path, opened.image.as_ref(), count)
+/// As [`open_layer`](super::open::open_layer). What is only met while counting is in [`ImageInfo::counts`].
+pub fn info(path: &Path, request: &InfoRequest<'_>, access: &Access<'_>) -> Result<ImageInfo> {
+    let cannot = |e: Error| e.context(cannot_open(path));
+    let opener = access.opener();
+    let storage = storage(path, request.format, access)?;
+    let unwrapped = opener.unwrap(Arc::clone(&storage), Some(path), request.format).map_err(cannot)?;
+    if unwrapped.undecided.is_some() {
+        return archive(path, unwrapped);
+    }
+    let bare = Opener { wrappers: &[], ..opener };
+    let place = unwrapped.path.as_deref();
+    let open = |describe_only: bool| {
+        let context = OpenContext { describe_only, ..bare.context };
+        let opener = Opener { context, ..bare };
+        opener.open_layer(Arc::clone(&unwrapped.storage), place, unwrapped.format.as_deref())
+    };
+    let (opened, counts) = match request.count.then(|| open(false)) {
+        Some(Ok((opened, _))) => {
+            let counts = ByteCounts::of(opened.image.as_ref());
+            (opened, Some(counts))
+        }
+        // What keeps the bytes from being read need not keep the rest from being told.
+        Some(Err(error)) if UNREADABLE.contains(&error.kind()) => match open(true) {
+            Ok((opened, _)) => (opened, Some(Err(error))),
+            Err(_) => return Err(cannot(error)),
+        },
+        Some(Err(error)) => return Err(cannot(error)),
+        None => (open(true).map_err(cannot)?.0, None),
+    };
+    let mut info = describe(path, opened.image.as_ref())?;
+    info.counts = counts;
+    info.wrappers = unwrapped.wrappers;
+    Ok(info)
 }
 
 /// Describes the image at `path` and every layer that it builds on, the top one first.
@@ -52,20 +93,40 @@ pub fn info(path: &Path, format: Option<&str>, access: &Access<'_>, count: bool)
 /// # Errors
 ///
 /// As [`open_layers`].
-pub fn chain_info(path: &Path, format: Option<&str>, access: &Access<'_>, count: bool) -> Result<Vec<ImageInfo>> {
-    let layers = open_layers(path, format, access)?;
-    layers.iter().map(|layer| describe(layer.path.as_deref().unwrap_or(path), layer.image.as_ref(), count)).collect()
+pub fn chain_info(path: &Path, request: &InfoRequest<'_>, access: &Access<'_>) -> Result<Vec<ImageInfo>> {
+    let layers = open_layers(path, request.format, access)?;
+    let mut infos = Vec::with_capacity(layers.len());
+    for layer in &layers {
+        let mut info = describe(layer.path.as_deref().unwrap_or(path), layer.image.as_ref())?;
+        info.counts = request.count.then(|| ByteCounts::of(layer.image.as_ref()));
+        infos.push(info);
+    }
+    Ok(infos)
 }
 
 /// Describes one layer.
-fn describe(path: &Path, image: &dyn Image, count: bool) -> Result<ImageInfo> {
+fn describe(path: &Path, image: &dyn Image) -> Result<ImageInfo> {
     let description = image.describe();
     Ok(ImageInfo {
         virtual_size: image.size(),
         files: image_files(path, image)?,
         backing_path: description.parent.as_ref().map(|parent| beside(path, &parent.name)),
         description,
-        counts: count.then(|| ByteCounts::of(image)),
+        counts: None,
+        wrappers: Vec::new(),
+    })
+}
+
+/// Describes a file that holds several images, of which none has been named.
+fn archive(path: &Path, unwrapped: Unwrapped) -> Result<ImageInfo> {
+    let (format, members) = unwrapped.wrappers.last().map_or(("", &[][..]), |(name, held)| (*name, &held.members[..]));
+    Ok(ImageInfo {
+        virtual_size: members.iter().filter_map(|member| member.capacity).fold(0, u64::saturating_add),
+        files: archive_file(path)?,
+        description: Description { format, ..Description::default() },
+        backing_path: None,
+        counts: None,
+        wrappers: unwrapped.wrappers,
     })
 }
 
@@ -74,3 +135,6 @@ fn beside(path: &Path, name: &Path) -> PathBuf {
     let real = if path.is_symlink() { path.canonicalize().ok() } else { None };
     real.as_deref().unwrap_or(path).parent().unwrap_or(Path::new("")).join(name)
 }
+
+/// What an image may be described in spite of: its bytes are somewhere else, or encrypted.
+const UNREADABLE: [ErrorKind; 4] = [ErrorKind::Refused, ErrorKind::Missing, ErrorKind::Invalid, ErrorKind::Unsupported];

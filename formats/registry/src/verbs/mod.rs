@@ -3,5 +3,7 @@
 pub(crate) mod convert;
 pub(crate) mod files;
 pub(crate) mod info;
+pub(crate) mod input;
 pub(crate) mod open;
 mod output;
+pub(crate) mod request;

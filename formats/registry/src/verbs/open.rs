@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    Chain, DenyAll, Error, FileStorage, Gate, Layer, Limits, OpenContext, Opened, Opener, OptionSpec, Options, Result,
-    Secrets, Storage,
+    Chain, DenyAll, Error, FileStorage, Format, Gate, Layer, Limits, OpenContext, Opened, Opener, OptionSpec, Options,
+    Result, Secrets, Storage,
 };
 
 use crate::{FORMATS, WRAPPERS};
@@ -48,6 +48,11 @@ impl Default for Access<'_> {
 }
 
 impl Access<'_> {
+    /// The same rules without what is said of one image alone: options, the snapshot, and which member.
+    pub(crate) fn below(&self) -> Self {
+        Self { options: &NO_OPTIONS, snapshot: None, member: None, ..self.clone() }
+    }
+
     /// The opener that goes by these rules.
     pub(crate) fn opener(&self) -> Opener<'_> {
         let fallback = self.fallback.filter(|name| FORMATS.iter().any(|format| format.name() == *name));
@@ -102,8 +107,24 @@ pub fn options_of(format: &str) -> Result<&'static [OptionSpec]> {
     options.ok_or_else(|| Error::unsupported(format!("images in the format {format} can be read, but not written")))
 }
 
+/// The options for opening an image in the format of that name.
+///
+/// # Errors
+///
+/// [`Invalid`](imgfmt_core::ErrorKind::Invalid) with the nearest name, where there is no such format.
+pub fn open_options_of(format: &str) -> Result<&'static [OptionSpec]> {
+    Ok(Access::default().opener().by_name(format)?.open_options())
+}
+
+/// The name of the format that the end of a file's name stands for, such as `disk.qcow2`.
+#[must_use]
+pub fn format_of_name(path: &Path) -> Option<&'static str> {
+    let end = path.extension()?.to_str()?.to_ascii_lowercase();
+    Access::default().opener().by_name(&end).ok().map(Format::name)
+}
+
 /// The bytes of the file at `path`. A format that does not exist is said before a file that is not there.
-fn storage(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<Arc<dyn Storage>> {
+pub(crate) fn storage(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<Arc<dyn Storage>> {
     if let Some(name) = format {
         access.opener().by_name(name)?;
     }
@@ -111,7 +132,7 @@ fn storage(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<Arc
 }
 
 /// What could not be done.
-fn cannot_open(path: &Path) -> String {
+pub(crate) fn cannot_open(path: &Path) -> String {
     format!("cannot open {}", path.display())
 }
 

@@ -1,13 +1,14 @@
 //! Where a new image goes: beside its target until it is whole, or in place.
 
+use std::io::Write;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use imgfmt_core::{Error, Image, Output, Result, Target};
+use imgfmt_core::{Error, Image, Output, PipeTarget, Result, Target};
 
-use super::convert::ConvertRequest;
 use super::files::{HostFile, is_part_of};
+use super::request::ConvertRequest;
 
 /// An output, and what is known of it.
 pub(crate) struct Opened {
@@ -24,14 +25,22 @@ pub(crate) struct Opened {
 /// # Errors
 ///
 /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) where `source` would be overwritten while it is read.
-pub(crate) fn open(request: &ConvertRequest<'_>, source: &dyn Image) -> Result<Opened> {
+pub(crate) fn open(
+    request: &ConvertRequest<'_>,
+    source: Option<&dyn Image>,
+    pipe: Option<Box<dyn Write + Send>>,
+) -> Result<Opened> {
+    if let Some(pipe) = pipe {
+        let output = Output::pipe(PipeTarget::new(pipe));
+        return Ok(Opened { target: output.target(), output, is_zero: true });
+    }
     let path = request.target.as_path();
     let device = path.metadata().is_ok_and(|metadata| !metadata.is_file());
     if !request.in_place && !device {
         let output = Output::create(path)?;
         return Ok(Opened { target: output.target(), output, is_zero: true });
     }
-    if let Some(target) = HostFile::at(path)
+    if let (Some(target), Some(source)) = (HostFile::at(path), source)
         && is_part_of(target, source)?
     {
         let what = format!("{} is a source, and would be overwritten while it is read", path.display());

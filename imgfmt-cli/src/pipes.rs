@@ -1,0 +1,58 @@
+//! `-` as a file: standard input and output.
+
+use std::fs::File;
+use std::io::Seek;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use imgfmt::Pipes;
+
+use crate::failure::Failure;
+
+/// What `-` means: the files to open in its place, or the pipes to use.
+#[derive(Default)]
+pub(crate) struct Resolved {
+    /// The pipes.
+    pub(crate) pipes: Pipes,
+    /// The file that standard input is, where it is one.
+    pub(crate) input: Option<PathBuf>,
+}
+
+/// Looks at what standard input and output are, where they take the place of a source or of the target. A file that was
+/// redirected from its start is opened as the file that it is.
+pub(crate) fn resolve(source: bool, target: bool) -> Result<Resolved, Failure> {
+    let mut resolved = Resolved::default();
+    if source {
+        let stdin = std::io::stdin();
+        if is_file_at_its_start(stdin.as_fd()) {
+            resolved.input = Some(PathBuf::from("/dev/stdin"));
+        } else {
+            resolved.pipes.input = Some(Box::new(stdin));
+        }
+    }
+    if target {
+        let stdout = std::io::stdout();
+        if std::io::IsTerminal::is_terminal(&stdout) {
+            return Err(Failure::Usage("standard output is a terminal; an image goes to a file or a pipe".to_owned()));
+        }
+        // Around the lines that standard output is buffered by.
+        let file = stdout.as_fd().try_clone_to_owned().map_err(|e| Failure::System("cannot use standard output", e))?;
+        resolved.pipes.output = Some(Box::new(File::from(file)));
+    }
+    Ok(resolved)
+}
+
+/// Whether `path` is `-`.
+pub(crate) fn is_pipe(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Whether a stream is a regular file or a device that can be read from its start by position.
+fn is_file_at_its_start(fd: BorrowedFd<'_>) -> bool {
+    let Ok(file) = fd.try_clone_to_owned().map(File::from) else { return false };
+    let seekable = file.metadata().is_ok_and(|metadata| {
+        use std::os::unix::fs::FileTypeExt;
+        metadata.is_file() || metadata.file_type().is_block_device()
+    });
+    seekable && (&file).stream_position().is_ok_and(|at| at == 0)
+}

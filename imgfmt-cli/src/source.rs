@@ -1,0 +1,124 @@
+//! What the user says about the images to read, resolved.
+
+use std::path::{Path, PathBuf};
+
+use imgfmt::{Access, Limits, Options, Secrets, Source};
+use imgfmt_cli::args::SourceArgs;
+
+use crate::failure::Failure;
+use crate::gate::CliGate;
+use crate::secrets;
+
+/// The images to read, and how they are opened.
+#[derive(Debug)]
+pub(crate) struct Sources {
+    /// The images.
+    pub(crate) list: Vec<Source>,
+    /// Options for opening them.
+    options: Options,
+    /// Secrets that options name.
+    pub(crate) secrets: Secrets,
+    /// Which disk of a file that holds several.
+    disk: Option<String>,
+    /// Where temporary files go.
+    spool: Option<PathBuf>,
+    /// Bounds on what files may ask for.
+    limits: Limits,
+}
+
+impl Sources {
+    /// Resolves `files`, which `args` describe.
+    pub(crate) fn new<'p>(args: &SourceArgs, files: impl IntoIterator<Item = &'p Path>) -> Result<Self, Failure> {
+        let mut options = Options::default();
+        for text in &args.open_options {
+            options.extend(Options::parse(text)?);
+        }
+        let mut list = Vec::new();
+        for file in files {
+            list.push(if args.image_opts {
+                image_opts(file, &mut options)?
+            } else {
+                Source { path: file.to_path_buf(), format: args.format.clone() }
+            });
+        }
+        let mut limits = Limits::default();
+        limits.spool_bytes = imgfmt::options::parse_size(&args.spool_limit)
+            .map_err(|e| e.context(format!("--spool-limit cannot be {}", args.spool_limit)))?;
+        Ok(Self {
+            list,
+            options,
+            secrets: secrets::parse(&args.object)?,
+            disk: args.disk.clone(),
+            spool: std::env::var_os("TMPDIR").map(PathBuf::from),
+            limits,
+        })
+    }
+
+    /// How the images are opened, with `gate` to decide about the files that they name.
+    pub(crate) fn access<'a>(&'a self, gate: &'a CliGate, snapshot: Option<&'a str>) -> Access<'a> {
+        Access {
+            gate,
+            limits: self.limits,
+            options: &self.options,
+            secrets: &self.secrets,
+            snapshot,
+            member: self.disk.as_deref(),
+            spool: self.spool.as_deref(),
+            ..Access::default()
+        }
+    }
+
+    /// Where the images are.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.list.iter().map(|source| source.path.as_path())
+    }
+}
+
+/// An image as QEMU's options: what is about the file is taken out, the rest goes to `options`.
+fn image_opts(text: &Path, options: &mut Options) -> Result<Source, Failure> {
+    let usage = |what: String| Failure::Usage(format!("--image-opts: {what}"));
+    let text = text.to_str().ok_or_else(|| usage("the options are no UTF-8".to_owned()))?;
+    let (mut path, mut format) = (None, None);
+    let given = Options::parse(text)?;
+    for name in given.names() {
+        let value = given.get(name).unwrap_or_default();
+        match name {
+            "driver" => format = Some(value.to_owned()),
+            "filename" | "file.filename" => path = Some(PathBuf::from(value)),
+            "file.driver" if value == "file" || value == "host_device" => {}
+            "file.driver" => return Err(usage(format!("file.driver is {value}, and only file is known"))),
+            _ => options.set(name, value),
+        }
+    }
+    let path = path.ok_or_else(|| usage("file.filename says which file, and is missing".to_owned()))?;
+    // Without a driver, the name of a protocol is the driver in QEMU; here it is a file, as it looks.
+    Ok(Source { path, format: format.filter(|name| name != "file") })
+}
+
+/// The snapshot that `text` means: a name or an id, or QEMU's `snapshot.id=` and `snapshot.name=`.
+pub(crate) fn snapshot(text: &str) -> &str {
+    text.strip_prefix("snapshot.id=").or_else(|| text.strip_prefix("snapshot.name=")).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_of_qemu_are_a_file_a_format_and_the_rest() {
+        let mut options = Options::default();
+        let text = Path::new("driver=qcow2,encrypt.key-secret=sec0,file.driver=file,file.filename=a,,b");
+        let source = image_opts(text, &mut options).unwrap();
+        assert_eq!(source, Source { path: "a,b".into(), format: Some("qcow2".to_owned()) });
+        assert_eq!(options.get("encrypt.key-secret"), Some("sec0"));
+        assert!(image_opts(Path::new("driver=qcow2"), &mut options).is_err());
+        assert!(image_opts(Path::new("file.driver=nbd,file.filename=a"), &mut options).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_has_an_id_or_a_name() {
+        for text in ["a", "snapshot.id=a", "snapshot.name=a"] {
+            assert_eq!(snapshot(text), "a");
+        }
+    }
+}
