@@ -1,5 +1,18 @@
 #![doc = include_str!("../README.md")]
 
+mod boot;
+mod bytes;
+mod disc;
+mod hybrid;
+mod image;
+mod info;
+mod layout;
+mod open;
+mod scan;
+mod susp;
+mod udf;
+mod volume;
+
 use std::io::Read;
 use std::sync::Arc;
 
@@ -8,7 +21,7 @@ use imgfmt_core::{
     Streamed, Target,
 };
 
-/// The iso format.
+/// Images of optical discs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Iso;
 
@@ -18,19 +31,20 @@ impl Format for Iso {
     }
 
     fn aliases(&self) -> &'static [&'static str] {
-        &[]
+        &["udf"]
     }
 
-    fn probe(&self, _head: &Head<'_>) -> Result<Option<&'static str>> {
-        Ok(None)
+    fn probe(&self, head: &Head<'_>) -> Result<Option<&'static str>> {
+        scan::recognise(head.storage())
     }
 
     fn open_options(&self) -> &'static [OptionSpec] {
         &[]
     }
 
-    fn open(&self, _storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
-        Err(Error::unsupported("cannot be read").in_format(NAME))
+    fn open(&self, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
+        let image = open::open(storage, context).map_err(|e| e.in_format(NAME))?;
+        Ok(Opened::alone(Box::new(image)))
     }
 
     fn stream(
@@ -38,7 +52,7 @@ impl Format for Iso {
         input: Box<dyn Read + Send>,
         _context: &OpenContext<'_>,
     ) -> Result<Streamed<Box<dyn ImageStream>>> {
-        Ok(Streamed::NeedsSeek { input, reason: "its tables can be anywhere".to_owned() })
+        Ok(Streamed::NeedsSeek { input, reason: "descriptors of a disc point forwards and back".to_owned() })
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {
@@ -46,7 +60,7 @@ impl Format for Iso {
     }
 
     fn create(&self, _target: Arc<dyn Target>, _request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
-        Err(Error::unsupported("cannot be written").in_format(NAME))
+        Err(Error::unsupported("images of discs can be read, but not written").in_format(NAME))
     }
 }
 
