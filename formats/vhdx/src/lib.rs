@@ -1,11 +1,24 @@
 #![doc = include_str!("../README.md")]
 
+mod bat;
+mod fields;
+mod header;
+mod image;
+mod info;
+mod layout;
+mod locator;
+mod log;
+mod map;
+mod metadata;
+mod regions;
+mod write;
+
 use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
-    Streamed, Target,
+    CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Streamed,
+    Target,
 };
 
 /// The vhdx format.
@@ -21,16 +34,17 @@ impl Format for Vhdx {
         &[]
     }
 
-    fn probe(&self, _head: &Head<'_>) -> Result<Option<&'static str>> {
-        Ok(None)
+    fn probe(&self, head: &Head<'_>) -> Result<Option<&'static str>> {
+        Ok(head.first().starts_with(&layout::FILE_SIGNATURE).then_some("vhdx signature"))
     }
 
     fn open_options(&self) -> &'static [OptionSpec] {
         &[]
     }
 
-    fn open(&self, _storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
-        Err(Error::unsupported("cannot be read").in_format(NAME))
+    fn open(&self, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
+        context.without_snapshots()?;
+        image::VhdxImage::open(storage, context.limits).map_err(|e| e.in_format(NAME))
     }
 
     fn stream(
@@ -38,15 +52,16 @@ impl Format for Vhdx {
         input: Box<dyn Read + Send>,
         _context: &OpenContext<'_>,
     ) -> Result<Streamed<Box<dyn ImageStream>>> {
-        Ok(Streamed::NeedsSeek { input, reason: "its tables can be anywhere".to_owned() })
+        Ok(Streamed::NeedsSeek { input, reason: "the blocks of a VHDX image can lie in any order".to_owned() })
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {
-        None
+        Some(write::OPTIONS)
     }
 
-    fn create(&self, _target: Arc<dyn Target>, _request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
-        Err(Error::unsupported("cannot be written").in_format(NAME))
+    fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
+        let writer = write::VhdxWriter::new(target, request).map_err(|e| e.in_format(NAME))?;
+        Ok(Box::new(writer))
     }
 }
 

@@ -1,0 +1,280 @@
+//! The block allocation table: which entry is whose, and the pages of it that were read last.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use byteorder::{ByteOrder, LittleEndian};
+use imgfmt_core::{Error, Result, Storage, StorageExt};
+
+use crate::layout::{BAT_ENTRY_LEN, CHUNK_SECTORS};
+use crate::metadata::Metadata;
+
+/// Which entries there are, for a disk of some size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Geometry {
+    /// Guest bytes of the disk.
+    pub(crate) size: u64,
+    /// Bytes of a block.
+    pub(crate) block_len: u64,
+    /// Bytes of a logical sector.
+    pub(crate) sector_len: u64,
+    /// Whether there are sector bitmaps behind the last chunk too.
+    pub(crate) differencing: bool,
+}
+
+impl Geometry {
+    /// The geometry of an image.
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self {
+            size: metadata.size,
+            block_len: metadata.block_len,
+            sector_len: metadata.sector_len,
+            differencing: metadata.parent.is_some(),
+        }
+    }
+
+    /// Payload blocks of a chunk: those whose sectors one sector bitmap counts. § 2.5.
+    pub(crate) fn chunk_blocks(&self) -> u64 {
+        CHUNK_SECTORS * self.sector_len / self.block_len
+    }
+
+    /// Sectors of a block.
+    pub(crate) fn block_sectors(&self) -> u64 {
+        self.block_len / self.sector_len
+    }
+
+    /// Payload blocks of the disk.
+    pub(crate) fn blocks(&self) -> u64 {
+        self.size.div_ceil(self.block_len)
+    }
+
+    /// Entries of the table.
+    pub(crate) fn entries(&self) -> u64 {
+        let (blocks, ratio) = (self.blocks(), self.chunk_blocks());
+        match self.differencing {
+            true => blocks.div_ceil(ratio) * (ratio + 1),
+            false => blocks + blocks.saturating_sub(1) / ratio,
+        }
+    }
+
+    /// The entry of payload block `block`.
+    pub(crate) fn payload_index(&self, block: u64) -> u64 {
+        block + block / self.chunk_blocks()
+    }
+
+    /// The entry of the sector bitmap of chunk `chunk`.
+    pub(crate) fn bitmap_index(&self, chunk: u64) -> u64 {
+        (chunk + 1) * (self.chunk_blocks() + 1) - 1
+    }
+
+    /// How many payload blocks have their entries before entry `index`.
+    pub(crate) fn blocks_before(&self, index: u64) -> u64 {
+        index - index / (self.chunk_blocks() + 1)
+    }
+}
+
+/// The table of an image.
+#[derive(Debug)]
+pub(crate) struct Bat {
+    /// Host byte of the first entry.
+    offset: u64,
+    /// How many entries there are.
+    entries: u64,
+    /// The pages; held only to look up and to insert, never while reading.
+    cache: Mutex<Cache>,
+}
+
+/// Entries from some index on.
+#[derive(Debug)]
+pub(crate) enum Entries {
+    /// As they are in the file, to the end of a page.
+    Stored {
+        /// The page.
+        page: Arc<[u64]>,
+        /// Entries of the page that lie before.
+        skip: usize,
+    },
+    /// This many entries that are 0, since the file has a hole there.
+    Hole(u64),
+}
+
+impl Bat {
+    /// The table of an image of this geometry in `region`.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where the region is too short,
+    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where the file is.
+    pub(crate) fn new(region: &Range<u64>, geometry: &Geometry, file_len: u64) -> Result<Self> {
+        let entries = geometry.entries();
+        let len = entries * BAT_ENTRY_LEN;
+        if len > region.end - region.start {
+            let what =
+                format!("the block allocation table has {entries} entries, more than its region {region:?} holds");
+            return Err(Error::malformed(what).at(region.start));
+        }
+        let end = region.start + len;
+        if end > file_len {
+            let what = format!("the block allocation table ends at byte {end}, but the file ends at byte {file_len}");
+            return Err(Error::out_of_bounds(what).at(region.start));
+        }
+        Ok(Self { offset: region.start, entries, cache: Mutex::default() })
+    }
+
+    /// Host byte of entry `index`.
+    pub(crate) fn entry_at(&self, index: u64) -> u64 {
+        self.offset + index * BAT_ENTRY_LEN
+    }
+
+    /// The entries from `index` on, which is one of them: at least one.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](imgfmt_core::ErrorKind::Io) where the storage cannot be read.
+    pub(crate) fn from(&self, storage: &dyn Storage, index: u64) -> Result<Entries> {
+        let (number, skip) = (index / PAGE_ENTRIES, (index % PAGE_ENTRIES) as usize);
+        let cached = self.cache().get(number);
+        if let Some(page) = cached {
+            return Ok(Entries::Stored { page, skip });
+        }
+        let segment = storage.segment(self.entry_at(index))?;
+        if segment.hole && segment.len.get() >= BAT_ENTRY_LEN {
+            return Ok(Entries::Hole((segment.len.get() / BAT_ENTRY_LEN).min(self.entries - index)));
+        }
+        let page = self.read_page(storage, number)?;
+        self.cache().insert(number, Arc::clone(&page));
+        Ok(Entries::Stored { page, skip })
+    }
+
+    /// Entry `index` alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`from`](Self::from).
+    pub(crate) fn entry(&self, storage: &dyn Storage, index: u64) -> Result<u64> {
+        Ok(match self.from(storage, index)? {
+            Entries::Stored { page, skip } => page[skip],
+            Entries::Hole(_) => 0,
+        })
+    }
+
+    /// Reads page `number`.
+    fn read_page(&self, storage: &dyn Storage, number: u64) -> Result<Arc<[u64]>> {
+        let first = number * PAGE_ENTRIES;
+        let count = (self.entries - first).min(PAGE_ENTRIES) as usize;
+        let bytes = storage.read_vec(self.entry_at(first), count * BAT_ENTRY_LEN as usize)?;
+        Ok(bytes.chunks_exact(BAT_ENTRY_LEN as usize).map(LittleEndian::read_u64).collect())
+    }
+
+    /// The cache; a thread that panicked cannot have left it half changed.
+    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pages used last.
+#[derive(Debug, Default)]
+struct Cache {
+    /// The pages, in no order; few enough to be looked through.
+    slots: Vec<Slot>,
+    /// Counts uses.
+    clock: u64,
+}
+
+/// A page in the cache.
+#[derive(Debug)]
+struct Slot {
+    /// Which it is.
+    number: u64,
+    /// When it was last used.
+    used: u64,
+    /// Its entries.
+    entries: Arc<[u64]>,
+}
+
+impl Cache {
+    /// Page `number`, if it is here.
+    fn get(&mut self, number: u64) -> Option<Arc<[u64]>> {
+        self.clock += 1;
+        let slot = self.slots.iter_mut().find(|slot| slot.number == number)?;
+        slot.used = self.clock;
+        Some(Arc::clone(&slot.entries))
+    }
+
+    /// Keeps page `number`, in place of the one that was not used for longest.
+    fn insert(&mut self, number: u64, entries: Arc<[u64]>) {
+        let slot = Slot { number, used: self.clock, entries };
+        // Two threads may have read the same page.
+        let known = self.slots.iter().position(|slot| slot.number == number);
+        if known.is_none() && self.slots.len() < CACHED_PAGES {
+            self.slots.push(slot);
+            return;
+        }
+        let oldest = (0..self.slots.len()).min_by_key(|&index| self.slots[index].used);
+        if let Some(index) = known.or(oldest) {
+            self.slots[index] = slot;
+        }
+    }
+}
+
+/// Entries of a page: 64 KiB.
+const PAGE_ENTRIES: u64 = 8192;
+/// Pages in the cache: 2 MiB at most.
+const CACHED_PAGES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use imgfmt_core::{ErrorKind, MemoryStorage};
+
+    fn geometry(size: u64, block_len: u64, differencing: bool) -> Geometry {
+        Geometry { size, block_len, sector_len: 512, differencing }
+    }
+
+    #[test]
+    fn a_bitmap_has_its_entry_behind_each_chunk() {
+        let geometry = geometry(10 << 40, 1 << 20, false);
+        assert_eq!(geometry.chunk_blocks(), 4096);
+        assert_eq!(
+            (geometry.payload_index(4095), geometry.bitmap_index(0), geometry.payload_index(4096)),
+            (4095, 4096, 4097)
+        );
+        for block in [0, 1, 4095, 4096, 8191, 8192, 1_000_000] {
+            assert_eq!(geometry.blocks_before(geometry.payload_index(block)), block);
+        }
+    }
+
+    #[test]
+    fn only_differencing_disks_end_with_a_bitmap() {
+        for (size, plain, differencing) in [(0, 0, 0), (1, 1, 129), (128 << 25, 128, 129), ((128 << 25) + 1, 130, 258)]
+        {
+            assert_eq!(geometry(size, 32 << 20, false).entries(), plain, "{size}");
+            assert_eq!(geometry(size, 32 << 20, true).entries(), differencing, "{size}");
+        }
+    }
+
+    #[test]
+    fn entries_come_to_the_end_of_their_page() {
+        let storage = MemoryStorage::new((0..20_000u64).flat_map(u64::to_le_bytes).collect::<Vec<_>>());
+        let bat = Bat::new(&(8..1 << 20), &geometry(9000 << 20, 1 << 20, false), storage.len()).unwrap();
+        for (index, len) in [(0, PAGE_ENTRIES), (PAGE_ENTRIES - 1, 1), (PAGE_ENTRIES + 3, 9002 - PAGE_ENTRIES - 3)] {
+            let Entries::Stored { page, skip } = bat.from(&storage, index).unwrap() else { panic!("there is no hole") };
+            assert_eq!((page[skip], (page.len() - skip) as u64), (index + 1, len));
+        }
+        let error = Bat::new(&(8..100), &geometry(9000 << 20, 1 << 20, false), storage.len()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed);
+        let error = Bat::new(&(8..1 << 30), &geometry(30_000 << 20, 1 << 20, false), storage.len()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::OutOfBounds);
+    }
+
+    #[test]
+    fn the_cache_keeps_what_was_used_last_and_never_more_than_its_bound() {
+        let mut cache = Cache::default();
+        for number in 0..2 * CACHED_PAGES as u64 {
+            cache.insert(number, Arc::from([number]));
+            assert!(cache.get(0).is_some(), "what is used stays");
+        }
+        assert_eq!(cache.slots.len(), CACHED_PAGES);
+        assert!(cache.get(1).is_none());
+    }
+}
