@@ -36,7 +36,7 @@ impl SectorBitmap {
         let alike = if stored { 0xff } else { 0 };
         let mut next = first + 1;
         while next < end {
-            if next % 8 == 0 && byte(bits, next / 8) == alike {
+            if next.is_multiple_of(8) && byte(bits, next / 8) == alike {
                 next += 8;
             } else if is_set(bits, next) == stored {
                 next += 1;

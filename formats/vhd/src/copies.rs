@@ -180,6 +180,8 @@ mod tests {
     use super::*;
     use crate::footer::tests::footer;
 
+    type Damage = &'static dyn Fn(&mut Vec<u8>);
+
     /// A dynamic disk, as far as this module looks.
     fn file(damage: impl Fn(&mut Vec<u8>)) -> Result<Chosen> {
         let mut bytes = vec![0; 4096];
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn one_footer_stands_in_for_the_other() {
-        let cases: [(&dyn Fn(&mut Vec<u8>), u64, u64, &str); 4] = [
+        let cases: [(Damage, u64, u64, &str); 4] = [
             (&|bytes| bytes[0] = 0, 3584, 3584, END_ALONE),
             (&|bytes| bytes[50] ^= 1, 3584, 3584, START_DAMAGED),
             (&|bytes| bytes.truncate(3584), 0, 3584, START_ALONE),

@@ -13,13 +13,14 @@ mod open;
 mod parent;
 mod size;
 mod table;
+mod write;
 
 use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
-    Streamed, Target,
+    CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Streamed,
+    Target,
 };
 
 /// The vhd format.
@@ -60,11 +61,11 @@ impl Format for Vhd {
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {
-        None
+        Some(write::OPTIONS)
     }
 
-    fn create(&self, _target: Arc<dyn Target>, _request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
-        Err(Error::unsupported("cannot be written").in_format(NAME))
+    fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
+        write::create(target, request).map_err(|e| e.in_format(NAME))
     }
 }
 

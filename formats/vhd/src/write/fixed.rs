@@ -1,0 +1,106 @@
+//! Fixed disks: every byte at its own offset, and the footer behind.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use imgfmt_core::{CreateRequest, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
+
+use super::settings::Settings;
+use super::size_needed;
+use crate::layout::{FOOTER_LEN, SECTOR_LEN};
+
+/// Writes a fixed disk.
+pub(super) struct FixedWriter {
+    /// Where it goes.
+    target: Arc<dyn Target>,
+    /// What it is to be.
+    settings: Settings,
+    /// Guest bytes that pieces come for; the disk may be longer by what rounds it up.
+    given: u64,
+    /// Whether zeros are written, too.
+    writes_zeros: bool,
+    /// Whether what is not written reads as zeros.
+    target_is_zero: bool,
+    /// Up to where a target that is written in order has been written.
+    written: Mutex<u64>,
+}
+
+impl FixedWriter {
+    /// Starts a disk.
+    pub(super) fn new(target: Arc<dyn Target>, settings: Settings, request: &CreateRequest<'_>) -> Result<Self> {
+        if !target.in_order() {
+            target.set_len(settings.size)?;
+        }
+        Ok(Self {
+            target,
+            settings,
+            given: request.size,
+            writes_zeros: request.full_allocation,
+            target_is_zero: request.target_is_zero,
+            written: Mutex::new(0),
+        })
+    }
+
+    /// Up to where it has been written; a panic elsewhere stops the conversion, so what it left is not used.
+    fn written(&self) -> MutexGuard<'_, u64> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fills a target that is written in order with zeros up to `end`.
+    fn fill(&self, end: u64) -> Result<()> {
+        let mut written = self.written();
+        if *written < end {
+            self.target.clear(*written..end)?;
+            *written = end;
+        }
+        Ok(())
+    }
+}
+
+impl ImageWriter for FixedWriter {
+    fn shape(&self) -> Shape {
+        Shape {
+            unit: SECTOR_LEN,
+            order: if self.target.in_order() { Order::Ordered } else { Order::Random },
+            compression: None,
+            pads_last: false,
+            stores_plain: true,
+            zeros_as_data: self.writes_zeros,
+        }
+    }
+
+    fn place(&self, piece: &Piece) -> Result<Placed> {
+        if piece.form == Form::Zero && !self.target_is_zero && !self.target.in_order() {
+            self.target.clear(piece.guest..piece.guest + piece.len)?;
+        }
+        Ok(Placed { host: piece.guest, len: piece.len })
+    }
+
+    fn store(&self, _piece: &Piece, host: u64, bytes: &[u8]) -> Result<()> {
+        if self.target.in_order() {
+            self.fill(host)?;
+            *self.written() = host + bytes.len() as u64;
+        }
+        self.target.write_at(bytes, host)
+    }
+
+    fn target(&self) -> &Arc<dyn Target> {
+        &self.target
+    }
+
+    fn set_size(&self, _size: u64) -> Result<()> {
+        Err(size_needed())
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        let size = self.settings.size;
+        if self.target.in_order() {
+            self.fill(size)?;
+        } else {
+            if !self.target_is_zero {
+                self.target.clear(self.given..size)?;
+            }
+            self.target.set_len(size + FOOTER_LEN as u64)?;
+        }
+        self.target.write_at(&self.settings.footer().to_bytes(), size)
+    }
+}
