@@ -243,7 +243,7 @@ impl<'a> Bits<'a> {
     /// Whether a byte starts with bit `index`, and all of it is as `set` says.
     fn fills_byte(&self, index: u64, set: bool) -> bool {
         let at = index + self.skip;
-        at % 8 == 0 && self.byte(at) == if set { 0xff } else { 0 }
+        at.is_multiple_of(8) && self.byte(at) == if set { 0xff } else { 0 }
     }
 
     /// The byte that holds bit `at`, those that lie before counted.
