@@ -1,4 +1,5 @@
 //! Files that are read in place: any layout of blocks reads as a byte vector would.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Files of several members, what may stand between them, and what may not.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 
