@@ -114,6 +114,11 @@ pub(crate) const MAX_SNAPSHOT_EXTRA_LEN: u64 = 1024;
 /// Most bitmaps of one image. QEMU's limit.
 pub(crate) const MAX_BITMAPS: u64 = 65_535;
 
+/// Longest name of a bitmap, in bytes. QEMU's limit.
+pub(crate) const MAX_BITMAP_NAME_LEN: usize = 1023;
+/// Longest bits of one bitmap, in bytes. QEMU's limit.
+pub(crate) const MAX_BITMAP_LEN: u64 = 512 << 20;
+
 /// Incompatible feature: refcounts may be stale, the mapping is whole. Bits 0 to 4 of
 /// `incompatible_features`; specification, "Header".
 pub(crate) const INCOMPATIBLE_DIRTY: u64 = 1 << 0;

@@ -73,8 +73,7 @@ impl Format for Qcow2 {
     }
 
     fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
-        let writer = write::Qcow2Writer::new(target, request).map_err(|e| e.in_format("qcow2"))?;
-        Ok(Box::new(writer))
+        write::create(target, request).map_err(|e| e.in_format(NAME))
     }
 }
 

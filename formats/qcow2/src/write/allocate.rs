@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 
 use imgfmt_core::{Error, Limits, Result};
 
+use super::table::Table;
+
 /// Gives out host clusters and host bytes.
 #[derive(Debug)]
 pub(super) struct Allocator {
@@ -27,15 +29,6 @@ pub(super) struct Allocator {
     blocks: Vec<u64>,
     /// Blocks that are to be written.
     pub(super) to_write: Vec<Table>,
-}
-
-/// A table that is complete, and where it is to be written.
-#[derive(Debug)]
-pub(super) struct Table {
-    /// Host offset.
-    pub(super) host: u64,
-    /// The bytes.
-    pub(super) bytes: Vec<u8>,
 }
 
 /// Where the refcount table lies once everything is given out.
@@ -62,6 +55,11 @@ impl Allocator {
             blocks: Vec::new(),
             to_write: Vec::new(),
         }
+    }
+
+    /// The host byte of the cluster that is given out next.
+    pub(super) fn next_host(&self) -> u64 {
+        self.next << self.cluster_bits
     }
 
     /// Gives out `count` clusters that lie together, with one reference each, and returns the host offset.
@@ -191,7 +189,7 @@ impl Allocator {
 
 /// Writes count number `index` of a block, of `1 << order` bits. Specification, "Host cluster management":
 /// narrow counts fill a byte from its lowest bit on, wide ones are big-endian.
-fn put_refcount(block: &mut [u8], index: usize, count: u32, order: u32) {
+pub(super) fn put_refcount(block: &mut [u8], index: usize, count: u32, order: u32) {
     let wide = u64::from(count).to_be_bytes();
     match order {
         0..=2 => {

@@ -1,8 +1,10 @@
 //! From options to settings that fit together.
 
 use imgfmt_core::codec::{Codec, Compression};
-use imgfmt_core::{CreateRequest, Error, Limits, OptionSpec, Options, ParentName, Result};
+use imgfmt_core::{CreateRequest, Error, Limits, Options, ParentName, Result};
 
+use super::options::OPTIONS;
+use crate::cluster::{ClusterBits, L2Layout};
 use crate::layout;
 
 /// What a new image is to be; every combination in here is one that the format has.
@@ -24,8 +26,21 @@ pub(super) struct Settings {
     pub(super) preallocation: Preallocation,
     /// The file that the image builds on.
     pub(super) backing: Option<ParentName>,
-    /// Guest bytes: whole sectors, since readers count in them.
+    /// How L2 tables divide the disk.
+    pub(super) l2: L2Layout,
+    /// The file for guest data, where it is not the image itself.
+    pub(super) data_file: Option<DataFile>,
+    /// Guest bytes, as far as they are known: whole sectors, since readers count in them.
     pub(super) size: u64,
+}
+
+/// The file for guest data.
+#[derive(Clone, Debug)]
+pub(super) struct DataFile {
+    /// Its name, relative to the folder of the image.
+    pub(super) name: String,
+    /// Whether it alone is the disk.
+    pub(super) raw: bool,
 }
 
 /// The values of the option `preallocation`.
@@ -43,26 +58,31 @@ pub(super) enum Preallocation {
 
 impl Settings {
     /// Settings for `request`.
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) for options that the format does not have together.
     pub(super) fn new(request: &CreateRequest<'_>) -> Result<Self> {
         refuse_later_options(request.options)?;
         request.options.check(OPTIONS)?;
         let options = request.options;
         let version = options.word("compat", &[("0.10", 2), ("v2", 2), ("1.1", 3), ("v3", 3)], 3)?;
-        let cluster_bits = cluster_bits(options)?;
+        let cluster = cluster_bits(options)?;
         let codec =
             options.word("compression_type", &[("zlib", Codec::Deflate), ("zstd", Codec::Zstd)], Codec::Deflate)?;
+        let data_file = data_file(request)?;
+        let full = request.full_allocation && !request.compress && request.backing.is_none();
         let settings = Self {
             version,
-            cluster_bits,
+            cluster_bits: cluster.bits(),
             refcount_order: refcount_order(options)?,
             lazy_refcounts: options.flag("lazy_refcounts", false)?,
             codec,
-            compression: compression(options, codec, cluster_bits)?.filter(|_| request.compress),
-            preallocation: preallocation(
-                options,
-                request.full_allocation && !request.compress && request.backing.is_none(),
-            )?,
+            compression: compression(options, codec, cluster.bits())?.filter(|_| request.compress),
+            preallocation: preallocation(options, full, data_file.as_ref())?,
             backing: request.backing.map(|backing| backing.name.clone()),
+            l2: L2Layout::new(cluster, options.flag("extended_l2", false)?),
+            data_file,
             size: rounded_size(request.size)?,
         };
         settings.check()?;
@@ -74,59 +94,104 @@ impl Settings {
         1 << self.cluster_bits
     }
 
-    /// Entries of an L2 table, each of 8 bytes.
-    pub(super) fn l2_entries(&self) -> u64 {
-        self.cluster_len() / 8
+    /// Entries of the L1 table that cover `size` guest bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) for a table that no reader takes.
+    pub(super) fn l1_entries(&self, size: u64) -> Result<u64> {
+        let entries = size.div_ceil(1 << self.l2.span_bits());
+        Limits::check("L1 table", entries * layout::TABLE_ENTRY_LEN, layout::MAX_L1_LEN).map_err(|e| {
+            e.context(format!("a disk of {size} bytes needs clusters larger than {}", self.cluster_len()))
+        })?;
+        Ok(entries)
     }
 
-    /// Entries of the L1 table that cover the disk.
-    pub(super) fn l1_entries(&self) -> u64 {
-        self.size.div_ceil(self.cluster_len() * self.l2_entries())
+    /// Guest bytes that are placed as one: subclusters, unless clusters are compressed.
+    pub(super) fn unit_bits(&self) -> u32 {
+        if self.compression.is_some() { self.cluster_bits } else { self.l2.grain_bits() }
     }
 
     /// Checks that the settings fit together.
     fn check(&self) -> Result<()> {
-        let needs_v3 = [
-            (self.lazy_refcounts, "lazy_refcounts"),
-            (self.refcount_order != layout::V2_REFCOUNT_ORDER, "refcount_bits other than 16"),
-            (self.codec == Codec::Zstd, "compression_type=zstd"),
-        ];
-        if let Some((_, what)) = needs_v3.iter().find(|(used, _)| *used && self.version < 3) {
-            return Err(Error::invalid(format!("{what} needs compat=1.1")));
+        self.check_version()?;
+        if self.l2.extended() && self.cluster_bits < layout::MIN_EXTENDED_CLUSTER_BITS {
+            return Err(Error::invalid("extended_l2 needs a cluster_size of 16k or more"));
         }
-        if self.preallocation != Preallocation::Off {
+        self.check_preallocation()?;
+        if let Some(data_file) = &self.data_file {
             if self.compression.is_some() {
-                return Err(Error::invalid("preallocation and compression exclude each other"));
+                return Err(Error::invalid("a data file cannot hold compressed clusters"));
             }
-            if self.backing.is_some() {
-                return Err(Error::invalid("preallocation would hide the backing file"));
+            if data_file.raw && self.backing.is_some() {
+                return Err(Error::invalid("a raw data file cannot leave anything to a backing file"));
             }
         }
         if let Some(backing) = &self.backing {
             let len = backing.name.as_os_str().len() as u64;
             Limits::check("backing file name", len, layout::MAX_BACKING_NAME_LEN as u64)?;
         }
-        Limits::check("L1 table", self.l1_entries() * 8, layout::MAX_L1_LEN).map_err(|e| {
-            e.context(format!("a disk of {} bytes needs clusters larger than {}", self.size, self.cluster_len()))
-        })
+        self.l1_entries(self.size).map(drop)
+    }
+
+    /// Checks that the version has what is asked for.
+    fn check_version(&self) -> Result<()> {
+        let needs_v3 = [
+            (self.lazy_refcounts, "lazy_refcounts"),
+            (self.refcount_order != layout::V2_REFCOUNT_ORDER, "refcount_bits other than 16"),
+            (self.codec == Codec::Zstd, "compression_type=zstd"),
+            (self.l2.extended(), "extended_l2"),
+            (self.data_file.is_some(), "data_file"),
+        ];
+        match needs_v3.iter().find(|(used, _)| *used && self.version < 3) {
+            Some((_, what)) => Err(Error::invalid(format!("{what} needs compat=1.1"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that every cluster can be given a place, if that is asked for.
+    fn check_preallocation(&self) -> Result<()> {
+        if self.preallocation == Preallocation::Off {
+            return Ok(());
+        }
+        if self.compression.is_some() {
+            return Err(Error::invalid("preallocation and compression exclude each other"));
+        }
+        if self.backing.is_some() && !self.l2.extended() {
+            return Err(Error::invalid("preallocation would hide the backing file, unless extended_l2=on"));
+        }
+        Ok(())
     }
 }
 
 /// The virtual size in whole sectors. Rounded up: a reader that counts in sectors would lose the tail.
-fn rounded_size(size: u64) -> Result<u64> {
+pub(super) fn rounded_size(size: u64) -> Result<u64> {
     size.checked_next_multiple_of(SECTOR_LEN)
         .filter(|&size| size <= i64::MAX as u64)
         .ok_or_else(|| Error::invalid(format!("a disk of {size} bytes is too large")))
 }
 
 /// log2 of the option `cluster_size`.
-fn cluster_bits(options: &Options) -> Result<u32> {
+fn cluster_bits(options: &Options) -> Result<ClusterBits> {
     let len = options.size("cluster_size", 1 << DEFAULT_CLUSTER_BITS)?;
-    let bits = len.trailing_zeros();
-    if !len.is_power_of_two() || !(layout::MIN_CLUSTER_BITS..=layout::MAX_CLUSTER_BITS).contains(&bits) {
-        return Err(Error::invalid(format!("cluster_size is {len}, which is not a power of two from 512 to 2M")));
+    let bits = ClusterBits::new(len.trailing_zeros()).filter(|_| len.is_power_of_two());
+    bits.ok_or_else(|| Error::invalid(format!("cluster_size is {len}, which is not a power of two from 512 to 2M")))
+}
+
+/// The options `data_file` and `data_file_raw`.
+fn data_file(request: &CreateRequest<'_>) -> Result<Option<DataFile>> {
+    let raw = request.options.flag("data_file_raw", false)?;
+    let Some(name) = request.options.get("data_file").filter(|name| !name.is_empty()) else {
+        return if raw { Err(Error::invalid("data_file_raw needs data_file")) } else { Ok(None) };
+    };
+    Limits::check("data file name", name.len() as u64, layout::MAX_BACKING_NAME_LEN as u64)?;
+    if name.contains('\0') {
+        return Err(Error::invalid("the name of the data file holds a NUL byte"));
     }
-    Ok(bits)
+    if request.file_name.is_some_and(|file| file == name) {
+        return Err(Error::invalid(format!("{name} cannot be both the image and its data file")));
+    }
+    Ok(Some(DataFile { name: name.to_owned(), raw }))
 }
 
 /// log2 of the option `refcount_bits`.
@@ -136,7 +201,7 @@ fn refcount_order(options: &Options) -> Result<u32> {
 }
 
 /// The option `preallocation`; where nothing is said, every cluster is given a place if all are wanted.
-fn preallocation(options: &Options, full_allocation: bool) -> Result<Preallocation> {
+fn preallocation(options: &Options, full_allocation: bool, data_file: Option<&DataFile>) -> Result<Preallocation> {
     let words = [
         ("off", Preallocation::Off),
         ("metadata", Preallocation::Metadata),
@@ -144,7 +209,10 @@ fn preallocation(options: &Options, full_allocation: bool) -> Result<Preallocati
         ("full", Preallocation::Full),
     ];
     let default = if full_allocation { Preallocation::Full } else { Preallocation::Off };
-    options.word("preallocation", &words, default)
+    let asked = options.word("preallocation", &words, default)?;
+    // A disk that can be read without the image has no cluster that the image knows nothing of.
+    let least = if data_file.is_some_and(|file| file.raw) { Preallocation::Metadata } else { Preallocation::Off };
+    Ok(if asked == Preallocation::Off { least } else { asked })
 }
 
 /// How clusters would be compressed.
@@ -167,9 +235,7 @@ fn compression(options: &Options, codec: Codec, cluster_bits: u32) -> Result<Opt
 
 /// Refuses options that QEMU has and that cannot be written yet, with a clear message.
 fn refuse_later_options(options: &Options) -> Result<()> {
-    let later = |name: &&str| {
-        matches!(*name, "data_file" | "data_file_raw" | "extended_l2" | "encryption") || name.starts_with("encrypt.")
-    };
+    let later = |name: &&str| *name == "encryption" || name.starts_with("encrypt.");
     match options.names().find(later) {
         Some(name) if options.get(name) != Some("off") => {
             Err(Error::unsupported(format!("images with {name} cannot be written yet")))
@@ -177,53 +243,6 @@ fn refuse_later_options(options: &Options) -> Result<()> {
         Some(_) | None => Ok(()),
     }
 }
-
-/// Options of a new image.
-pub(crate) const OPTIONS: &[OptionSpec] = &[
-    OptionSpec {
-        name: "compat",
-        values: "0.10|1.1",
-        default: "1.1",
-        help: "version of the format: 0.10 (or v2) for QEMU before 1.1, 1.1 (or v3) for any since",
-    },
-    OptionSpec {
-        name: "cluster_size",
-        values: "SIZE",
-        default: "64k",
-        help: "bytes that are allocated as one, a power of two from 512 to 2M",
-    },
-    OptionSpec { name: "refcount_bits", values: "1|2|4|8|16|32|64", default: "16", help: "width of a reference count" },
-    OptionSpec {
-        name: "lazy_refcounts",
-        values: "on|off",
-        default: "off",
-        help: "let QEMU write reference counts late, and repair them after a crash",
-    },
-    OptionSpec {
-        name: "compression_type",
-        values: "zlib|zstd",
-        default: "zlib",
-        help: "how compressed clusters are compressed",
-    },
-    OptionSpec {
-        name: "compression_level",
-        values: "NUM",
-        default: "3",
-        help: "1 to 12 for zlib, 1 to 22 for zstd; clusters that are compressed already are compressed anew",
-    },
-    OptionSpec {
-        name: "compression_window",
-        values: "512|1k|2k|4k|8k|16k|32k",
-        default: "32k",
-        help: "window of zlib streams; 4k for readers that insist on QEMU's own",
-    },
-    OptionSpec {
-        name: "preallocation",
-        values: "off|metadata|falloc|full",
-        default: "off",
-        help: "give every cluster its place; falloc takes the space, full writes zeros",
-    },
-];
 
 /// Words of the option `compression_window`, and log2 of the bytes they mean.
 const WINDOWS: &[(&str, u8)] =
