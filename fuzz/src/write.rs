@@ -42,12 +42,23 @@ impl Writing {
     /// Where it cannot be written although the options are valid, where the files differ, or where they do not
     /// read back to the disk.
     pub fn check(&self, format: &dyn Format) {
+        self.check_among(format, &CHOICES);
+    }
+
+    /// As [`check`](Self::check), with options of another format: one of each list, as far as there are
+    /// choices. Where a format makes its images different each time, a list of one option keeps it from that.
+    ///
+    /// # Panics
+    ///
+    /// As [`check`](Self::check).
+    pub fn check_among(&self, format: &dyn Format, choices: &[&[&str]]) {
         let disk = self.disk();
-        let first = match self.write(format, &disk, 1) {
+        let first = match self.write(format, choices, &disk, 1) {
             Err(error) if error.kind() == ErrorKind::Invalid => return,
             written => written.expect("valid options write any disk"),
         };
-        let second = self.write(format, &disk, usize::from(self.threads % 6) + 2).expect("it was written before");
+        let threads = usize::from(self.threads % 6) + 2;
+        let second = self.write(format, choices, &disk, threads).expect("it was written before");
         assert!(first == second, "the number of threads changes the file");
         let gate = One(Arc::new(MemoryStorage::new(vec![0xbb; disk.bytes.len()])));
         let limits = Limits::default();
@@ -79,9 +90,9 @@ impl Writing {
     }
 
     /// The file that `threads` threads write.
-    fn write(&self, format: &dyn Format, disk: &Disk, threads: usize) -> Result<Vec<u8>> {
+    fn write(&self, format: &dyn Format, choices: &[&[&str]], disk: &Disk, threads: usize) -> Result<Vec<u8>> {
         let chosen: Vec<_> =
-            CHOICES.iter().zip(self.choices).map(|(words, choice)| words[usize::from(choice) % words.len()]).collect();
+            choices.iter().zip(self.choices).map(|(words, choice)| words[usize::from(choice) % words.len()]).collect();
         let options = Options::parse(&chosen.join(","))?;
         let name = ParentName { name: Path::new("base").to_path_buf(), format: Some(Raw.name().to_owned()) };
         let backing = Backing { name, size: disk.image().size(), ..Backing::default() };
