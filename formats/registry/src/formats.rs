@@ -16,7 +16,44 @@ pub static FORMATS: &[&dyn Format] = &[
     &imgfmt_vhdx::Vhdx,
     #[cfg(feature = "iso")]
     &imgfmt_iso::Iso,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::VDI,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::PARALLELS,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::QED,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::BOCHS,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::CLOOP,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::DMG,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::LUKS,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::EWF,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::WIM,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::VMA,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::ZIP,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::SEVEN_ZIP,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::RAR,
+    #[cfg(feature = "foreign")]
+    &imgfmt_foreign::LZ4,
 ];
 
 /// Everything that images come wrapped in and that this build can take off.
-pub static WRAPPERS: &[&dyn Wrapper] = &[];
+pub static WRAPPERS: &[&dyn Wrapper] = &[
+    #[cfg(feature = "compressed")]
+    &imgfmt_compressed::Gzip,
+    #[cfg(feature = "compressed")]
+    &imgfmt_compressed::Xz,
+    #[cfg(feature = "compressed")]
+    &imgfmt_compressed::Zstd,
+    #[cfg(feature = "compressed")]
+    &imgfmt_compressed::Bzip2,
+];

@@ -41,7 +41,7 @@ pub fn convert_piped(request: &ConvertRequest<'_>, pipes: Pipes) -> Result<Conve
         Open::Stream(mut stream) => match parts.writer_of_stream(stream.size()) {
             Err(error) if stream.size().is_none() && error.kind() == ErrorKind::Unsupported => {
                 let image = spool_stream(request, stream.as_mut())?;
-                spooled = Some(error.to_string());
+                spooled = Some(innermost(&error));
                 parts.run_image(image.as_ref())?
             }
             writer => parts.engine().run_stream(stream.as_mut(), writer?).map_err(|e| parts.cannot_convert(e))?,
@@ -119,6 +119,15 @@ impl<'a> Parts<'a> {
     fn name(&self) -> std::path::Display<'_> {
         self.request.target.display()
     }
+}
+
+/// What an error says at its lowest level.
+fn innermost(error: &Error) -> String {
+    let mut level: &dyn std::error::Error = error;
+    while let Some(below) = level.source() {
+        level = below;
+    }
+    level.to_string()
 }
 
 /// The summary of a conversion that came as far as `done`.

@@ -5,6 +5,7 @@ pub(crate) mod corpus;
 pub(crate) mod disks;
 pub(crate) mod engine;
 pub(crate) mod faulty;
+pub(crate) mod kinds;
 pub(crate) mod libyal;
 pub(crate) mod mount;
 pub(crate) mod qemu;
