@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::{Beneath, Chain, DenyAll, Error, FileStorage, Format, Gate, Image, Limits, Opener, Options, Result};
+use imgfmt_core::{Beneath, Chain, DenyAll, FileStorage, Format, Gate, Image, Limits, Opener, Options, Result};
 use imgfmt_vhd::Vhd;
 use sha2::{Digest, Sha256};
 
@@ -32,17 +32,6 @@ pub(crate) fn hash(image: &dyn Image) -> Result<String> {
         next += len as u64;
     }
     Ok(hex(&hash.finalize()))
-}
-
-/// An error as a person would see it.
-pub(crate) fn chain_of(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut level: &dyn std::error::Error = error;
-    while let Some(below) = level.source() {
-        let _ = write!(text, ": {below}");
-        level = below;
-    }
-    text
 }
 
 /// Bytes as hexadecimal digits.
