@@ -2,13 +2,15 @@
 //! installed; `IMGFMT_REQUIRE_ORACLES=1` makes that a failure.
 
 mod common;
+#[path = "common/qemu.rs"]
+mod qemu;
 
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use common::{hash, open};
 use imgfmt_core::{FileStorage, Image};
+use qemu::{has_qemu_img, qemu_img};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -133,22 +135,4 @@ fn disk() -> Vec<u8> {
     }
     disk.truncate((3 << 20) - 1536);
     disk
-}
-
-/// Whether the oracle is there.
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
-fn has_qemu_img() -> bool {
-    let there = Command::new("qemu-img").arg("--version").stdout(Stdio::null()).status().is_ok();
-    assert!(there || std::env::var_os("IMGFMT_REQUIRE_ORACLES").is_none(), "qemu-img is not installed");
-    if !there {
-        eprintln!("skipped: qemu-img is not installed");
-    }
-    there
-}
-
-/// Runs `qemu-img` in `folder` and returns what it prints.
-fn qemu_img(folder: &Path, args: &[&str]) -> Vec<u8> {
-    let output = Command::new("qemu-img").args(args).current_dir(folder).output().expect("it is installed");
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
 }
