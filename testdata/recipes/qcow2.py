@@ -493,8 +493,8 @@ def bad_header(out):
     refuse("compression-bit-short-header", "incompatible bit 3 with a header too short for the compression type",
            poked((INCOMPATIBLE, "Q", COMPRESSION_BIT), header_length=104), "malformed")
     refuse("compression-type-alone", "compression type 1 without incompatible bit 3", poked((COMPRESSION, "B", 1)), "malformed")
-    refuse("crypt-aes", "AES encryption, which is not supported", poked((CRYPT, "I", 1)), "unsupported", "byte 32")
-    refuse("crypt-luks", "LUKS encryption, which is not supported", poked((CRYPT, "I", 2)), "unsupported", "byte 32")
+    refuse("crypt-aes", "AES encryption, and no secret", poked((CRYPT, "I", 1)), "refused", "encrypt.key-secret")
+    refuse("crypt-luks", "LUKS encryption without the extension that names its header", poked((CRYPT, "I", 2)), "malformed", "byte 32")
     refuse("crypt-three", "encryption method 3 does not exist", poked((CRYPT, "I", 3)), "unsupported", "byte 32")
     image = plain(extensions=[(0x12345678, b"eight by")]).finish()
     refuse("extension-overruns", "a header extension is longer than the rest of the cluster", image.put(116, "I", 4000), "malformed")

@@ -6,16 +6,16 @@ use imgfmt_core::{Codec, Limits, Result, Storage, StorageExt};
 
 use crate::backing::BackingPlace;
 use crate::cluster::{ClusterBits, L2Layout};
+use crate::crypto::CryptMethod;
 use crate::extensions::Extensions;
 use crate::features::Features;
 use crate::fields::{Fields, Place};
 use crate::layout::{
-    CLUSTER_BITS_AT, COMPRESSION_TYPE_AT, COMPRESSION_ZLIB, COMPRESSION_ZSTD, CRYPT_AES, CRYPT_LUKS, CRYPT_METHOD_AT,
-    CRYPT_NONE, HEADER_LENGTH_AT, ITEM_ALIGN, L1_SIZE_AT, L1_TABLE_OFFSET_AT, MAGIC, MAGIC_AT, MAX_CLUSTER_BITS,
-    MAX_L1_LEN, MAX_REFCOUNT_ORDER, MAX_REFCOUNT_TABLE_LEN, MAX_SNAPSHOTS, MIN_CLUSTER_BITS, MIN_EXTENDED_CLUSTER_BITS,
-    NB_SNAPSHOTS_AT, REFCOUNT_ORDER_AT, REFCOUNT_TABLE_CLUSTERS_AT, REFCOUNT_TABLE_OFFSET_AT, SIZE_AT,
-    SNAPSHOTS_OFFSET_AT, TABLE_ENTRY_LEN, V2_HEADER_LEN, V2_REFCOUNT_ORDER, V3_HEADER_MIN_LEN, VERSION_2, VERSION_3,
-    VERSION_AT,
+    CLUSTER_BITS_AT, COMPRESSION_TYPE_AT, COMPRESSION_ZLIB, COMPRESSION_ZSTD, HEADER_LENGTH_AT, ITEM_ALIGN, L1_SIZE_AT,
+    L1_TABLE_OFFSET_AT, MAGIC, MAGIC_AT, MAX_CLUSTER_BITS, MAX_L1_LEN, MAX_REFCOUNT_ORDER, MAX_REFCOUNT_TABLE_LEN,
+    MAX_SNAPSHOTS, MIN_CLUSTER_BITS, MIN_EXTENDED_CLUSTER_BITS, NB_SNAPSHOTS_AT, REFCOUNT_ORDER_AT,
+    REFCOUNT_TABLE_CLUSTERS_AT, REFCOUNT_TABLE_OFFSET_AT, SIZE_AT, SNAPSHOTS_OFFSET_AT, TABLE_ENTRY_LEN, V2_HEADER_LEN,
+    V2_REFCOUNT_ORDER, V3_HEADER_MIN_LEN, VERSION_2, VERSION_3, VERSION_AT,
 };
 
 /// A header that keeps the rules.
@@ -31,6 +31,8 @@ pub(crate) struct Header {
     pub(crate) size: u64,
     /// Bytes of the header without its extensions.
     pub(crate) header_length: usize,
+    /// How guest bytes are encrypted.
+    pub(crate) crypt: CryptMethod,
     /// The feature bits.
     pub(crate) features: Features,
     /// How clusters are compressed, where they are.
@@ -88,7 +90,7 @@ impl Header {
         // Unknown features may change the meaning of all that follows.
         let features = Features::parse(&fields, version)?;
         features.check(&extensions)?;
-        check_not_encrypted(&fields)?;
+        let crypt = CryptMethod::parse(&fields, &extensions, cluster)?;
         let size = size(&fields, limits)?;
         let l2 = l2_layout(cluster, features)?;
         Ok(Self {
@@ -97,6 +99,7 @@ impl Header {
             l2,
             size,
             header_length,
+            crypt,
             features,
             codec: codec(&fields, header_length, features)?,
             refcount_order: refcount_order(&fields, version)?,
@@ -145,17 +148,6 @@ fn header_length(fields: &Fields<'_>, version: u32, cluster: ClusterBits) -> Res
         len
     };
     fields.bytes(0, len).map(|_| len)
-}
-
-/// Checks that the guest bytes are not encrypted.
-fn check_not_encrypted(fields: &Fields<'_>) -> Result<()> {
-    let what = match fields.u32(CRYPT_METHOD_AT)? {
-        CRYPT_NONE => return Ok(()),
-        CRYPT_AES => "is 1: AES encryption is not supported".to_owned(),
-        CRYPT_LUKS => "is 2: LUKS encryption is not supported".to_owned(),
-        other => format!("is {other}, which is not known"),
-    };
-    Err(Place::in_header("crypt_method", CRYPT_METHOD_AT).unsupported(what))
 }
 
 /// How L2 tables divide the disk; small clusters have no subclusters.
@@ -267,7 +259,7 @@ mod tests {
     use imgfmt_core::ErrorKind;
 
     use super::*;
-    use crate::layout::{BACKING_FILE_OFFSET_AT, BACKING_FILE_SIZE_AT, INCOMPATIBLE_FEATURES_AT};
+    use crate::layout::{BACKING_FILE_OFFSET_AT, BACKING_FILE_SIZE_AT, CRYPT_METHOD_AT, INCOMPATIBLE_FEATURES_AT};
 
     /// A header of version 3 for an empty disk of 1 MiB in clusters of 512 bytes.
     fn valid() -> Vec<u8> {
@@ -311,7 +303,7 @@ mod tests {
             (CLUSTER_BITS_AT, 8, Malformed, 20, "cluster_bits"),
             (CLUSTER_BITS_AT, 22, Malformed, 20, "cluster_bits"),
             (SIZE_AT, 1 << 31, LimitExceeded, 24, "size"),
-            (CRYPT_METHOD_AT, 1, Unsupported, 32, "crypt_method"),
+            (CRYPT_METHOD_AT, 3, Unsupported, 32, "crypt_method"),
             (L1_SIZE_AT, 31, Malformed, 36, "l1_size"),
             (L1_SIZE_AT, (4 << 20) + 1, LimitExceeded, 36, "l1_size"),
             (L1_TABLE_OFFSET_AT + 4, 1025, Malformed, 40, "l1_table_offset"),

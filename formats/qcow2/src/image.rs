@@ -9,6 +9,7 @@ use imgfmt_core::{
 
 use crate::bitmap_data::StoredBitmap;
 use crate::bitmaps::Bitmap;
+use crate::crypto::Encryption;
 use crate::data_file::{self, DataPlace};
 use crate::entry::EntryRules;
 use crate::fields::Place;
@@ -36,6 +37,8 @@ pub(crate) struct Qcow2Image {
     pub(crate) size: u64,
     /// The L1 table of that state.
     pub(crate) l1: Table,
+    /// How guest bytes are encrypted, where they are.
+    pub(crate) encryption: Option<Encryption>,
     /// The tables read last.
     pub(crate) tables: Tables,
     /// How L2 entries are read.
@@ -59,6 +62,7 @@ impl Qcow2Image {
         let bitmaps = Bitmap::read_all(storage.as_ref(), &header, limits)?;
         let active = context.snapshot.is_none();
         let stored = if active { StoredBitmap::all(&storage, &header, &bitmaps) } else { Vec::new() };
+        let encryption = Encryption::open(header.crypt, storage.as_ref(), context)?;
         let parent = parent(&header)?;
         let (sources, data) = data_file::sources(storage, &header, context)?;
         let image = Self {
@@ -72,6 +76,7 @@ impl Qcow2Image {
             size: state.size,
             l1: state.l1,
             tables: Tables::default(),
+            encryption,
             whole: OnceLock::new(),
         };
         Ok(Opened { image: Box::new(image), parent: parent.map(Into::into), bitmaps: stored })
@@ -88,7 +93,10 @@ impl Image for Qcow2Image {
     }
 
     fn map(&self, range: Range<u64>, sink: &mut ExtentSink<'_>) -> Result<()> {
-        self.map_range(range.start, sink)
+        match self.encryption {
+            Some(_) => Encryption::map(self, range, sink),
+            None => self.map_range(range.start, sink),
+        }
     }
 
     /// Nothing frames a compressed cluster; what follows its stream in the last sector is ignored.
@@ -97,7 +105,10 @@ impl Image for Qcow2Image {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        through_map(self, buf, offset)
+        match &self.encryption {
+            Some(encryption) => encryption.read_at(self, buf, offset),
+            None => through_map(self, buf, offset),
+        }
     }
 
     fn describe(&self) -> Description {

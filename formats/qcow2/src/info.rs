@@ -15,7 +15,7 @@ pub(crate) fn describe(image: &Qcow2Image) -> Description {
     Description {
         format: NAME,
         cluster_size: Some(header.cluster.len()),
-        encrypted: false,
+        encrypted: image.encryption.is_some(),
         dirty: header.features.dirty(),
         parent: image.parent.clone(),
         features: header.features.names(&header.extensions),
@@ -41,6 +41,9 @@ fn specific(image: &Qcow2Image) -> Map<String, Value> {
         set("lazy-refcounts", json!(header.features.lazy_refcounts()));
     }
     set("refcount-bits", json!(1u64 << header.refcount_order));
+    if let Some(encryption) = &image.encryption {
+        set("encrypt", encryption.to_json());
+    }
     if !old {
         set("corrupt", json!(header.features.corrupt()));
         set("extended-l2", json!(header.features.extended_l2()));

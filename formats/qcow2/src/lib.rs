@@ -4,6 +4,7 @@ mod backing;
 mod bitmap_data;
 mod bitmaps;
 mod cluster;
+mod crypto;
 mod data_file;
 mod entry;
 mod extended;
@@ -53,7 +54,7 @@ impl Format for Qcow2 {
     }
 
     fn open_options(&self) -> &'static [OptionSpec] {
-        &[]
+        crypto::options::OPEN_OPTIONS
     }
 
     fn open(&self, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {

@@ -32,7 +32,9 @@ impl Qcow2Image {
         }
         let (blocks, counted) = self.refcounts()?;
         let l1_clusters = (u64::from(self.header.l1_size) * TABLE_ENTRY_LEN).div_ceil(self.header.cluster.len());
-        let used = 1 + self.header.refcount_table_clusters + blocks + l1_clusters + self.mapped_clusters()?;
+        let luks_clusters = self.header.crypt.header_clusters(self.header.cluster);
+        let used =
+            1 + luks_clusters + self.header.refcount_table_clusters + blocks + l1_clusters + self.mapped_clusters()?;
         Ok(used == counted)
     }
 

@@ -8,6 +8,7 @@ use imgfmt_core::{Error, Result};
 use super::allocate::RefcountTable;
 use super::bitmaps::Directory;
 use super::settings::Settings;
+use crate::crypto::CryptMethod;
 use crate::layout::{self, HeaderExtension};
 
 /// What the header says that settings do not.
@@ -21,6 +22,8 @@ pub(super) struct Places {
     pub(super) refcounts: RefcountTable,
     /// Where the bitmap directory is, if there are bitmaps.
     pub(super) bitmaps: Option<Directory>,
+    /// How guest bytes are encrypted.
+    pub(super) crypt: CryptMethod,
 }
 
 /// Builds the first cluster: header, extensions and the backing file's name.
@@ -41,6 +44,7 @@ pub(super) fn build(settings: &Settings, places: &Places) -> Result<Vec<u8>> {
     put64(&mut header, layout::L1_TABLE_OFFSET_AT, places.l1_host);
     put64(&mut header, layout::REFCOUNT_TABLE_OFFSET_AT, places.refcounts.host);
     put32(&mut header, layout::REFCOUNT_TABLE_CLUSTERS_AT, places.refcounts.clusters);
+    put32(&mut header, layout::CRYPT_METHOD_AT, places.crypt.number());
     if settings.version >= 3 {
         put_v3_fields(&mut header, settings, places);
     }
@@ -87,6 +91,9 @@ fn put_extensions(header: &mut Vec<u8>, settings: &Settings, places: &Places) {
     }
     if let Some(data_file) = &settings.data_file {
         put_extension(header, HeaderExtension::DATA_FILE, data_file.name.as_bytes());
+    }
+    if let Some(luks) = places.crypt.extension() {
+        put_extension(header, HeaderExtension::LUKS, &luks);
     }
     if let Some(bitmaps) = &places.bitmaps {
         put_extension(header, HeaderExtension::BITMAPS, &bitmaps.extension());

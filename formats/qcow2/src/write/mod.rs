@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use imgfmt_core::{CreateRequest, ImageWriter, Result, Target};
 
+use crate::crypto::random::{self as chance, Random};
 pub(crate) use options::OPTIONS;
 use settings::Settings;
 
@@ -26,7 +27,20 @@ use settings::Settings;
 ///
 /// As [`Format::create`](imgfmt_core::Format::create).
 pub(crate) fn create(target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
-    let settings = Settings::new(request)?;
+    create_with(target, request, chance::from_system)
+}
+
+/// As [`create`], with keys and salts that `random` gives.
+///
+/// # Errors
+///
+/// As [`create`].
+pub(crate) fn create_with(
+    target: Arc<dyn Target>,
+    request: &CreateRequest<'_>,
+    random: Random,
+) -> Result<Box<dyn ImageWriter>> {
+    let settings = Settings::new(request, random)?;
     Ok(if target.in_order() {
         Box::new(stream::StreamWriter::new(target, settings, request)?)
     } else {

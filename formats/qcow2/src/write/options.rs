@@ -2,6 +2,8 @@
 
 use imgfmt_core::OptionSpec;
 
+use crate::crypto::options as crypto;
+
 /// Options of a new image.
 pub(crate) const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
@@ -65,4 +67,14 @@ pub(crate) const OPTIONS: &[OptionSpec] = &[
         default: "off",
         help: "give every cluster its place; falloc takes the space, full writes zeros",
     },
+    crypto::FORMAT,
+    crypto::KEY_SECRET,
+    crypto::CIPHER_ALG,
+    crypto::CIPHER_MODE,
+    crypto::IVGEN_ALG,
+    crypto::IVGEN_HASH_ALG,
+    crypto::HASH_ALG,
+    crypto::ITER_TIME,
+    crypto::ITERATIONS,
+    crypto::ENCRYPTION,
 ];

@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use imgfmt_core::{CreateRequest, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
 
-use super::bitmaps::{self, Directory};
+use super::bitmaps::{self, Directory, Room};
 use super::header::{self, Places};
 use super::settings::{Preallocation, Settings, rounded_size};
 use super::state::{Slots, State};
 use super::table::Table;
+use crate::crypto::{CryptMethod, EncryptionWriter};
 use crate::layout;
 
 /// Writes a new image.
@@ -28,6 +29,8 @@ pub(super) struct RandomWriter {
     target_is_zero: bool,
     /// Host offset of the L1 table, where it has its place from the start.
     l1_host: Option<u64>,
+    /// Encrypts guest data, where it is to be.
+    encryption: Option<EncryptionWriter>,
     /// Where the bitmap directory is, if there are bitmaps.
     bitmaps: Option<Directory>,
     /// What changes from piece to piece.
@@ -53,9 +56,11 @@ impl RandomWriter {
         }
         let mut state = State::new(&settings, request.size_grows)?;
         let l1_host = if request.size_grows { None } else { Some(state.place_l1(&settings)?) };
+        let encryption = encryption(&settings, &mut state)?;
         let bitmaps = bitmaps::write(request.bitmaps, settings.size, &settings, &mut state)?;
         let target_is_zero = request.target_is_zero;
-        let writer = Self { image, data, settings, target_is_zero, l1_host, bitmaps, state: Mutex::new(state) };
+        let state = Mutex::new(state);
+        let writer = Self { image, data, settings, target_is_zero, l1_host, encryption, bitmaps, state };
         let tables = writer.lock().take_tables();
         writer.write_tables(tables)?;
         Ok(writer)
@@ -134,10 +139,12 @@ impl RandomWriter {
     }
 
     /// Whether zeros have to be written: as the settings say, because version 2 has no other way to hide the
-    /// bytes of its backing file, or because a cluster that is only given its place would show old bytes.
+    /// bytes of its backing file, or because a cluster that is only given its place would show old bytes, or
+    /// what zeros decrypt to.
     fn writes_zeros(&self) -> bool {
         let hides = self.settings.backing.is_some() && self.settings.version < 3;
-        let fresh = self.target_is_zero || self.external() || self.settings.l2.extended();
+        let zero = (self.target_is_zero || self.external()) && self.encryption.is_none();
+        let fresh = zero || self.settings.l2.extended();
         let shows = self.settings.preallocation != Preallocation::Off && !fresh;
         hides || shows || self.settings.preallocation == Preallocation::Full
     }
@@ -153,7 +160,8 @@ impl RandomWriter {
         self.image.write_at(&Table::of_words(l1_host, &state.l1).bytes, l1_host)?;
         let (refcounts, tables) = state.allocator.finish()?;
         self.write_tables(tables)?;
-        Ok(Places { size: state.size, l1_host, refcounts, bitmaps: self.bitmaps })
+        let crypt = self.encryption.as_ref().map_or(CryptMethod::None, EncryptionWriter::method);
+        Ok(Places { size: state.size, l1_host, refcounts, bitmaps: self.bitmaps, crypt })
     }
 
     /// Gives the files their lengths, and takes their space if that is asked for.
@@ -182,7 +190,7 @@ impl ImageWriter for RandomWriter {
             order: Order::Random,
             compression: self.settings.compression,
             pads_last: !self.external(),
-            stores_plain: true,
+            stores_plain: self.encryption.is_none(),
             zeros_as_data: self.writes_zeros(),
         }
     }
@@ -196,8 +204,11 @@ impl ImageWriter for RandomWriter {
         }
     }
 
-    fn store(&self, _piece: &Piece, host: u64, bytes: &[u8]) -> Result<()> {
-        self.data.write_at(bytes, host)?;
+    fn store(&self, piece: &Piece, host: u64, bytes: &[u8]) -> Result<()> {
+        match &self.encryption {
+            Some(encryption) => encryption.store(self.data.as_ref(), bytes, host, piece.guest)?,
+            None => self.data.write_at(bytes, host)?,
+        }
         let tables = self.lock().take_tables();
         self.write_tables(tables)
     }
@@ -219,6 +230,18 @@ impl ImageWriter for RandomWriter {
         self.set_lengths(&places)?;
         self.image.write_at(&header::build(&self.settings, &places)?, 0)
     }
+}
+
+/// Makes the keys of an image that is to be encrypted, and gives the LUKS header its place.
+fn encryption(settings: &Settings, state: &mut State) -> Result<Option<EncryptionWriter>> {
+    let Some(encryption) = &settings.encryption else { return Ok(None) };
+    let mut writer = EncryptionWriter::new(encryption)?;
+    if let Some((len, bytes)) = writer.take_header() {
+        let host = state.take(len.div_ceil(settings.cluster_len()))?;
+        state.put(Table { host, bytes })?;
+        writer.put_header_at(host);
+    }
+    Ok(Some(writer))
 }
 
 /// The L2 entry of a compressed cluster. Specification, "Compressed Clusters Descriptor": the host offset in

@@ -5,6 +5,8 @@ use imgfmt_core::{CreateRequest, Error, Limits, Options, ParentName, Result};
 
 use super::options::OPTIONS;
 use crate::cluster::{ClusterBits, L2Layout};
+use crate::crypto::EncryptionSettings;
+use crate::crypto::random::Random;
 use crate::layout;
 
 /// What a new image is to be; every combination in here is one that the format has.
@@ -26,6 +28,8 @@ pub(super) struct Settings {
     pub(super) preallocation: Preallocation,
     /// The file that the image builds on.
     pub(super) backing: Option<ParentName>,
+    /// How guest bytes are encrypted, where they are.
+    pub(super) encryption: Option<EncryptionSettings>,
     /// How L2 tables divide the disk.
     pub(super) l2: L2Layout,
     /// The file for guest data, where it is not the image itself.
@@ -57,13 +61,12 @@ pub(super) enum Preallocation {
 }
 
 impl Settings {
-    /// Settings for `request`.
+    /// Settings for `request`, with keys and salts that `random` gives.
     ///
     /// # Errors
     ///
     /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) for options that the format does not have together.
-    pub(super) fn new(request: &CreateRequest<'_>) -> Result<Self> {
-        refuse_later_options(request.options)?;
+    pub(super) fn new(request: &CreateRequest<'_>, random: Random) -> Result<Self> {
         request.options.check(OPTIONS)?;
         let options = request.options;
         let version = options.word("compat", &[("0.10", 2), ("v2", 2), ("1.1", 3), ("v3", 3)], 3)?;
@@ -81,6 +84,7 @@ impl Settings {
             compression: compression(options, codec, cluster.bits())?.filter(|_| request.compress),
             preallocation: preallocation(options, full, data_file.as_ref())?,
             backing: request.backing.map(|backing| backing.name.clone()),
+            encryption: EncryptionSettings::new(request, random)?,
             l2: L2Layout::new(cluster, options.flag("extended_l2", false)?),
             data_file,
             size: rounded_size(request.size)?,
@@ -122,6 +126,11 @@ impl Settings {
         if let Some(data_file) = &self.data_file {
             if self.compression.is_some() {
                 return Err(Error::invalid("a data file cannot hold compressed clusters"));
+            }
+            if data_file.raw && self.encryption.is_some() {
+                return Err(Error::invalid(
+                    "a raw data file can be read without the image, and so cannot be encrypted",
+                ));
             }
             if data_file.raw && self.backing.is_some() {
                 return Err(Error::invalid("a raw data file cannot leave anything to a backing file"));
@@ -231,17 +240,6 @@ fn compression(options: &Options, codec: Codec, cluster_bits: u32) -> Result<Opt
         return Err(Error::invalid("compression_window is for compression_type=zlib"));
     }
     Ok(Some(compression))
-}
-
-/// Refuses options that QEMU has and that cannot be written yet, with a clear message.
-fn refuse_later_options(options: &Options) -> Result<()> {
-    let later = |name: &&str| *name == "encryption" || name.starts_with("encrypt.");
-    match options.names().find(later) {
-        Some(name) if options.get(name) != Some("off") => {
-            Err(Error::unsupported(format!("images with {name} cannot be written yet")))
-        }
-        Some(_) | None => Ok(()),
-    }
 }
 
 /// Words of the option `compression_window`, and log2 of the bytes they mean.

@@ -17,6 +17,7 @@ use super::header::{self, Places};
 use super::plan::Runs;
 use super::settings::{Preallocation, Settings};
 use super::table::{L2Table, Table};
+use crate::crypto::CryptMethod;
 use crate::layout::{COPIED, MAX_REFCOUNT_TABLE_LEN, SUBCLUSTERS, TABLE_ENTRY_LEN};
 
 /// Writes a new image in order.
@@ -128,6 +129,7 @@ fn refuse(settings: &Settings, request: &CreateRequest<'_>) -> Result<()> {
         (settings.compression.is_some(), "the places of compressed clusters are not known before"),
         (settings.data_file.is_some(), "its data file would be a second one"),
         (settings.backing.is_some(), "what the backing file stands for is not known before"),
+        (settings.encryption.is_some(), "zeros that are found within a cluster would have to be encrypted"),
         (request.size_grows, "the size of the disk has to be known before"),
         (settings.preallocation == Preallocation::Falloc, "no space can be taken there before it is written"),
     ];
@@ -236,7 +238,8 @@ impl Layout {
         bitmaps: Option<Directory>,
     ) -> Result<()> {
         let l1_host = if front.l1_clusters == 0 { 0 } else { settings.cluster_len() };
-        let places = Places { size: settings.size, l1_host, refcounts: self.refcounts, bitmaps };
+        let crypt = CryptMethod::None;
+        let places = Places { size: settings.size, l1_host, refcounts: self.refcounts, bitmaps, crypt };
         put(target, settings, 0, header::build(settings, &places)?)?;
         put(target, settings, l1_host, self.l1(settings, runs)?)?;
         let mut tables = front.tables;

@@ -1,0 +1,96 @@
+//! The layout of a LUKS1 header: offsets and bounds, in the order of the specification.
+//!
+//! Written from the public "LUKS1 On-Disk Format Specification", version 1.2.3; figures and tables are those of its
+//! section "Partition header". All integers are big-endian, offsets within the header count from its start, and a
+//! sector has 512 bytes.
+//!
+//! | Offset | Size | Field | Rule |
+//! |-------:|-----:|---|---|
+//! |   0 |  6 | `magic` | `"LUKS\xba\xbe"` |
+//! |   6 |  2 | `version` | 1 |
+//! |   8 | 32 | `cipher-name` | `aes`, `serpent`, `twofish` or `cast5`, padded with zeros |
+//! |  40 | 32 | `cipher-mode` | mode, `-`, generator of initial vectors: `xts-plain64` |
+//! |  72 | 32 | `hash-spec` | the hash of PBKDF2, of the splitter, and of the digest |
+//! | 104 |  4 | `payload-offset` | in sectors; behind all key material |
+//! | 108 |  4 | `key-bytes` | what the cipher takes |
+//! | 112 | 20 | `mk-digest` | PBKDF2 of the master key |
+//! | 132 | 32 | `mk-digest-salt` | |
+//! | 164 |  4 | `mk-digest-iter` | not 0 |
+//! | 168 | 40 | `uuid` | text |
+//! | 208 | 8 × 48 | key slots | |
+//!
+//! A key slot:
+//!
+//! | Offset | Size | Field | Rule |
+//! |-------:|-----:|---|---|
+//! |   0 |  4 | `active` | 0x00ac71f3 or 0x0000dead |
+//! |   4 |  4 | `iterations` | not 0 in an active slot |
+//! |   8 | 32 | `salt` | |
+//! |  40 |  4 | `key-material-offset` | in sectors, from the start of the header |
+//! |  44 |  4 | `stripes` | 4000 |
+
+/// First bytes of every LUKS header.
+pub(super) const MAGIC: [u8; 6] = *b"LUKS\xba\xbe";
+/// Offset of `version`.
+pub(super) const VERSION_AT: usize = 6;
+/// Offset of `cipher-name`.
+pub(super) const CIPHER_NAME_AT: usize = 8;
+/// Offset of `cipher-mode`.
+pub(super) const CIPHER_MODE_AT: usize = 40;
+/// Offset of `hash-spec`.
+pub(super) const HASH_SPEC_AT: usize = 72;
+/// Bytes of each of the three names.
+pub(super) const NAME_LEN: usize = 32;
+/// Offset of `payload-offset`.
+pub(super) const PAYLOAD_OFFSET_AT: usize = 104;
+/// Offset of `key-bytes`.
+pub(super) const KEY_BYTES_AT: usize = 108;
+/// Offset of `mk-digest`.
+pub(super) const DIGEST_AT: usize = 112;
+/// Bytes of the digest.
+pub(super) const DIGEST_LEN: usize = 20;
+/// Offset of `mk-digest-salt`.
+pub(super) const DIGEST_SALT_AT: usize = 132;
+/// Bytes of a salt.
+pub(super) const SALT_LEN: usize = 32;
+/// Offset of `mk-digest-iter`.
+pub(super) const DIGEST_ITERATIONS_AT: usize = 164;
+/// Offset of `uuid`.
+pub(super) const UUID_AT: usize = 168;
+/// Bytes of the UUID, with the zeros behind it.
+pub(super) const UUID_LEN: usize = 40;
+/// Offset of the first key slot.
+pub(super) const SLOTS_AT: usize = 208;
+/// Bytes of a key slot.
+pub(super) const SLOT_LEN: usize = 48;
+/// Key slots.
+pub(super) const SLOTS: usize = 8;
+/// Bytes of the header without the key material.
+pub(super) const HEADER_LEN: usize = SLOTS_AT + SLOTS * SLOT_LEN;
+
+/// Offset of `iterations` in a slot; `active` comes first.
+pub(super) const SLOT_ITERATIONS_AT: usize = 4;
+/// Offset of `salt` in a slot.
+pub(super) const SLOT_SALT_AT: usize = 8;
+/// Offset of `key-material-offset` in a slot.
+pub(super) const SLOT_MATERIAL_AT: usize = 40;
+/// Offset of `stripes` in a slot.
+pub(super) const SLOT_STRIPES_AT: usize = 44;
+
+/// The version that is known here.
+pub(super) const VERSION: u16 = 1;
+/// `active` of a slot that holds a key.
+pub(super) const SLOT_ACTIVE: u32 = 0x00ac_71f3;
+/// `active` of a slot that holds none.
+pub(super) const SLOT_INACTIVE: u32 = 0x0000_dead;
+/// Stripes of the splitter. Specification, "Constants": `LUKS_STRIPES`.
+pub(super) const STRIPES: u32 = 4000;
+/// Bytes to which key material is aligned. Specification, "Constants": `LUKS_ALIGN_KEYSLOTS`.
+pub(super) const MATERIAL_ALIGN: u64 = 4096;
+/// Bytes of a sector, of which each has an initial vector of its own.
+pub(crate) const SECTOR_LEN: usize = 512;
+/// Most PBKDF2 iterations of a slot or of the digest. Not a rule of the format: what cloud services take. It bounds the
+/// work that a header can ask for.
+pub(super) const MAX_ITERATIONS: u32 = 12_000_000;
+/// Least iterations that are written. Specification, "Constants": `LUKS_MKD_ITER` and the least of a slot.
+pub(super) const MIN_ITERATIONS: u32 = 1000;
