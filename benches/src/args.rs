@@ -34,7 +34,10 @@ pub(crate) struct Args {
     /// Measured runs of each program in each row [default: 3, or 1 with --smoke]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     runs: Option<u16>,
-    /// Rows to run, by name [default: all]
+    /// Run every pair of an input and a target, not only the main ones
+    #[arg(long)]
+    pub(crate) pairs: bool,
+    /// Rows to run, by name [default: the main ones]
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
     /// The program under test [default: imgfmt beside this program]

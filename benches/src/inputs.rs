@@ -23,9 +23,48 @@ pub(crate) enum Input {
     ZlibQcow2,
     /// A qcow2 of zstd clusters.
     ZstdQcow2,
+    /// A VHD of blocks.
+    DynamicVhd,
+    /// A VHD that is the disk and a footer.
+    FixedVhd,
+    /// A VHDX of blocks.
+    Vhdx,
 }
 
 impl Input {
+    /// All of them.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Raw,
+        Self::StreamVmdk,
+        Self::SparseVmdk,
+        Self::PlainQcow2,
+        Self::ZlibQcow2,
+        Self::ZstdQcow2,
+        Self::DynamicVhd,
+        Self::FixedVhd,
+        Self::Vhdx,
+    ];
+
+    /// How names of rows call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::StreamVmdk => "stream-vmdk",
+            Self::SparseVmdk => "sparse-vmdk",
+            Self::PlainQcow2 => "qcow2",
+            Self::ZlibQcow2 => "zlib-qcow2",
+            Self::ZstdQcow2 => "zstd-qcow2",
+            Self::DynamicVhd => "dynamic-vhd",
+            Self::FixedVhd => "fixed-vhd",
+            Self::Vhdx => "vhdx",
+        }
+    }
+
+    /// Whether the peer reads it on one thread, or reads what is not there.
+    pub(crate) fn is_slow_for_the_peer(self) -> bool {
+        matches!(self, Self::StreamVmdk | Self::SparseVmdk | Self::Vhdx)
+    }
+
     /// Its file, in the folder of the disk.
     pub(crate) fn file(self) -> &'static str {
         match self {
@@ -35,6 +74,9 @@ impl Input {
             Self::PlainQcow2 => "plain.qcow2",
             Self::ZlibQcow2 => "zlib.qcow2",
             Self::ZstdQcow2 => "zstd.qcow2",
+            Self::DynamicVhd => "dynamic.vhd",
+            Self::FixedVhd => "fixed.vhd",
+            Self::Vhdx => "disk.vhdx",
         }
     }
 
@@ -44,6 +86,8 @@ impl Input {
             Self::Raw => "raw",
             Self::StreamVmdk | Self::SparseVmdk => "vmdk",
             Self::PlainQcow2 | Self::ZlibQcow2 | Self::ZstdQcow2 => "qcow2",
+            Self::DynamicVhd | Self::FixedVhd => "vpc",
+            Self::Vhdx => "vhdx",
         }
     }
 
@@ -55,6 +99,9 @@ impl Input {
             Self::SparseVmdk => &["-o", "subformat=monolithicSparse"],
             Self::ZlibQcow2 => &["-c", "-W", "-o", "compression_type=zlib"],
             Self::ZstdQcow2 => &["-c", "-W", "-o", "compression_type=zstd"],
+            Self::DynamicVhd => &["-o", "subformat=dynamic,force_size=on"],
+            Self::FixedVhd => &["-o", "subformat=fixed,force_size=on"],
+            Self::Vhdx => &["-o", "subformat=dynamic"],
         }
     }
 }

@@ -46,10 +46,10 @@ fn main() -> ExitCode {
 /// Does what the arguments say, and says how the program is to end.
 fn run(args: &Args) -> Result<ExitCode, Error> {
     if args.list {
-        print(&text::list(rows::ROWS))?;
+        print(&text::list(&rows::ROWS))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let rows = rows::select(&args.only)?;
+    let rows = rows::select(&args.only, args.pairs)?;
     let setup = prepare(args, &rows)?;
     let report = measure_all(&rows, &setup)?;
     print(&match args.output {

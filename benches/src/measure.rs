@@ -95,7 +95,7 @@ pub(crate) fn row(row: &Row, setup: &Setup) -> Result<Outcome, Error> {
             cache::ready_pages(&setup.folder)?;
             job.run()?;
             if run == setup.runs {
-                verify::output(setup, row.target, &job.output)?;
+                verify::output(setup, row.target.format, &job.output)?;
             }
             job.clear()?;
         }
@@ -120,7 +120,7 @@ struct Job {
 impl Job {
     /// Puts the command line together; `side` names the output.
     fn new(program: &Path, row: &Row, extra: &[&str], side: &str, setup: &Setup) -> Self {
-        let output = format!("{side}.{}", row.target);
+        let output = format!("{side}.{}", row.target.format);
         let mut command = Command::new(program);
         command.args(row.args(extra, &output)).current_dir(&setup.folder);
         command.stdin(Stdio::null()).stdout(Stdio::null());
