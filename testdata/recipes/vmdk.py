@@ -4,6 +4,7 @@ import re
 import struct
 
 import deflate
+import vmdk_esx
 from common import KIB, MIB, SECTOR, ceil_div, disk, noise, round_up, text
 from fat import ami_disk
 
@@ -267,6 +268,8 @@ def build(out):
     bad_tables(out)
     bad_stream(out)
     bad_descriptor(out)
+    vmdk_esx.build(out, descriptor)
+    loose(out)
 
 
 def valid_sparse(out):
@@ -532,10 +535,6 @@ def bad_header(out):
            bytes(one().data).replace(b"\n", b"\r\n"), "malformed")
     refuse("header-cut", "the file ends inside the header", bytes(one().data[:300]), "out-of-bounds")
     refuse("header-only", "the file ends behind the header", bytes(one().data[:SECTOR]), "out-of-bounds")
-    refuse("cowd", "an ESX sparse extent of the old kind (magic COWD)", sector(struct.pack("<4sIIIIIII", b"COWD", 1, 3, 512, 1, 4, 1, 5)) + bytes(SECTOR * 7),
-           "unsupported")
-    refuse("sesparse", "a seSparse extent (magic 0xCAFEBABE)", sector(struct.pack("<QQQQQ", 0xCAFEBABE, 0x200000001, 512, 8, 64)) + bytes(SECTOR * 7),
-           "unsupported")
 
 
 def bad_tables(out):
@@ -650,7 +649,8 @@ def bad_descriptor(out):
     refuse("flat-missing", "the extent file is not there", one('RW 20 FLAT "gone-flat.vmdk" 0'), "missing", "gone-flat.vmdk")
     refuse("extent-not-sparse", "a SPARSE extent line names a file that is not one", one('RW 10 SPARSE "short-flat.vmdk"',
            "twoGbMaxExtentSparse"), "malformed")
-    out.companion("vmdk/malformed/line-s001.vmdk", sparse(tiny(), grain=8, embedded=False).data)
+    out.content("vmdk/malformed/line-s001.vmdk", "a sparse extent without a descriptor, opened for itself",
+                sparse(tiny(), grain=8, embedded=False).data, tiny())
     refuse("extent-line-longer", "the extent line is longer than the sparse extent's capacity",
            one('RW 1024 SPARSE "line-s001.vmdk"', "twoGbMaxExtentSparse"), "malformed")
     refuse("extent-none", "a descriptor without an extent line", one("# nothing here"), "malformed")
@@ -701,3 +701,25 @@ def bad_descriptor(out):
     out.companion("vmdk/hostile/parent-stranger.vmdk", sparse(guest, grain=8, desc=descriptor([line], cid="11111111")).data)
     hostile("parent-cid-differs", "the parent is there, but its CID is not the child's parentCID: it has changed since",
             child(parent="0badcafe", hint="parent-stranger.vmdk"), "malformed")
+
+
+def loose(out):
+    """Names of other hosts, and parents that are known by an identity alone."""
+    guest = tiny()
+    length = len(guest) // SECTOR
+    out.companion("vmdk/valid/\u30c7\u30a3\u30b9\u30af-flat.vmdk", guest)
+    text_of = descriptor([f'RW {length} FLAT "\u30c7\u30a3\u30b9\u30af-flat.vmdk" 0'], "monolithicFlat")
+    text_of = text_of.replace("version=1\n", 'version=1\nencoding="Shift_JIS"\n')
+    out.content("vmdk/valid/descriptor-shift-jis.vmdk", "the descriptor is in Shift_JIS, the file's name on this host in UTF-8",
+                text_of.encode("shift_jis"), guest, gate=True)
+    line = f'RW {length} SPARSE "x.vmdk"'
+    parent = "bbbbbbbb-0000-4000-8000-00000000000a"
+    base = disk(len(guest), [(0, text("vbox base", 9000))])
+    out.content("vmdk/valid/vbox-base.vmdk", "a disk of VirtualBox, with its identity in the disk data base",
+                sparse(base, grain=8, desc=descriptor([line], more=(f'ddb.uuid.image="{parent}"',))).data, base)
+    child = sparse(guest, grain=8, desc=descriptor([line], more=(f'ddb.uuid.parent="{parent.upper()}"',))).data
+    shown = bytearray(base)
+    for number, part in _cut(guest, 8):
+        shown[number * 4 * KIB:number * 4 * KIB + len(part)] = part
+    out.content("vmdk/valid/vbox-child.vmdk", "a snapshot of VirtualBox: the parent is the file beside it that has the UUID",
+                child, bytes(shown), gate=True)

@@ -77,13 +77,29 @@ impl<'a> Assembly<'a> {
     /// Adds the extent of one line.
     fn add_line(&mut self, descriptor: &Descriptor, line: &ExtentLine) -> Result<()> {
         let size = byte_of(line.sectors);
+        let hidden = match (line.readable, self.context.describe_only) {
+            (false, _) => Some(Content::Hidden("is NOACCESS: its bytes are part of the disk and may not be read")),
+            (true, true) => Some(Content::Hidden("is in a file that was not opened")),
+            (true, false) => None,
+        };
         if line.kind == ExtentType::Zero {
-            self.push(String::new(), line.kind.name(), size, Content::Zero);
+            self.push(
+                String::new(),
+                line.kind.name(),
+                size,
+                hidden.filter(|_| !line.readable).unwrap_or(Content::Zero),
+            );
+            return Ok(());
+        }
+        if let Some(hidden) = hidden {
+            self.push(self.shown(&descriptor.encoding.path(&line.name)?), line.kind.name(), size, hidden);
             return Ok(());
         }
         let (source, filename) = self.admit(descriptor, line)?;
         let content = match line.kind {
-            ExtentType::Sparse => self.open_sparse(source, line.sectors),
+            ExtentType::Sparse | ExtentType::VmfsSparse | ExtentType::SeSparse => {
+                self.open_sparse(source, line.sectors)
+            }
             _ => self.place_flat(source, line),
         };
         let content = content.map_err(|e| e.context(format!("cannot use the extent {filename}")))?;
@@ -103,18 +119,22 @@ impl<'a> Assembly<'a> {
         let admitted = self.context.admit(&name, Role::Extent)?;
         let source = SourceId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
         self.sources.push(admitted.storage);
-        // Named as seen from where the caller stands, as QEMU does.
-        let folder = self.context.path.and_then(Path::parent);
-        let known = (source, folder.map_or(name.clone(), |folder| folder.join(&name)).display().to_string());
+        let known = (source, self.shown(&name));
         self.opened.insert(line.name.clone(), known.clone());
         Ok(known)
+    }
+
+    /// The file called `name` as seen from where the caller stands, as QEMU shows it.
+    fn shown(&self, name: &Path) -> String {
+        let folder = self.context.path.and_then(Path::parent);
+        folder.map_or(name.to_path_buf(), |folder| folder.join(name)).display().to_string()
     }
 
     /// The sparse extent in a file of its own. All directories together stay within the limit.
     fn open_sparse(&mut self, source: SourceId, sectors: u64) -> Result<Content> {
         let storage = Arc::clone(&self.sources[source.0 as usize]);
         let sparse = SparseExtent::open(storage, source, &self.limits)?.with_line(sectors)?;
-        self.limits.metadata_bytes = self.limits.metadata_bytes.saturating_sub(sparse.directory.len());
+        self.limits.metadata_bytes = self.limits.metadata_bytes.saturating_sub(sparse.directory.held_len());
         Ok(Content::Sparse(Box::new(sparse)))
     }
 
@@ -144,9 +164,12 @@ impl<'a> Assembly<'a> {
 
     /// The disk, as `descriptor` describes it.
     pub(crate) fn finish(self, descriptor: &Descriptor) -> Result<Opened> {
-        let parent = parent::named_by(descriptor)?;
-        let description =
-            Description { parent: parent.clone(), ..info::describe(descriptor, &self.infos, &self.extents) };
+        let parent = parent::of(descriptor)?;
+        let description = Description {
+            parent: parent.as_ref().map(parent::shown),
+            identities: parent::identities(descriptor),
+            ..info::describe(descriptor, &self.infos, &self.extents)
+        };
         let image = VmdkImage {
             extents: self.extents,
             sources: self.sources,
@@ -154,16 +177,17 @@ impl<'a> Assembly<'a> {
             description,
             cache: TableCache::new(),
         };
-        Ok(Opened { image: Box::new(image), parent: parent.map(Into::into), bitmaps: Vec::new() })
+        Ok(Opened { image: Box::new(image), parent, bitmaps: Vec::new() })
     }
 }
 
-/// Checks that the extent of a line is of a kind that is read here, and may be read at all.
+/// Checks that the extent of a line is of a kind that is read here. One that may not be read keeps its place.
 fn check_readable(line: &ExtentLine) -> Result<()> {
-    let refused = |what: String| Err(Error::unsupported(what).field("extent line").at(line.at));
     match line.kind {
-        ExtentType::Foreign(name) => refused(format!("is of type {name}, which cannot be read")),
-        _ if !line.readable => refused("is NOACCESS: its bytes are part of the disk and may not be read".to_owned()),
+        ExtentType::Foreign(name) if line.readable => {
+            let what = format!("is of type {name}, which cannot be read");
+            Err(Error::unsupported(what).field("extent line").at(line.at))
+        }
         _ => Ok(()),
     }
 }

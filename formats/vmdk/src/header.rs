@@ -2,16 +2,32 @@
 
 use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
 
+use crate::cowd;
 use crate::layout::{
     CAPACITY_AT, COMPRESS_ALGORITHM_AT, COMPRESSION_DEFLATE, COMPRESSION_NONE, COWD_MAGIC, DESCRIPTOR_OFFSET_AT,
-    DESCRIPTOR_SIZE_AT, FLAGS_AT, Flags, GD_AT_END, GD_OFFSET_AT, GRAIN_SIZE_AT, HEADER_LEN, MAGIC, MAX_GRAIN_SIZE,
-    MAX_GTES_PER_GT, MAX_VERSION, MIN_GRAIN_SIZE, NEWLINES, NEWLINES_AT, NUM_GTES_PER_GT_AT, OVERHEAD_AT,
-    RGD_OFFSET_AT, SECTOR_LEN, SESPARSE_MAGIC, UNCLEAN_SHUTDOWN_AT, VERSION_AT, byte_of, le_u16, le_u32, le_u64,
+    DESCRIPTOR_SIZE_AT, ENTRY_LEN, FLAGS_AT, Flags, GD_AT_END, GD_OFFSET_AT, GRAIN_SIZE_AT, HEADER_LEN, MAGIC,
+    MAX_GRAIN_SIZE, MAX_GTES_PER_GT, MAX_VERSION, MIN_GRAIN_SIZE, NEWLINES, NEWLINES_AT, NUM_GTES_PER_GT_AT,
+    OVERHEAD_AT, RGD_OFFSET_AT, SECTOR_LEN, SESPARSE_MAGIC, UNCLEAN_SHUTDOWN_AT, VERSION_AT, byte_of, le_u16, le_u32,
+    le_u64,
 };
+use crate::sesparse::{self, Places};
+
+/// Which kind of sparse extent it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Hosted, or stream-optimised.
+    Hosted,
+    /// Of ESX, of the old kind.
+    Cowd,
+    /// Of ESX, space-efficient.
+    SeSparse(Places),
+}
 
 /// A header that keeps every rule. Places and sizes are in sectors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
+    /// Which kind of extent it is of; the fields are named as in a hosted one.
+    pub(crate) kind: Kind,
     /// `version`.
     pub(crate) version: u32,
     /// `flags`.
@@ -39,7 +55,24 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads the header at byte `at`.
+    /// Reads the header that an extent of any kind starts with.
+    pub(crate) fn read_any(storage: &dyn Storage, limits: &Limits) -> Result<Self> {
+        let mut magic = [0; 8];
+        storage.read_padded(&mut magic, 0)?;
+        if magic.starts_with(&COWD_MAGIC) {
+            return cowd::parse(&storage.read_array(0)?, limits);
+        }
+        if magic == SESPARSE_MAGIC {
+            let header = sesparse::parse(&storage.read_array(0)?, limits)?;
+            if let Kind::SeSparse(places) = &header.kind {
+                places.check_volatile(storage)?;
+            }
+            return Ok(header);
+        }
+        Self::read(storage, 0, limits)
+    }
+
+    /// Reads the header of a hosted extent at byte `at`.
     pub(crate) fn read(storage: &dyn Storage, at: u64, limits: &Limits) -> Result<Self> {
         let mut sector = [0; HEADER_LEN];
         let there = storage.read_padded(&mut sector, at)?;
@@ -66,6 +99,7 @@ impl Header {
         let grain_size = parse_grain_size(sector, compressed, limits)?;
         let (descriptor_offset, descriptor_size) = parse_descriptor_place(sector)?;
         let header = Self {
+            kind: Kind::Hosted,
             version,
             flags,
             capacity: parse_capacity(sector, limits)?,
@@ -95,6 +129,27 @@ impl Header {
         (self.flags.has(Flags::REDUNDANT) && self.rgd_offset != 0).then_some(self.rgd_offset)
     }
 
+    /// Bytes that the header itself takes.
+    pub(crate) fn len(&self) -> u64 {
+        match self.kind {
+            Kind::Cowd => cowd::HEADER_LEN as u64,
+            Kind::Hosted | Kind::SeSparse(_) => HEADER_LEN as u64,
+        }
+    }
+
+    /// Bytes of an entry of a directory or table.
+    pub(crate) fn entry_len(&self) -> u64 {
+        match self.kind {
+            Kind::SeSparse(_) => sesparse::ENTRY_LEN,
+            Kind::Hosted | Kind::Cowd => ENTRY_LEN,
+        }
+    }
+
+    /// Bytes of a grain table.
+    pub(crate) fn table_len(&self) -> u64 {
+        u64::from(self.gtes_per_gt) * self.entry_len()
+    }
+
     /// Guest bytes of a grain.
     pub(crate) fn grain_len(&self) -> u64 {
         byte_of(self.grain_size)
@@ -114,7 +169,11 @@ impl Header {
             return Ok(byte_of(sectors));
         }
         let what = format!("is {} sectors, where the extent line says {sectors}", self.capacity);
-        Err(malformed("capacity", CAPACITY_AT, what))
+        match self.kind {
+            Kind::Cowd => Err(malformed("numSectors", cowd::NUM_SECTORS_AT, what)),
+            Kind::SeSparse(_) => Err(malformed("capacity", sesparse::CAPACITY_AT, what)),
+            Kind::Hosted => Err(malformed("capacity", CAPACITY_AT, what)),
+        }
     }
 }
 
@@ -123,23 +182,22 @@ pub(crate) fn malformed(field: &'static str, at: usize, what: impl Into<String>)
     Error::malformed(what).field(field).at(at as u64)
 }
 
-/// Checks `magicNumber`, and names extents of other kinds.
+/// Checks `magicNumber` of a hosted extent.
 fn check_magic(sector: &[u8; HEADER_LEN]) -> Result<()> {
     if sector.starts_with(&MAGIC) {
         return Ok(());
     }
-    if let Some(kind) = foreign_kind(sector) {
-        return Err(Error::unsupported(format!("{kind} cannot be read")).field("magicNumber").at(0));
-    }
     Err(malformed("magicNumber", 0, "is not that of a sparse extent"))
 }
 
-/// The name of the kind of extent that starts with `bytes`, where it is one of those that are not read.
-pub(crate) fn foreign_kind(bytes: &[u8]) -> Option<&'static str> {
-    if bytes.starts_with(&COWD_MAGIC) {
-        return Some("is that of an ESX sparse extent (vmfsSparse, COWD), which");
-    }
-    bytes.starts_with(&SESPARSE_MAGIC).then_some("is that of a space-efficient sparse extent (seSparse), which")
+/// Why `bytes`, the start of a file, are a sparse extent's, if they are.
+pub(crate) fn recognise(bytes: &[u8]) -> Option<&'static str> {
+    let reasons = [
+        (MAGIC.as_slice(), "the magic number KDMV"),
+        (COWD_MAGIC.as_slice(), "the magic number COWD, of an ESX sparse extent"),
+        (SESPARSE_MAGIC.as_slice(), "the magic number of a space-efficient ESX extent"),
+    ];
+    reasons.into_iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, reason)| reason)
 }
 
 /// Checks `version`.
@@ -280,8 +338,7 @@ mod tests {
         use ErrorKind::{LimitExceeded, Malformed, Unsupported};
         let cases: &[(usize, &[u8], ErrorKind, &str, usize)] = &[
             (0, b"KDMW", Malformed, "magicNumber", 0),
-            (0, b"COWD", Unsupported, "magicNumber", 0),
-            (0, &SESPARSE_MAGIC, Unsupported, "magicNumber", 0),
+            (0, b"COWD", Malformed, "magicNumber", 0),
             (VERSION_AT, &[0], Unsupported, "version", 4),
             (VERSION_AT, &[4], Unsupported, "version", 4),
             (FLAGS_AT + 3, &[1], Unsupported, "flags", 8),

@@ -4,7 +4,8 @@ use imgfmt_core::Description;
 use serde_json::{Map, Value, json};
 
 use crate::NAME;
-use crate::descriptor::{Descriptor, Encoding};
+use crate::descriptor::Descriptor;
+use crate::header::Kind;
 use crate::layout::{Flags, byte_of};
 use crate::map::{Content, DiskExtent};
 use crate::parent::NO_PARENT;
@@ -107,9 +108,8 @@ fn features(sparse: &[&SparseExtent]) -> Vec<String> {
 fn details(descriptor: &Descriptor, sparse: &[&SparseExtent]) -> Map<String, Value> {
     let mut map = Map::new();
     map.extend(descriptor.version.map(|version| ("descriptor-version".into(), json!(version))));
-    if let Encoding::Other(name) = &descriptor.encoding {
-        map.insert("encoding".into(), json!(name));
-    }
+    map.extend(descriptor.encoding.name().map(|name| ("encoding".into(), json!(name))));
+    map.extend(descriptor.create_type.is_none().then(|| ("create-type-stated".into(), json!(false))));
     if sparse.iter().any(|sparse| sparse.directory.redundant_used) {
         map.insert("redundant-grain-directory-used".into(), json!(true));
     }
@@ -126,7 +126,13 @@ fn details(descriptor: &Descriptor, sparse: &[&SparseExtent]) -> Map<String, Val
 /// How a sparse extent is laid out; places in bytes.
 fn layout_of(sparse: &SparseExtent) -> Value {
     let header = &sparse.header;
+    let kind = match header.kind {
+        Kind::Hosted => "hosted",
+        Kind::Cowd => "vmfsSparse",
+        Kind::SeSparse(_) => "seSparse",
+    };
     json!({
+        "kind": kind,
         "version": header.version,
         "flags": header.flags.0,
         "capacity": byte_of(header.capacity),

@@ -160,6 +160,12 @@ pub(crate) fn le_u64<const AT: usize, const LEN: usize>(bytes: &[u8; LEN]) -> u6
     u64::from_le_bytes(field::<AT, 8, LEN>(bytes))
 }
 
+/// The numbers of 8 bytes that `bytes` consists of.
+pub(crate) fn le_u64s(bytes: &[u8]) -> Box<[u64]> {
+    let (entries, _) = bytes.as_chunks::<8>();
+    entries.iter().map(|&entry| u64::from_le_bytes(entry)).collect()
+}
+
 /// The numbers of 4 bytes that `bytes` consists of.
 pub(crate) fn le_u32s(bytes: &[u8]) -> Box<[u32]> {
     let (entries, _) = bytes.as_chunks::<4>();

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod assemble;
+mod cowd;
 mod descriptor;
 mod directory;
 mod footer;
@@ -10,7 +11,9 @@ mod info;
 mod layout;
 mod map;
 mod open;
+mod pages;
 mod parent;
+mod sesparse;
 mod sparse;
 mod tables;
 mod write;
@@ -38,11 +41,9 @@ impl Format for Vmdk {
 
     fn probe(&self, head: &Head<'_>) -> Result<Option<&'static str>> {
         let first = head.first();
-        if first.starts_with(&layout::MAGIC) {
-            return Ok(Some("the magic number KDMV"));
-        }
-        if header::foreign_kind(first).is_some() {
-            return Ok(Some("the magic number of an ESX sparse extent"));
+        let magic = header::recognise(first);
+        if magic.is_some() {
+            return Ok(magic);
         }
         let reason = descriptor::recognise(first);
         if reason.is_some() || first.contains(&0) || first.len() as u64 == head.storage().len() {

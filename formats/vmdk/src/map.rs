@@ -39,6 +39,8 @@ pub(crate) struct DiskExtent {
 pub(crate) enum Content {
     /// Nowhere: they are zeros.
     Zero,
+    /// Somewhere that they are not read from, and why.
+    Hidden(&'static str),
     /// In a file, as they are, from byte `host` on.
     Flat {
         /// The file.
@@ -70,6 +72,7 @@ impl VmdkImage {
             }
             match &extent.content {
                 Content::Zero => sink.push(extent.start, extent.size, ExtentKind::Zero { explicit: true }),
+                Content::Hidden(_) => sink.push(extent.start, extent.size, ExtentKind::Opaque),
                 &Content::Flat { source, host } => {
                     sink.push(extent.start, extent.size, ExtentKind::Data { source, host });
                 }
@@ -78,6 +81,19 @@ impl VmdkImage {
                     let within = range.start.saturating_sub(extent.start)..range.end - extent.start;
                     sparse.map(place, within, sink)?;
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a read of `len` bytes at `offset` that would need bytes of a hidden extent.
+    fn check_access(&self, offset: u64, len: usize) -> Result<()> {
+        let end = offset.saturating_add(len as u64);
+        let touched = self.extents.iter().skip(self.extent_at(offset)).take_while(|extent| extent.start < end);
+        for (extent, number) in touched.zip(self.extent_at(offset) + 1..) {
+            if let Content::Hidden(why) = extent.content {
+                let what = format!("extent {number}, from guest byte {} on, {why}", extent.start);
+                return Err(Error::unsupported(what).in_format(NAME));
             }
         }
         Ok(())
@@ -112,6 +128,7 @@ impl Image for VmdkImage {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.check_access(offset, buf.len())?;
         read::through_map(self, buf, offset)
     }
 

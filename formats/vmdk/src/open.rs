@@ -6,24 +6,34 @@ use imgfmt_core::{Error, Limits, OpenContext, Opened, Result, SourceId, Storage,
 
 use crate::assemble::Assembly;
 use crate::descriptor::{Descriptor, ExtentType, recognise};
-use crate::header::{Header, foreign_kind};
-use crate::layout::{DESCRIPTOR_OFFSET_AT, DESCRIPTOR_SIZE_AT, MAGIC, SECTOR_LEN, byte_of};
+use crate::header::{self, Header, Kind};
+use crate::layout::{DESCRIPTOR_OFFSET_AT, DESCRIPTOR_SIZE_AT, SECTOR_LEN, byte_of};
 use crate::sparse::SparseExtent;
 
 /// Opens the disk in `storage`, whichever of the two kinds of file it is.
 pub(crate) fn open(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
     let mut head = [0; 8];
     storage.read_padded(&mut head, 0)?;
-    if head.starts_with(&MAGIC) || foreign_kind(&head).is_some() {
+    if header::recognise(&head).is_some() {
         return open_sparse(storage, context);
     }
     open_text(storage.as_ref(), context)
 }
 
-/// Opens a sparse extent that has its descriptor within.
+/// Opens a sparse extent, as a rule one that has its descriptor within.
+///
+/// A hosted extent without one is shown as a disk of its own. Those of ESX are what a snapshot has changed: without
+/// their descriptor, which names the parent, nobody could tell zeros from what is missing.
 fn open_sparse(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
     let sparse = SparseExtent::open(Arc::clone(&storage), SourceId(0), context.limits)?;
-    let descriptor = read_embedded(storage.as_ref(), &sparse.header, context.limits)?;
+    if sparse.header.kind != Kind::Hosted {
+        let what = "is that of an extent of an ESX snapshot; the descriptor that names it is the file to open";
+        return Err(Error::unsupported(what).field("magicNumber").at(0));
+    }
+    let descriptor = match sparse.header.descriptor_offset {
+        0 => Descriptor::default(),
+        _ => read_embedded(storage.as_ref(), &sparse.header, context.limits)?,
+    };
     check_version(&descriptor)?;
     let sectors = embedded_sectors(&descriptor)?.unwrap_or(sparse.header.capacity);
     let mut assembly = Assembly::new(*context);
@@ -33,10 +43,6 @@ fn open_sparse(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<O
 
 /// Reads the descriptor within a sparse extent.
 fn read_embedded(storage: &dyn Storage, header: &Header, limits: &Limits) -> Result<Descriptor> {
-    if header.descriptor_offset == 0 {
-        let what = "is 0: this is one extent of a disk, whose descriptor is another file; that is the one to open";
-        return Err(Error::unsupported(what).field("descriptorOffset").at(DESCRIPTOR_OFFSET_AT as u64));
-    }
     let most = limits.descriptor_bytes / SECTOR_LEN;
     Limits::check("descriptorSize", header.descriptor_size, most).map_err(|e| e.at(DESCRIPTOR_SIZE_AT as u64))?;
     let at = byte_of(header.descriptor_offset);

@@ -9,7 +9,7 @@ use crate::directory::GrainDirectory;
 use crate::footer;
 use crate::grain;
 use crate::header::Header;
-use crate::layout::{ENTRY_LEN, Flags, GRAIN_MARKER_LEN, HEADER_LEN, SECTOR_LEN, ZEROED_ENTRY, byte_of};
+use crate::layout::{Flags, GRAIN_MARKER_LEN, SECTOR_LEN, ZEROED_ENTRY, byte_of};
 use crate::tables::{GrainTable, TableCache};
 
 /// A sparse extent. Its guest bytes are counted from its own start.
@@ -54,7 +54,7 @@ struct Grain<'a> {
     /// Its number in the table.
     slot: usize,
     /// Its entry.
-    entry: u32,
+    entry: u64,
     /// Guest bytes of it that are within the extent.
     len: u64,
 }
@@ -63,13 +63,13 @@ impl SparseExtent {
     /// Reads the header and what it places. The extent line, if there is one, is checked by
     /// [`with_line`](Self::with_line).
     pub(crate) fn open(storage: Arc<dyn Storage>, source: SourceId, limits: &Limits) -> Result<Self> {
-        let mut header = Header::read(storage.as_ref(), 0, limits)?;
+        let mut header = Header::read_any(storage.as_ref(), limits)?;
         let has_footer = header.has_footer();
         if has_footer {
             header = footer::find(storage.as_ref(), &header, limits)?;
         }
         let directory = GrainDirectory::read(storage.as_ref(), &header, limits)?;
-        let metadata = metadata_of(&header, directory.len());
+        let metadata = metadata_of(&header, directory.len(&header));
         let size = byte_of(header.capacity);
         Ok(Self { storage, source, header, has_footer, directory, size, metadata })
     }
@@ -95,7 +95,7 @@ impl SparseExtent {
             let index = next / span;
             let start = index * span;
             let stop = start.saturating_add(span).min(self.size);
-            let table_at = self.directory.table(index);
+            let table_at = self.directory.table(self.storage.as_ref(), &self.header, index)?;
             let table = table_at.map(|at| place.cache.get((place.number, index), || self.read_table(at, &mut known)));
             match (table.transpose()?, table_at) {
                 (Some(table), Some(table_at)) if !table.entries.is_empty() => {
@@ -129,7 +129,7 @@ impl SparseExtent {
             let len = grain_len.min(self.size - at);
             let kind = match entry {
                 0 => place.absent,
-                ZEROED_ENTRY if self.header.flags.has(Flags::ZEROED_GRAINS) => ExtentKind::Zero { explicit: true },
+                ZEROED if self.header.flags.has(Flags::ZEROED_GRAINS) => ExtentKind::Zero { explicit: true },
                 _ => self.stored(Grain { table, table_at, slot, entry, len })?,
             };
             sink.push(place.start + at, len, kind);
@@ -140,7 +140,7 @@ impl SparseExtent {
 
     /// What a grain is that its entry says is stored.
     fn stored(&self, grain: Grain<'_>) -> Result<ExtentKind> {
-        let host = byte_of(u64::from(grain.entry));
+        let host = byte_of(grain.entry);
         let least = match (self.header.compressed, self.has_markers()) {
             (false, _) => grain.len,
             (true, true) => GRAIN_MARKER_LEN as u64,
@@ -175,7 +175,7 @@ impl SparseExtent {
         } else {
             Error::malformed(format!("entry puts a grain at bytes {host}..{end}, where metadata is"))
         };
-        error.field("grain table").at(grain.table_at.saturating_add(grain.slot as u64 * ENTRY_LEN))
+        error.field("grain table").at(grain.table_at.saturating_add(grain.slot as u64 * self.header.entry_len()))
     }
 
     /// Finds the zlib stream in what is stored of the grain that starts at guest byte `start`.
@@ -193,15 +193,14 @@ impl SparseExtent {
 
     /// Reads the table at host byte `at`; one in a hole of the file has no entries. `known` is what is known of holes.
     fn read_table(&self, at: u64, known: &mut Known) -> Result<GrainTable> {
-        let count = self.header.gtes_per_gt;
         if !known.bytes.contains(&at) {
             let segment = self.storage.segment(at)?;
             *known = Known { bytes: at..at.saturating_add(segment.len.get()), hole: segment.hole };
         }
-        if known.hole && at.saturating_add(u64::from(count) * ENTRY_LEN) <= known.bytes.end {
+        if known.hole && at.saturating_add(self.header.table_len()) <= known.bytes.end {
             return Ok(GrainTable::default());
         }
-        GrainTable::read(self.storage.as_ref(), at, count, self.header.compressed)
+        GrainTable::read(self.storage.as_ref(), at, &self.header)
     }
 }
 
@@ -217,7 +216,7 @@ struct Known {
 /// The host bytes of the header, the descriptor and the directories, which are `directory_len` bytes each.
 fn metadata_of(header: &Header, directory_len: u64) -> Vec<Range<u64>> {
     let run = |sector: u64, len: u64| byte_of(sector)..byte_of(sector).saturating_add(len);
-    let mut metadata = vec![run(0, HEADER_LEN as u64)];
+    let mut metadata = vec![run(0, header.len())];
     if header.descriptor_offset != 0 {
         metadata.push(run(header.descriptor_offset, byte_of(header.descriptor_size)));
     }
@@ -225,3 +224,6 @@ fn metadata_of(header: &Header, directory_len: u64) -> Vec<Range<u64>> {
     metadata.extend(first.into_iter().chain(header.redundant_directory()).map(|sector| run(sector, directory_len)));
     metadata
 }
+
+/// The entry for zeros, as entries are held.
+const ZEROED: u64 = ZEROED_ENTRY as u64;

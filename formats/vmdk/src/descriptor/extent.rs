@@ -30,6 +30,10 @@ pub(crate) enum ExtentType {
     Vmfs,
     /// A sparse extent.
     Sparse,
+    /// A sparse extent of ESX, of the old kind.
+    VmfsSparse,
+    /// A space-efficient sparse extent of ESX.
+    SeSparse,
     /// Zeros, without a file.
     Zero,
     /// A type that is known and cannot be read.
@@ -39,10 +43,9 @@ pub(crate) enum ExtentType {
 impl ExtentType {
     /// The type called `word`.
     fn named(word: &[u8]) -> Option<Self> {
-        let known = [("FLAT", Self::Flat), ("VMFS", Self::Vmfs), ("SPARSE", Self::Sparse), ("ZERO", Self::Zero)];
-        let known = known.into_iter().find(|(name, _)| word.eq_ignore_ascii_case(name.as_bytes()));
+        let known = KNOWN.iter().find(|kind| word.eq_ignore_ascii_case(kind.name().as_bytes()));
         let foreign = || FOREIGN.iter().find(|name| word.eq_ignore_ascii_case(name.as_bytes()));
-        known.map(|(_, kind)| kind).or_else(|| foreign().map(|name| Self::Foreign(name)))
+        known.copied().or_else(|| foreign().map(|name| Self::Foreign(name)))
     }
 
     /// The name as it stands in descriptors.
@@ -51,6 +54,8 @@ impl ExtentType {
             Self::Flat => "FLAT",
             Self::Vmfs => "VMFS",
             Self::Sparse => "SPARSE",
+            Self::VmfsSparse => "VMFSSPARSE",
+            Self::SeSparse => "SESPARSE",
             Self::Zero => "ZERO",
             Self::Foreign(name) => name,
         }
@@ -91,8 +96,17 @@ fn number(word: Option<&[u8]>, what: &str) -> Result<u64> {
 
 /// Words that an extent line starts with, and whether the extent may be read.
 const ACCESS: [(&str, bool); 3] = [("RW", true), ("RDONLY", true), ("NOACCESS", false)];
-/// Types that cannot be read. The specification names some; the others are written by newer hosts.
-const FOREIGN: [&str; 5] = ["VMFSSPARSE", "SESPARSE", "VMFSRDM", "VMFSRAW", "VSANSPARSE"];
+/// Types that are read.
+const KNOWN: [ExtentType; 6] = [
+    ExtentType::Flat,
+    ExtentType::Vmfs,
+    ExtentType::Sparse,
+    ExtentType::VmfsSparse,
+    ExtentType::SeSparse,
+    ExtentType::Zero,
+];
+/// Types that cannot be read: devices of the host, and what only a vSAN has.
+const FOREIGN: [&str; 3] = ["VMFSRDM", "VMFSRAW", "VSANSPARSE"];
 
 #[cfg(test)]
 mod tests {

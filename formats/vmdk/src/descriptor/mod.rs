@@ -52,8 +52,9 @@ impl Descriptor {
                 Limits::check("keys", keys.len() as u64, limits.items)?;
             }
         }
-        let encoding = find(&keys, b"encoding")?.map(|(_, name)| Encoding::named(name));
-        descriptor.encoding = encoding.unwrap_or_default();
+        // ESX keeps it in the disk data base.
+        let encoding = [find(&keys, b"encoding")?, find(&keys, b"ddb.encoding")?].into_iter().flatten().next();
+        descriptor.encoding = encoding.map_or_else(Encoding::default, |(_, name)| Encoding::named(name));
         descriptor.take_keys(&keys)?;
         Ok(descriptor)
     }
@@ -175,7 +176,7 @@ mod tests {
         assert_eq!((found.version, found.cid, found.parent_cid), (Some(1), Some(0xffff_fffe), Some(0x0bad_cafe)));
         assert_eq!(found.create_type.as_deref(), Some("custom"));
         assert_eq!(found.parent_hint.as_deref(), Some(&b"base.vmdk"[..]));
-        assert_eq!(found.encoding, Encoding::Windows1252);
+        assert_eq!(found.encoding, Encoding::Known(encoding_rs::WINDOWS_1252));
         assert_eq!(found.extents.len(), 2);
         assert_eq!(found.database("adaptertype"), Some("ide"));
         assert_eq!(found.database("uuid.image"), Some("x"));

@@ -48,8 +48,10 @@ fn a_stream_says_that_it_is_one() {
 fn a_snapshot_names_its_parent_and_leaves_bytes_to_it() {
     let layout = Layout { descriptor: "parentCID=2a\nparentFileNameHint=\"base.vmdk\"\n".into(), ..Layout::default() };
     let opened = open_bytes(layout.build()).unwrap();
-    assert_eq!(opened.parent, opened.image.describe().parent.map(Into::into));
-    assert_eq!(opened.parent.unwrap().names[0].to_str(), Some("base.vmdk"));
+    let (parent, said) = (opened.parent.unwrap(), opened.image.describe());
+    assert_eq!(parent.names, [said.parent.unwrap().name]);
+    assert_eq!(parent.names[0].to_str(), Some("base.vmdk"));
+    assert_eq!(parent.identity.map(|cid| (cid.kind, cid.value)), Some(("CID", "0000002a".to_owned())));
     let mut sector = [0; 512];
     assert!(opened.image.read_at(&mut sector, 0).is_ok());
     let error = opened.image.read_at(&mut sector, 4096).unwrap_err();

@@ -20,14 +20,6 @@ fn stream() -> Layout {
 }
 
 #[test]
-fn an_extent_without_a_descriptor_is_no_disk() {
-    let mut file = Layout::default().build();
-    put(&mut file, 28, &[0; 16]);
-    let error = error_of(file);
-    assert_eq!((error.kind(), error.offset()), (ErrorKind::Unsupported, Some(28)));
-}
-
-#[test]
 fn an_embedded_descriptor_of_several_extents_is_refused() {
     for (line, kind) in [
         ("RW 5 FLAT \"/etc/hostname\" 0\n", ErrorKind::Unsupported),
