@@ -98,6 +98,10 @@ impl VhdxImage {
                 sink.push(start, len, ExtentKind::Data { source: SourceId(0), host });
                 return Ok(1);
             }
+            Block::Partial(_) if !self.geometry.differencing => {
+                let what = format!("is {}, partially present, but the image has no parent", state::PARTIALLY_PRESENT);
+                return Err(Error::malformed(what).field("State"));
+            }
             Block::Partial(host) => {
                 self.check_payload(start, host)?;
                 self.push_partial(block, host, sink)?;
@@ -111,10 +115,6 @@ impl VhdxImage {
     /// Pushes the sectors of a block that is partly stored from `host` on.
     fn push_partial(&self, block: u64, host: u64, sink: &mut ExtentSink<'_>) -> Result<()> {
         let geometry = &self.geometry;
-        if !geometry.differencing {
-            let what = format!("is {}, partially present, but the image has no parent", state::PARTIALLY_PRESENT);
-            return Err(Error::malformed(what).field("State"));
-        }
         let bitmap = self.bitmap_of(block / geometry.chunk_blocks())?;
         let base = block % geometry.chunk_blocks() * geometry.block_sectors();
         let start = block * geometry.block_len;
@@ -162,18 +162,16 @@ impl VhdxImage {
     /// Checks that `len` bytes from `host` on are in the file, and of nothing else.
     fn check_stored(&self, what: &str, host: u64, len: u64) -> Result<()> {
         let end = host.saturating_add(len);
+        if let Some(taken) = self.regions.taken.iter().find(|taken| host < taken.end && taken.start < end) {
+            let what = format!("is {host} for a {what}, but bytes {taken:?} are headers, log, or tables");
+            return Err(Error::malformed(what).field("FileOffsetMB"));
+        }
         if end > self.file().len() {
             let file_len = self.file().len();
             let what = format!("is {host} for a {what} that ends at byte {end}, but the file ends at byte {file_len}");
             return Err(Error::out_of_bounds(what).field("FileOffsetMB"));
         }
-        match self.regions.taken.iter().find(|taken| host < taken.end && taken.start < end) {
-            Some(taken) => {
-                let what = format!("is {host} for a {what}, but bytes {taken:?} are headers, log, or tables");
-                Err(Error::malformed(what).field("FileOffsetMB"))
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// What a block that is not present is.

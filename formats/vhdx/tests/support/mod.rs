@@ -1,23 +1,49 @@
 //! What the tests over folders of images share.
 
+use std::ffi::OsString;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use imgfmt_core::{
-    Beneath, Chain, DenyAll, Error, FileStorage, Format, Gate, Image, Limits, MemoryStorage, Opener, Result, Storage,
+    Admitted, Beneath, Chain, DenyAll, Error, FileStorage, Format, Gate, Limits, MemoryStorage, Opener, Reference,
+    Result, Storage,
 };
 use imgfmt_vhdx::Vhdx;
-use sha2::{Digest, Sha256};
 
 /// Opens the image in `storage`, which is at `path`, with all that it builds on. It may open what lies beside it where
 /// `with_gate` says so.
 pub(crate) fn open(storage: Arc<dyn Storage>, path: &Path, with_gate: bool) -> Result<Chain> {
     let mut beneath = Beneath::new();
     beneath.allow_beside(path)?;
-    let gate: &dyn Gate = if with_gate { &beneath } else { &DenyAll };
+    let beside = Unpacked { beneath, folder: path.parent().unwrap_or(Path::new(".")).to_path_buf() };
+    let gate: &dyn Gate = if with_gate { &beside } else { &DenyAll };
     let (formats, limits): ([&dyn Format; 1], _) = ([&Vhdx], Limits::default());
-    Opener::new(&formats, gate, &limits).open(storage, Some(path), None)
+    Opener::new(&formats, gate, &limits).open(storage, Some(path), Some(Vhdx.name()))
+}
+
+/// Admits what lies in one folder, packed files under the name of what is in them.
+struct Unpacked {
+    /// The folder's files as they are.
+    beneath: Beneath,
+    /// The folder.
+    folder: PathBuf,
+}
+
+impl Gate for Unpacked {
+    fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
+        let packed = OsString::from_iter([reference.name.as_os_str(), ".gz".as_ref()]);
+        let plain_name = reference.name.file_name() == Some(reference.name.as_os_str());
+        let path = self.folder.join(packed);
+        match plain_name && path.is_file() {
+            true => Ok(Admitted { storage: storage(&path)?, path: reference.name.to_path_buf() }),
+            false => self.beneath.open(reference),
+        }
+    }
+
+    fn beside(&self, image: &Path) -> Result<Vec<PathBuf>> {
+        self.beneath.beside(image)
+    }
 }
 
 /// The bytes of a file, unpacked where it ends in `.gz`.
@@ -39,29 +65,4 @@ pub(crate) fn storage(path: &Path) -> Result<Arc<dyn Storage>> {
         Some(extension) if extension == "gz" => Ok(Arc::new(MemoryStorage::new(bytes_of(path)?))),
         _ => Ok(Arc::new(FileStorage::open(path)?)),
     }
-}
-
-/// Reads the whole disk and returns its SHA-256 in hexadecimal.
-pub(crate) fn hash(disk: &dyn Image) -> Result<String> {
-    let mut hasher = Sha256::new();
-    let mut bytes = vec![0; 1 << 20];
-    let mut next = 0;
-    while next < disk.size() {
-        let len = usize::try_from(disk.size() - next).map_or(bytes.len(), |rest| rest.min(bytes.len()));
-        disk.read_at(&mut bytes[..len], next)?;
-        hasher.update(&bytes[..len]);
-        next += len as u64;
-    }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// An error as a person would see it.
-pub(crate) fn chain_of(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut level: &dyn std::error::Error = error;
-    while let Some(below) = level.source() {
-        text = format!("{text}: {below}");
-        level = below;
-    }
-    text
 }
