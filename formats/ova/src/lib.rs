@@ -8,5 +8,7 @@ mod package;
 mod pieces;
 mod tar;
 mod wrapper;
+mod write;
 
 pub use wrapper::{Ova, Tar};
+pub use write::OvaFormat;
