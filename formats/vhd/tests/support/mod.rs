@@ -8,7 +8,7 @@ use imgfmt_core::{Beneath, Chain, DenyAll, FileStorage, Format, Gate, Image, Lim
 use imgfmt_vhd::Vhd;
 use sha2::{Digest, Sha256};
 
-/// Opens the image at `path`, without saying what it is. It may open what lies beside it where `with_gate` says so.
+/// Opens the image at `path` with what it builds on. It may open what lies beside it where `with_gate` says so.
 pub(crate) fn open(path: &Path, with_gate: bool, options: &str) -> Result<Chain> {
     let mut beneath = Beneath::new();
     beneath.allow_beside(path)?;
@@ -17,7 +17,7 @@ pub(crate) fn open(path: &Path, with_gate: bool, options: &str) -> Result<Chain>
     let options = Options::parse(options)?;
     let mut opener = Opener::new(&formats, gate, &limits);
     opener.context.options = &options;
-    opener.open(Arc::new(FileStorage::open(path)?), Some(path), None)
+    opener.open(Arc::new(FileStorage::open(path)?), Some(path), Some(Vhd.name()))
 }
 
 /// The SHA-256 of all guest bytes of `image`, read from the first to the last.
