@@ -1,17 +1,23 @@
 //! Encrypted images: what `qemu-img` makes of ours, and we of its. Skipped where it is not installed;
 //! `IMGFMT_REQUIRE_ORACLES=1` makes that a failure.
 
+#[path = "common/qemu.rs"]
+mod qemu;
+#[path = "common/write.rs"]
+mod write;
+
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 
 use imgfmt_core::conformance::{Disk, Fill, read_all};
-use imgfmt_core::convert::Convert;
 use imgfmt_core::{
-    CreateRequest, DenyAll, FileStorage, FileTarget, Format, Image, Limits, OpenContext, Options, Result, Secrets,
+    Beneath, CreateRequest, DenyAll, Error, ErrorKind, FileStorage, Format, Image, Limits, OpenContext, Options,
+    Result, Secrets, Target,
 };
 use imgfmt_qcow2::Qcow2;
+use qemu::{has_qemu_img, qemu_img};
 use serde_json::Value;
+use write::{Folder, Pipe, write};
 
 #[test]
 fn what_qemu_img_encrypts_reads_back_and_is_described_alike() {
@@ -21,14 +27,14 @@ fn what_qemu_img_encrypts_reads_back_and_is_described_alike() {
     let folder = tempfile::tempdir().unwrap();
     let disk = disk();
     std::fs::write(folder.path().join("disk.raw"), &disk.bytes).unwrap();
-    for options in ENCRYPTIONS.iter().chain(&["cluster_size=512", "extended_l2=on", "compat=0.10", "hash-alg=sha1"]) {
-        let options = full(options, "iter-time=10");
+    for options in THEIRS {
+        let options = full(options, "iter-time=1");
         let args = [SECRET, &["convert", "-f", "raw", "-O", "qcow2", "-o", &options, "disk.raw", "theirs.qcow2"]];
-        qemu_img(folder.path(), "", &[&args[1][..1], args[0], &args[1][1..]].concat());
+        qemu_img(folder.path(), &[&args[1][..1], args[0], &args[1][1..]].concat());
         let path = folder.path().join("theirs.qcow2");
         let image = open(&path, "abc").unwrap_or_else(|error| panic!("{options}: {error}"));
         check(image.as_ref(), &disk, &options);
-        let said = qemu_img(folder.path(), "", &["info", "--output", "json", "theirs.qcow2"]).stdout;
+        let said = qemu_img(folder.path(), &["info", "--output", "json", "theirs.qcow2"]);
         let said: Value = serde_json::from_slice(&said).unwrap();
         let ours = describe(&path);
         assert!(ours.encrypted && said["encrypted"] == true);
@@ -44,18 +50,26 @@ fn what_is_encrypted_here_is_right_to_qemu_img() {
     let folder = tempfile::tempdir().unwrap();
     let disk = disk();
     std::fs::write(folder.path().join("disk.raw"), &disk.bytes).unwrap();
-    let more = ["cluster_size=512", "cluster_size=2M", "compat=0.10", "preallocation=metadata", "hash-alg=ripemd160"];
+    let more = [
+        "cluster_size=512",
+        "cluster_size=2M,extended_l2=on",
+        "compat=0.10,preallocation=full",
+        "preallocation=metadata",
+        "extended_l2=on,preallocation=metadata",
+        "data_file=data.bin",
+        "hash-alg=ripemd160",
+    ];
     for options in ENCRYPTIONS.iter().chain(&more) {
         let options = full(options, "iterations=1000");
         let path = folder.path().join("ours.qcow2");
-        write(&path, &disk, &options).unwrap_or_else(|error| panic!("{options}: {error}"));
+        write_file(&path, &options).unwrap_or_else(|error| panic!("{options}: {error}"));
         let image = open(&path, "abc").unwrap_or_else(|error| panic!("{options}: {error}"));
         check(image.as_ref(), &disk, &options);
         let opened = "driver=qcow2,encrypt.key-secret=sec0,file.filename=ours.qcow2";
         let check = [&["check"], SECRET, &["--image-opts", opened]].concat();
-        qemu_img(folder.path(), &options, &check);
+        qemu_img(folder.path(), &check);
         let compare = [&["compare"], SECRET, &["--image-opts", "driver=raw,file.filename=disk.raw", opened]].concat();
-        qemu_img(folder.path(), &options, &compare);
+        qemu_img(folder.path(), &compare);
     }
 }
 
@@ -67,15 +81,87 @@ fn compressed_clusters_of_an_encrypted_image_are_plain() {
     let folder = tempfile::tempdir().unwrap();
     let disk = disk();
     std::fs::write(folder.path().join("disk.raw"), &disk.bytes).unwrap();
-    let options = full("encrypt.format=luks", "iter-time=10");
+    let options = full("encrypt.format=luks", "iter-time=1");
     let size = SIZE.to_string();
     let create = [&["create"], SECRET, &["-f", "qcow2", "-o", &options, "mixed.qcow2", &size]].concat();
-    qemu_img(folder.path(), "", &create);
+    qemu_img(folder.path(), &create);
     let target = "driver=qcow2,encrypt.key-secret=sec0,file.filename=mixed.qcow2";
     let opts = ["--target-image-opts", "--image-opts", "-n", "-c", "driver=raw,file.filename=disk.raw", target];
-    qemu_img(folder.path(), "", &[&["convert"], SECRET, &opts].concat());
+    qemu_img(folder.path(), &[&["convert"], SECRET, &opts].concat());
     check(open(&folder.path().join("mixed.qcow2"), "abc").unwrap().as_ref(), &disk, "compressed");
 }
+
+#[test]
+fn without_its_secret_an_image_is_described_and_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ours.qcow2");
+    for format in ["encrypt.format=luks,encrypt.iterations=1000", "encrypt.format=aes"] {
+        write_file(&path, &format!("encrypt.key-secret=sec0,{format}")).unwrap();
+        let error = open_with(&path, &[]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Refused);
+        assert!(error.to_string().contains("encrypt.key-secret"), "{error}");
+        assert_eq!(open_with(&path, &[("encrypt.key-secret", "gone")]).unwrap_err().kind(), ErrorKind::Invalid);
+        let other = if format.ends_with("aes") { "luks" } else { "aes" };
+        let said = open_with(&path, &[("key-secret", "sec0"), ("encrypt.format", other)]).unwrap_err();
+        assert_eq!(said.kind(), ErrorKind::Invalid, "{said}");
+        let limits = Limits::default();
+        let context = OpenContext { describe_only: true, ..OpenContext::new(&limits, &DenyAll) };
+        let image = Qcow2.open(Arc::new(FileStorage::open(&path).unwrap()), &context).unwrap().image;
+        assert!(image.describe().encrypted);
+        assert_eq!(image.read_at(&mut [0; 4], 0).unwrap_err().kind(), ErrorKind::Refused);
+        assert!(image.read_at(&mut [1; 4], 140_000).is_ok(), "zeros are no secret");
+    }
+    write_file(&path, "encrypt.key-secret=sec0,encrypt.iterations=1000").unwrap();
+    let error = open(&path, "abd").err().unwrap();
+    assert_eq!((error.kind(), error.to_string().contains("passphrase")), (ErrorKind::Refused, true), "{error}");
+}
+
+#[test]
+fn what_no_encrypted_image_can_be_is_refused() {
+    let refused = |options: &str| -> Error {
+        let folder = tempfile::tempdir().unwrap();
+        let options = format!("encrypt.key-secret=sec0,{options}");
+        write_file(&folder.path().join("ours.qcow2"), &options).expect_err(&options)
+    };
+    for (options, word) in [
+        ("encrypt.format=luks2", "encrypt.format"),
+        ("encrypt.cipher-alg=des", "encrypt.cipher-alg"),
+        ("encrypt.cipher-alg=cast5-128", "16 bytes"),
+        ("encrypt.cipher-alg=aes-192,encrypt.cipher-mode=cbc", "aes-192"),
+        ("encrypt.ivgen-alg=essiv,encrypt.ivgen-hash-alg=sha512", "sha512"),
+        ("encrypt.ivgen-hash-alg=sha256", "essiv"),
+        ("encrypt.hash-alg=md5", "encrypt.hash-alg"),
+        ("encrypt.iterations=999", "1000"),
+        ("encrypt.iterations=12000001", "12000000"),
+        ("encrypt.iterations=1000,encrypt.iter-time=10", "exclude"),
+        ("encrypt.iter-time=0", "encrypt.iter-time"),
+        ("encrypt.format=aes,encrypt.cipher-alg=aes-128", "encrypt.cipher-alg"),
+        ("encryption=on,encrypt.format=luks", "encryption=on"),
+        ("encrypt.key-secret=other", "other"),
+        ("data_file=data.bin,data_file_raw=on,encrypt.iterations=1000", "raw data file"),
+    ] {
+        let error = refused(options);
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{options}: {error}");
+        assert!(error.to_string().contains(word), "{options}: {error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = Arc::new(Pipe::default());
+    let into_pipe = Arc::clone(&pipe) as Arc<dyn Target>;
+    let error = write_to(into_pipe, folder.path(), "encrypt.key-secret=sec0").unwrap_err();
+    assert_eq!((error.kind(), pipe.to_vec().len()), (ErrorKind::Unsupported, 0));
+    let options = Options::parse("encrypt.format=luks").unwrap();
+    let request = CreateRequest { compress: true, ..CreateRequest::new(512, &options) };
+    let error = write(Arc::new(Pipe::default()), &disk().image(), &request).unwrap_err();
+    assert!(error.to_string().contains("exclude"), "{error}");
+}
+
+/// What `qemu-img` takes seconds for each to write: the reader meets every cipher in what is written here.
+const THEIRS: &[&str] = &[
+    "encrypt.format=aes",
+    "extended_l2=on,encrypt.format=luks",
+    "cluster_size=512,cipher-alg=serpent-256,cipher-mode=cbc,ivgen-alg=plain,hash-alg=sha1",
+    "compat=0.10,cipher-alg=aes-128,cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256",
+];
 
 /// Every cipher and mode that `qemu-img` knows.
 const ENCRYPTIONS: &[&str] = &[
@@ -117,10 +203,23 @@ fn full(options: &str, work: &str) -> String {
 
 /// Opens an image with a passphrase.
 fn open(path: &Path, passphrase: &str) -> Result<Box<dyn Image>> {
+    open_as(path, &[("encrypt.key-secret", "sec0")], passphrase)
+}
+
+/// Opens an image with options, and drops it.
+fn open_with(path: &Path, options: &[(&str, &str)]) -> Result<()> {
+    open_as(path, options, "abc").map(drop)
+}
+
+/// Opens an image with options and a secret.
+fn open_as(path: &Path, given: &[(&str, &str)], passphrase: &str) -> Result<Box<dyn Image>> {
     let (mut options, mut secrets, limits) = (Options::new(), Secrets::new(), Limits::default());
-    options.set("encrypt.key-secret", "sec0");
+    given.iter().for_each(|(name, value)| options.set(name, value));
     secrets.add("sec0", passphrase);
-    let context = OpenContext { options: &options, secrets: &secrets, ..OpenContext::new(&limits, &DenyAll) };
+    let mut gate = Beneath::new();
+    gate.allow_beside(path)?;
+    let context =
+        OpenContext { path: Some(path), options: &options, secrets: &secrets, ..OpenContext::new(&limits, &gate) };
     Ok(Qcow2.open(Arc::new(FileStorage::open(path)?), &context)?.image)
 }
 
@@ -142,16 +241,20 @@ fn describe(path: &Path) -> imgfmt_core::Description {
     Qcow2.open(storage, &context).expect("it needs no secret").image.describe()
 }
 
-/// Writes `disk` with these options.
-fn write(path: &Path, disk: &Disk, options: &str) -> Result<()> {
+/// Writes the disk to the target with these options.
+fn write_to(target: Arc<dyn Target>, folder: &Path, options: &str) -> Result<()> {
     let options = Options::parse(options)?;
     let mut secrets = Secrets::new();
     secrets.add("sec0", "abc");
-    let request = CreateRequest { secrets: &secrets, ..CreateRequest::new(SIZE as u64, &options) };
-    let file = std::fs::File::create(path).expect("the folder is there");
-    let writer = Qcow2.create(Arc::new(FileTarget::new(file)?), &request)?;
-    Convert::default().run(&disk.image(), writer)?;
-    Ok(())
+    let files = Folder(folder.to_owned());
+    let request = CreateRequest { secrets: &secrets, files: &files, ..CreateRequest::new(SIZE as u64, &options) };
+    write(target, &disk().image(), &request)
+}
+
+/// Writes the disk to a file with these options.
+fn write_file(path: &Path, options: &str) -> Result<()> {
+    let folder = path.parent().expect("a file is in a folder");
+    write_to(Folder(folder.to_owned()).file(path.file_name().expect("it has a name").as_ref()), folder, options)
 }
 
 /// A disk with text, noise, zeros and a tail that is no whole cluster.
@@ -169,22 +272,3 @@ fn disk() -> Disk {
 const SIZE: usize = 200 * 1024 - 1536;
 /// The passphrase for `qemu-img`.
 const SECRET: &[&str] = &["--object", "secret,id=sec0,data=abc"];
-
-/// Whether the oracle is there.
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
-fn has_qemu_img() -> bool {
-    let there = Command::new("qemu-img").arg("--version").stdout(Stdio::null()).status().is_ok();
-    assert!(there || std::env::var_os("IMGFMT_REQUIRE_ORACLES").is_none(), "qemu-img is not installed");
-    if !there {
-        eprintln!("skipped: qemu-img is not installed");
-    }
-    there
-}
-
-/// Runs `qemu-img` in `folder`, about an image that was made like `what`.
-fn qemu_img(folder: &Path, what: &str, args: &[&str]) -> Output {
-    let output = Command::new("qemu-img").args(args).current_dir(folder).output().expect("it is installed");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{what}: {args:?}: {said} {}", String::from_utf8_lossy(&output.stdout));
-    output
-}

@@ -17,6 +17,8 @@ mod cipher;
 mod hash;
 mod ivgen;
 mod key;
+#[cfg(test)]
+mod kit;
 mod layout;
 mod luks;
 mod method;
