@@ -56,4 +56,8 @@ pub static WRAPPERS: &[&dyn Wrapper] = &[
     &imgfmt_compressed::Zstd,
     #[cfg(feature = "compressed")]
     &imgfmt_compressed::Bzip2,
+    #[cfg(feature = "ova")]
+    &imgfmt_ova::Ova,
+    #[cfg(feature = "ova")]
+    &imgfmt_ova::Tar,
 ];

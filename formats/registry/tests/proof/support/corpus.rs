@@ -20,6 +20,8 @@ pub(crate) struct Entry {
     pub(crate) subformat: Option<String>,
     /// SHA-256 of the guest bytes, where the image has any to give.
     pub(crate) guest_sha256: Option<String>,
+    /// Guest bytes of the disk, where they are known.
+    pub(crate) virtual_size: Option<u64>,
     /// The file that it builds on, if that is known.
     pub(crate) parent: Option<String>,
     /// What readers on other machines made of it.
@@ -46,6 +48,7 @@ impl Entry {
             format,
             subformat: text("subformat"),
             guest_sha256,
+            virtual_size: value["virtual_size"].as_u64(),
             parent: text("parent"),
             readers: value["readers"].clone(),
         })
