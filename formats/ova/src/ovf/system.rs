@@ -45,7 +45,8 @@ fn system(element: &Element) -> Map<String, Value> {
     if let Some(hardware) = element.path(&["VirtualHardwareSection"]).next() {
         let family = hardware.children.iter().find(|child| child.name() == "System");
         say("hardware", text(family.and_then(|family| family.text_of("VirtualSystemType"))));
-        say("cpus", amount(hardware, PROCESSOR).map(|(amount, _)| Value::from(amount)));
+        let cpus = amount(hardware, PROCESSOR).and_then(|(amount, _)| amount.parse::<u64>().ok());
+        say("cpus", cpus.map(Value::from));
         say(
             "memory-bytes",
             amount(hardware, MEMORY).and_then(|(amount, unit)| bytes_of(amount, unit)).map(Value::from),

@@ -19,8 +19,8 @@ pub(super) struct Settings {
     pub(super) cpus: i64,
     /// What the disk hangs on.
     pub(super) adapter: Adapter,
-    /// How hard the disk is compressed, where the caller says.
-    compression_level: Option<String>,
+    /// Options that the disk's own format takes, as the caller says.
+    passed: Vec<(&'static str, String)>,
 }
 
 /// An operating system as OVF names it.
@@ -71,7 +71,7 @@ impl Settings {
             memory_mib: memory_mib(options)?,
             cpus: cpus(options)?,
             adapter: options.word("adapter", &ADAPTERS, ADAPTERS[0].1)?,
-            compression_level: options.get("compression_level").map(str::to_owned),
+            passed: PASSED.iter().filter_map(|&name| Some((name, options.get(name)?.to_owned()))).collect(),
         })
     }
 
@@ -80,8 +80,8 @@ impl Settings {
         let mut options = Options::new();
         options.set("subformat", "streamOptimized");
         options.set("adapter_type", self.adapter.disk);
-        if let Some(level) = &self.compression_level {
-            options.set("compression_level", level);
+        for (name, value) in &self.passed {
+            options.set(name, value);
         }
         options
     }
@@ -152,7 +152,11 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         default: "that of VMDK",
         help: "how hard the disk is compressed",
     },
+    OptionSpec { name: "cid", values: "HEX", default: "that of VMDK", help: "content identity of the disk" },
 ];
+
+/// Options that are handed to the disk's own format.
+const PASSED: [&str; 2] = ["compression_level", "cid"];
 
 /// Operating systems by their words: 64-bit ones, as nothing else is exported today.
 const SYSTEMS: [(&str, OperatingSystem); 7] = [
