@@ -1,6 +1,8 @@
 //! Encrypted images: what `qemu-img` makes of ours, and we of its. Skipped where it is not installed;
 //! `IMGFMT_REQUIRE_ORACLES=1` makes that a failure.
 
+#[path = "common/pipe.rs"]
+mod pipe;
 #[path = "common/qemu.rs"]
 mod qemu;
 #[path = "common/write.rs"]
@@ -15,9 +17,10 @@ use imgfmt_core::{
     Result, Secrets, Target,
 };
 use imgfmt_qcow2::Qcow2;
+use pipe::Pipe;
 use qemu::{has_qemu_img, qemu_img};
 use serde_json::Value;
-use write::{Folder, Pipe, write};
+use write::{Folder, write};
 
 #[test]
 fn what_qemu_img_encrypts_reads_back_and_is_described_alike() {

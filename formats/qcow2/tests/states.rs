@@ -2,6 +2,8 @@
 //! snapshots, bitmaps. Skipped where they are not installed; `IMGFMT_REQUIRE_ORACLES=1` makes that a failure.
 
 mod common;
+#[path = "common/pipe.rs"]
+mod pipe;
 #[path = "common/qemu.rs"]
 mod qemu;
 #[path = "common/write.rs"]
@@ -18,9 +20,10 @@ use imgfmt_core::{
     Target,
 };
 use imgfmt_qcow2::Qcow2;
+use pipe::Pipe;
 use qemu::{has_qemu_img, qemu_img, run};
 use sha2::{Digest, Sha256};
-use write::{Folder, Pipe, write};
+use write::{Folder, write};
 
 #[test]
 fn subclusters_read_as_qemu_reads_them() {

@@ -1,6 +1,8 @@
 //! What is written here is what `qemu-img` reads, and nothing that its check complains about. Skipped where it is not
 //! installed; `IMGFMT_REQUIRE_ORACLES=1` makes that a failure.
 
+#[path = "common/pipe.rs"]
+mod pipe;
 #[path = "common/qemu.rs"]
 mod qemu;
 #[path = "common/write.rs"]
@@ -12,9 +14,10 @@ use std::sync::Arc;
 use imgfmt_core::conformance::{Disk, Fill};
 use imgfmt_core::{Backing, CreateRequest, Format, Image, Options, ParentName};
 use imgfmt_qcow2::Qcow2;
+use pipe::Pipe;
 use qemu::{has_qemu_img, qemu_img};
 use serde_json::Value;
-use write::{Folder, Pipe, write};
+use write::{Folder, write};
 
 #[test]
 fn every_way_to_write_passes_the_check_and_compares() {

@@ -9,6 +9,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use imgfmt_core::convert::is_zero;
 use imgfmt_core::{CreateRequest, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
 
 use super::allocate::{RefcountTable, put_refcount};
@@ -100,7 +101,8 @@ impl ImageWriter for StreamWriter {
 
     fn store(&self, _piece: &Piece, host: u64, bytes: &[u8]) -> Result<()> {
         if host == NOWHERE {
-            return Ok(());
+            let changed = || Error::malformed("bytes that were zero when the image was planned are so no longer");
+            return if is_zero(bytes) { Ok(()) } else { Err(changed()) };
         }
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         self.catch_up(&mut written, host)?;

@@ -23,6 +23,13 @@ pub(crate) enum Kind {
     Data,
     /// Stored compressed.
     Compressed,
+    /// A host cluster of noise, of which some subclusters are stored and some read as zeros; in extended images.
+    Parts {
+        /// The subclusters that are stored, the first in the lowest bit.
+        stored: u32,
+        /// Those that read as zeros, none of them stored.
+        zero: u32,
+    },
 }
 
 /// The plan of a file.
@@ -32,6 +39,8 @@ pub(crate) struct Plan {
     v2: bool,
     /// log2 of the cluster length.
     bits: u32,
+    /// Whether entries are extended.
+    extended: bool,
     /// Guest bytes.
     pub(crate) size: usize,
     /// The clusters.
@@ -53,21 +62,50 @@ pub(crate) fn plans() -> impl Strategy<Value = Plan> {
         1 => Just(Kind::ZeroAllocated),
         2 => Just(Kind::Data),
         2 => Just(Kind::Compressed),
+        3 => parts(),
     ];
     // Runs make extents that are longer than a cluster, and whole tables that are absent.
     let runs = proptest::collection::vec((kind, 1..70usize), 1..24);
-    (shape, runs, any::<[bool; 2]>(), 0..3usize, any::<u64>()).prop_map(|(shape, runs, [v2, zstd], spare, seed)| {
-        let (bits, clusters) = shape;
-        let all = runs.into_iter().flat_map(|(kind, count)| std::iter::repeat_n(kind, count));
-        let known = |kind| !v2 || !matches!(kind, Kind::Zero | Kind::ZeroAllocated);
-        let kinds: Vec<_> =
-            all.cycle().map(|kind| if known(kind) { kind } else { Kind::Data }).take(clusters).collect();
-        let mut noise = Noise(seed | 1);
-        let cut = usize::try_from(noise.below(1 << bits)).unwrap();
-        // One in three disks ends with a cluster, one with a sector, one anywhere.
-        let cut = [0, cut / 512 * 512, cut][usize::try_from(noise.below(3)).unwrap()];
-        Plan { v2, bits, size: (clusters << bits) - cut, kinds, zstd: zstd && !v2, spare_tables: spare, seed }
-    })
+    (shape, runs, any::<[bool; 3]>(), 0..3usize, any::<u64>()).prop_map(
+        |(shape, runs, [v2, zstd, extended], spare, seed)| {
+            let (bits, clusters) = shape;
+            let all = runs.into_iter().flat_map(|(kind, count)| std::iter::repeat_n(kind, count));
+            let extended = extended && !v2 && bits >= 14;
+            let known = |kind| match kind {
+                Kind::Zero | Kind::ZeroAllocated => !v2,
+                Kind::Parts { .. } => extended,
+                _ => true,
+            };
+            let kinds: Vec<_> =
+                all.cycle().map(|kind| if known(kind) { kind } else { Kind::Data }).take(clusters).collect();
+            let mut noise = Noise(seed | 1);
+            let cut = usize::try_from(noise.below(1 << bits)).unwrap();
+            // One in three disks ends with a cluster, one with a sector, one anywhere.
+            let cut = [0, cut / 512 * 512, cut][usize::try_from(noise.below(3)).unwrap()];
+            Plan {
+                v2,
+                bits,
+                extended,
+                size: (clusters << bits) - cut,
+                kinds,
+                zstd: zstd && !v2,
+                spare_tables: spare,
+                seed,
+            }
+        },
+    )
+}
+
+/// Clusters of which some subclusters are stored and some read as zeros: in long runs, and in any order.
+fn parts() -> impl Strategy<Value = Kind> {
+    let bits = prop_oneof![any::<u32>(), (0..33u32, 0..33u32).prop_map(|(from, to)| low(to) & !low(from))];
+    (bits, any::<u32>(), any::<u32>())
+        .prop_map(|(stored, zero, some)| Kind::Parts { stored, zero: zero & some & !stored })
+}
+
+/// The lowest `count` bits.
+fn low(count: u32) -> u32 {
+    u32::try_from((1u64 << count) - 1).unwrap()
 }
 
 /// A file, and the bytes of its layer: `None` where they are the backing file's.
@@ -135,6 +173,7 @@ impl Plan {
             Kind::Absent => vec![None; content.len()],
             Kind::Zero | Kind::ZeroAllocated => vec![Some(0); content.len()],
             Kind::Data | Kind::Compressed => content.iter().copied().map(Some).collect(),
+            Kind::Parts { stored, zero } => self.shown(content, stored, zero),
         });
         Built { file, bytes: bytes.take(self.size).collect() }
     }
@@ -144,16 +183,32 @@ impl Plan {
         1 << self.bits
     }
 
+    /// What a cluster of subclusters shows.
+    fn shown(&self, content: &[u8], stored: u32, zero: u32) -> Vec<Option<u8>> {
+        let part = self.cluster() / 32;
+        let of = |(at, &byte): (usize, &u8)| match (stored >> (at / part) & 1, zero >> (at / part) & 1) {
+            (1, _) => Some(byte),
+            (_, 1) => Some(0),
+            _ => None,
+        };
+        content.iter().enumerate().map(of).collect()
+    }
+
+    /// Bytes of an entry of an L2 table.
+    fn entry_len(&self) -> usize {
+        if self.extended { 16 } else { 8 }
+    }
+
     /// Entries of an L2 table.
     fn per_table(&self) -> usize {
-        self.cluster() / 8
+        self.cluster() / self.entry_len()
     }
 
     /// What a cluster holds, on the host or once decoded.
     fn content(&self, kind: Kind, noise: &mut Noise) -> Vec<u8> {
         let mut bytes = vec![0xee; self.cluster()];
         match kind {
-            Kind::Data => noise.fill(&mut bytes),
+            Kind::Data | Kind::Parts { .. } => noise.fill(&mut bytes),
             Kind::Compressed => noise.text(&mut bytes),
             _ => {}
         }
@@ -185,7 +240,11 @@ impl Plan {
                 items.push(Item::L2(number));
             }
         }
-        let stored = |kind| matches!(kind, Kind::Data | Kind::ZeroAllocated);
+        let stored = |kind| match kind {
+            Kind::Data | Kind::ZeroAllocated => true,
+            Kind::Parts { stored, zero } => stored != 0 || zero & 1 != 0,
+            _ => false,
+        };
         items.extend((0..self.kinds.len()).filter(|&i| stored(self.kinds[i])).map(Item::Cluster));
         // Some files keep the order, so that clusters that touch become one extent.
         if below(noise, 3) > 0 {
@@ -222,15 +281,22 @@ impl Plan {
         }
         for (index, &kind) in self.kinds.iter().enumerate() {
             let host = places.clusters[index];
-            let entry = match kind {
+            // In extended images, bit 0 is reserved.
+            let flag = if self.extended { below(noise, 2) as u64 } else { 1 };
+            let all = u64::from(u32::MAX);
+            let (entry, bitmap) = match kind {
                 Kind::Absent => continue,
-                Kind::Zero => 1,
-                Kind::ZeroAllocated => host | copied(noise) | 1,
-                Kind::Data => host | copied(noise),
-                Kind::Compressed => self.compressed_entry(places.streams, streams.places[index]),
+                Kind::Zero => (flag, all << 32),
+                Kind::ZeroAllocated => (host | copied(noise) | flag, all << 32),
+                Kind::Data => (host | copied(noise), all),
+                Kind::Compressed => (self.compressed_entry(places.streams, streams.places[index]), 0),
+                Kind::Parts { stored, zero } => (host | copied(noise), u64::from(stored) | u64::from(zero) << 32),
             };
-            let table = places.l2[index / self.per_table()];
-            put(file, table + (index % self.per_table()) as u64 * 8, &entry.to_be_bytes());
+            let at = places.l2[index / self.per_table()] + (index % self.per_table() * self.entry_len()) as u64;
+            put(file, at, &entry.to_be_bytes());
+            if self.extended {
+                put(file, at + 8, &bitmap.to_be_bytes());
+            }
         }
     }
 
@@ -265,7 +331,7 @@ impl Plan {
         header.extend(1u32.to_be_bytes());
         header.extend([0; 12]);
         if !self.v2 {
-            header.extend((u64::from(self.zstd) << 3).to_be_bytes());
+            header.extend((u64::from(self.zstd) << 3 | u64::from(self.extended) << 4).to_be_bytes());
             header.extend([0; 16]);
             header.extend(4u32.to_be_bytes());
             header.extend(length.to_be_bytes());

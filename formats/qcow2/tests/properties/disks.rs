@@ -25,6 +25,11 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    /// The same without what a data file or a pipe cannot have.
+    pub(crate) fn plain(self) -> Self {
+        Self { compress: false, backed: false, options: self.options.replace("falloc", "off"), ..self }
+    }
+
     /// The disk.
     pub(crate) fn disk(&self) -> Disk {
         let mut at = 0;
@@ -61,9 +66,10 @@ fn options() -> impl Strategy<Value = (String, bool, bool)> {
     let levels = option::of(1..13i32);
     let windows = option::weighted(0.3, select(vec!["512", "1k", "4k", "16k", "32k"]));
     let preallocations = select(vec!["off", "off", "off", "metadata", "falloc", "full"]);
-    (any::<[bool; 4]>(), clusters, refcounts, codecs, levels, windows, preallocations).prop_map(|choice| {
-        let ([v2, compress, backed, lazy], cluster, refcount, codec, level, window, preallocation) = choice;
-        let backed = backed && preallocation == "off";
+    (any::<[bool; 5]>(), clusters, refcounts, codecs, levels, windows, preallocations).prop_map(|choice| {
+        let ([v2, compress, backed, lazy, extended], cluster, refcount, codec, level, window, preallocation) = choice;
+        let extended = extended && !v2 && ["16k", "64k", "256k", "2M"].contains(&cluster);
+        let backed = backed && (preallocation == "off" || extended);
         let compress = compress && preallocation == "off";
         let mut options = vec![format!("cluster_size={cluster},preallocation={preallocation}")];
         if v2 {
@@ -71,6 +77,7 @@ fn options() -> impl Strategy<Value = (String, bool, bool)> {
         } else {
             options.push(format!("refcount_bits={refcount},compression_type={codec}"));
             options.push(format!("lazy_refcounts={}", if lazy { "on" } else { "off" }));
+            options.push(format!("extended_l2={}", if extended { "on" } else { "off" }));
         }
         options.extend(level.map(|level| format!("compression_level={level}")));
         let window = window.filter(|_| v2 || codec == "zlib");

@@ -6,7 +6,12 @@ mod build;
 #[cfg(test)]
 mod disks;
 #[cfg(test)]
+#[path = "../common/pipe.rs"]
+mod pipe;
+#[cfg(test)]
 mod read;
+#[cfg(test)]
+mod targets;
 #[cfg(test)]
 mod write;
 

@@ -37,7 +37,7 @@ proptest! {
     #[test]
     fn a_copy_shows_the_same_on_the_same_backing_file(
         plans in proptest::collection::vec(plans(), 2..4),
-        options in prop_oneof![Just(""), Just("compat=0.10"), Just("cluster_size=512"), Just("cluster_size=16k")],
+        options in prop_oneof![Just(""), Just("compat=0.10"), Just("cluster_size=512"), Just("cluster_size=16k"), Just("extended_l2=on")],
         compress in any::<bool>(),
         threads in 1..5usize,
     ) {
