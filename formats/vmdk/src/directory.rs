@@ -36,8 +36,7 @@ impl GrainDirectory {
     /// gives way to what is sound in the redundant directory, since writers keep the two alike.
     pub(crate) fn read(storage: &dyn Storage, header: &Header, limits: &Limits) -> Result<Self> {
         let count = header.table_count();
-        Limits::check("capacity", count.saturating_mul(header.entry_len()), limits.metadata_bytes)
-            .map_err(|e| e.at(CAPACITY_AT as u64))?;
+        Self::check_len(header, limits)?;
         let mut directory = Self { tables: Tables::Paged(Box::default()), count, redundant_used: false };
         if count > MAX_HELD {
             let places = [first_place(header), header.redundant_directory()];
@@ -52,6 +51,12 @@ impl GrainDirectory {
         directory.tables = Tables::Held(tables);
         directory.redundant_used = redundant_used;
         Ok(directory)
+    }
+
+    /// Checks that the directory is no longer than a table may be.
+    pub(crate) fn check_len(header: &Header, limits: &Limits) -> Result<()> {
+        let len = header.table_count().saturating_mul(header.entry_len());
+        Limits::check("capacity", len, limits.metadata_bytes).map_err(|e| e.at(CAPACITY_AT as u64))
     }
 
     /// The byte at which the table number `index` starts, where there is one.

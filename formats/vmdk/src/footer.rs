@@ -69,7 +69,7 @@ fn check_marker(storage: &dyn Storage, at: u64) -> Result<()> {
 }
 
 /// Checks that the footer at byte `at` says what the header says, but for the place of the directories.
-fn check_agreement(header: &Header, footer: &Header, at: u64) -> Result<()> {
+pub(crate) fn check_agreement(header: &Header, footer: &Header, at: u64) -> Result<()> {
     let fields = [
         ("version", VERSION_AT, u64::from(header.version), u64::from(footer.version)),
         ("flags", FLAGS_AT, u64::from(header.flags.0), u64::from(footer.flags.0)),

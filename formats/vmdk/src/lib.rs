@@ -15,6 +15,7 @@ mod pages;
 mod parent;
 mod sesparse;
 mod sparse;
+mod stream;
 mod tables;
 mod write;
 
@@ -62,12 +63,8 @@ impl Format for Vmdk {
         open::open(storage, context).map_err(|e| e.in_format(NAME))
     }
 
-    fn stream(
-        &self,
-        input: Box<dyn Read + Send>,
-        _context: &OpenContext<'_>,
-    ) -> Result<Streamed<Box<dyn ImageStream>>> {
-        Ok(Streamed::NeedsSeek { input, reason: "the tables of a VMDK can be anywhere".to_owned() })
+    fn stream(&self, input: Box<dyn Read + Send>, context: &OpenContext<'_>) -> Result<Streamed<Box<dyn ImageStream>>> {
+        stream::open(input, context).map_err(|e| e.in_format(NAME))
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {

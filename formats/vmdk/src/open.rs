@@ -34,7 +34,6 @@ fn open_sparse(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<O
         0 => Descriptor::default(),
         _ => read_embedded(storage.as_ref(), &sparse.header, context.limits)?,
     };
-    check_version(&descriptor)?;
     let sectors = embedded_sectors(&descriptor)?.unwrap_or(sparse.header.capacity);
     let mut assembly = Assembly::new(*context);
     assembly.add_embedded(storage, sparse.with_line(sectors)?);
@@ -43,22 +42,35 @@ fn open_sparse(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<O
 
 /// Reads the descriptor within a sparse extent.
 fn read_embedded(storage: &dyn Storage, header: &Header, limits: &Limits) -> Result<Descriptor> {
-    let most = limits.descriptor_bytes / SECTOR_LEN;
-    Limits::check("descriptorSize", header.descriptor_size, most).map_err(|e| e.at(DESCRIPTOR_SIZE_AT as u64))?;
+    check_descriptor_size(header, limits)?;
     let at = byte_of(header.descriptor_offset);
     let len = usize::try_from(byte_of(header.descriptor_size)).unwrap_or(usize::MAX);
     let text = storage
         .read_vec(at, len)
         .map_err(|e| e.context("cannot be read").field("descriptorOffset").at(DESCRIPTOR_OFFSET_AT as u64))?;
-    Descriptor::parse(&text, limits).map_err(|e| match e.offset() {
+    parse_embedded(&text, at, limits)
+}
+
+/// Checks that a descriptor within an extent is no longer than a descriptor may be.
+pub(crate) fn check_descriptor_size(header: &Header, limits: &Limits) -> Result<()> {
+    let most = limits.descriptor_bytes / SECTOR_LEN;
+    Limits::check("descriptorSize", header.descriptor_size, most).map_err(|e| e.at(DESCRIPTOR_SIZE_AT as u64))
+}
+
+/// Reads the descriptor in `text`, which lies within an extent from byte `at` on.
+pub(crate) fn parse_embedded(text: &[u8], at: u64, limits: &Limits) -> Result<Descriptor> {
+    let placed = |e: Error| match e.offset() {
         Some(offset) => e.at(at.saturating_add(offset)),
         None => e,
-    })
+    };
+    let descriptor = Descriptor::parse(text, limits).map_err(placed)?;
+    check_version(&descriptor)?;
+    Ok(descriptor)
 }
 
 /// The size in the one extent line of an embedded descriptor. The name there is never followed: it may be
 /// anything, and the extent is the file itself.
-fn embedded_sectors(descriptor: &Descriptor) -> Result<Option<u64>> {
+pub(crate) fn embedded_sectors(descriptor: &Descriptor) -> Result<Option<u64>> {
     match descriptor.extents.as_slice() {
         [] => Ok(None),
         [line] if line.kind == ExtentType::Sparse && line.readable => Ok(Some(line.sectors)),
