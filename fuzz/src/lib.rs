@@ -6,6 +6,7 @@
 //! | [`open_beside`] | an image, and behind it the file that it names | the same, through a gate that admits that file |
 //! | [`Writing::check`] | a disk and options | what is written reads back, and is the same for any number of threads |
 //! | [`Coding::check`] | a unit or a stream | what is encoded decodes to itself; any stream decodes or is refused |
+//! | [`look_inside`] | a disk | partition tables and signatures are found, or none |
 //!
 //! Some targets do not look for crashes alone: [`agrees_with_itself`] compares what an image says in different ways,
 //! and [`converts_as_it_reads`] what the engine makes of it.
@@ -14,12 +15,14 @@ mod agree;
 mod beside;
 mod codec;
 mod convert;
+mod inside;
 mod write;
 
 pub use agree::agrees_with_itself;
 pub use beside::open_beside;
 pub use codec::Coding;
 pub use convert::converts_as_it_reads;
+pub use inside::look_inside;
 use imgfmt_core::Format;
 use imgfmt_core::conformance::survive;
 pub use write::Writing;
