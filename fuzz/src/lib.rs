@@ -3,9 +3,11 @@
 //! | function | input | what must hold |
 //! |---|---|---|
 //! | [`open_and_read_everything`] | an image | a value or an error; no panic, no hang, no memory that the limits forbid |
+//! | [`open_every_state`] | an image | the same for its snapshots, its bitmaps and its description |
 //! | [`open_beside`] | an image, and behind it the file that it names | the same, through a gate that admits that file |
 //! | [`Writing::check`] | a disk and options | what is written reads back, and is the same for any number of threads |
 //! | [`Coding::check`] | a unit or a stream | what is encoded decodes to itself; any stream decodes or is refused |
+//! | [`stream_everything`] | an image, as from a pipe | parts ascend and are there; what is no stream comes back whole |
 //! | [`look_inside`] | a disk | partition tables and signatures are found, or none |
 //!
 //! Some targets do not look for crashes alone: [`agrees_with_itself`] compares what an image says in different ways,
@@ -16,15 +18,19 @@ mod beside;
 mod codec;
 mod convert;
 mod inside;
+mod states;
+mod stream;
 mod write;
 
 pub use agree::agrees_with_itself;
 pub use beside::open_beside;
 pub use codec::Coding;
 pub use convert::converts_as_it_reads;
-pub use inside::look_inside;
 use imgfmt_core::Format;
 use imgfmt_core::conformance::survive;
+pub use inside::look_inside;
+pub use states::open_every_state;
+pub use stream::stream_everything;
 pub use write::Writing;
 
 /// Does everything with `bytes` that a reader does with an image, with a gate that denies.
