@@ -8,7 +8,8 @@ use arbitrary::Arbitrary;
 use imgfmt_core::conformance::{Disk, Fill, read_all};
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{
-    Backing, CreateRequest, ErrorKind, Format, Image, Limits, MemoryStorage, MemoryTarget, Opener, Options, ParentName, Result,
+    Backing, CreateRequest, ErrorKind, Format, Image, Limits, MemoryStorage, MemoryTarget, Opener, Options, ParentName,
+    Result,
 };
 use imgfmt_raw::Raw;
 
@@ -135,11 +136,12 @@ impl From<Filling> for Fill {
 }
 
 /// Options of qcow2; not all go together.
-const CHOICES: [&[&str]; 7] = [
+const CHOICES: [&[&str]; 8] = [
     &["", "compat=0.10"],
     &["", "cluster_size=512", "cluster_size=1k", "cluster_size=4k", "cluster_size=32k", "cluster_size=2M"],
     &["", "refcount_bits=1", "refcount_bits=2", "refcount_bits=8", "refcount_bits=64"],
     &["", "compression_type=zstd"],
+    &["", "", "extended_l2=on"],
     &["", "compression_level=1", "compression_level=9"],
     &["", "compression_window=512", "compression_window=4k"],
     &["", "", "", "preallocation=metadata", "preallocation=falloc", "preallocation=full"],
