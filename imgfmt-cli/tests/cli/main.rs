@@ -12,5 +12,7 @@ mod desk;
 mod docs;
 mod info;
 mod oracle;
+mod pipes;
 mod progress;
 mod signals;
+mod wrapped;
