@@ -9,24 +9,37 @@ use imgfmt_core::{
     OpenContext, Options, ParentName, Piece, Result, Target,
 };
 use imgfmt_vhdx::Vhdx;
-use proptest::prelude::{Strategy, any, prop_oneof, proptest};
+use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
 use crate::config;
 
 /// Bytes that are placed as one.
 const UNIT: u64 = 64 << 10;
 
-/// A device in memory, full of something else: it has no other length than its own.
+/// A device in memory, full of something else. It shows as much of itself as has been asked for.
 #[derive(Debug)]
 struct Device(Mutex<Vec<u8>>);
 
+impl Device {
+    /// Hands `range` to `change`.
+    fn part(&self, range: Range<u64>, change: &mut dyn FnMut(&mut [u8])) {
+        let mut bytes = self.0.lock().unwrap();
+        let (start, end) = (range.start as usize, range.end as usize);
+        if bytes.len() < end {
+            bytes.resize(end, 0xcc);
+        }
+        change(&mut bytes[start..end]);
+    }
+}
+
 impl Target for Device {
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.0.lock().unwrap()[offset as usize..][..bytes.len()].copy_from_slice(bytes);
+        self.part(offset..offset + bytes.len() as u64, &mut |part| part.copy_from_slice(bytes));
         Ok(())
     }
 
-    fn set_len(&self, _len: u64) -> Result<()> {
+    fn set_len(&self, len: u64) -> Result<()> {
+        self.part(0..len, &mut |_| {});
         Ok(())
     }
 
@@ -35,7 +48,7 @@ impl Target for Device {
     }
 
     fn clear(&self, range: Range<u64>) -> Result<()> {
-        self.0.lock().unwrap()[range.start as usize..range.end as usize].fill(0);
+        self.part(range, &mut |part| part.fill(0));
         Ok(())
     }
 
@@ -52,10 +65,12 @@ impl Target for Device {
     }
 }
 
-/// Pieces as lengths in units and forms. Only a layer has absent ones.
+/// Pieces as lengths in units and forms. Only a layer has absent ones, and long ones lead to another chunk.
 fn pieces() -> impl Strategy<Value = Vec<(u64, Form)>> {
     let form = proptest::sample::select(vec![Form::Plain, Form::Zero, Form::Absent]);
-    proptest::collection::vec((prop_oneof![1..5u64, 10..40u64], form), 1..12)
+    let long = (65_500..65_600u64, Just(Form::Absent));
+    let short = (prop_oneof![1..5u64, 10..40u64], form);
+    proptest::collection::vec(prop_oneof![4 => short, 1 => long], 1..12)
 }
 
 /// What byte `offset` of the disk is, where it is stored.
@@ -75,7 +90,7 @@ fn write(pieces: &[(u64, Form)], options: &str, backed: bool, cut: u64) -> Vec<u
         target_is_zero: false,
         ..CreateRequest::new(size, &options)
     };
-    let device = Arc::new(Device(Mutex::new(vec![0xcc; 32 << 20])));
+    let device = Arc::new(Device(Mutex::new(Vec::new())));
     let writer = Vhdx.create(Arc::clone(&device) as Arc<dyn Target>, &request).unwrap();
     let mut guest = 0;
     for &(units, form) in pieces {
@@ -130,7 +145,7 @@ proptest! {
         let options = if backed && options.starts_with("subformat") { "" } else { options };
         let pieces: Vec<_> = pieces
             .into_iter()
-            .map(|(units, form)| (units, if form == Form::Absent && !backed { Form::Zero } else { form }))
+            .map(|(units, form)| if form == Form::Absent && !backed { (units % 64 + 1, Form::Zero) } else { (units, form) })
             .collect();
         // Sectors that the last piece fills in part are zero behind it, and so no parent's.
         let cut = if backed { cut / 4096 * 4096 } else { cut };
