@@ -77,7 +77,6 @@ pub(crate) fn qemu_img(folder: &Path, args: &[&str]) {
 }
 
 /// Says that an oracle is missing, or fails where that is not allowed.
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
 fn is_there(there: bool, name: &str) -> bool {
     assert!(there || std::env::var_os("IMGFMT_REQUIRE_ORACLES").is_none(), "{name} is not installed");
     if !there {
