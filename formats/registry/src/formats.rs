@@ -44,6 +44,8 @@ pub static FORMATS: &[&dyn Format] = &[
     &imgfmt_foreign::RAR,
     #[cfg(feature = "foreign")]
     &imgfmt_foreign::LZ4,
+    #[cfg(feature = "ova")]
+    &imgfmt_ova::OvaFormat { disk: &imgfmt_vmdk::Vmdk },
 ];
 
 /// Everything that images come wrapped in and that this build can take off.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use imgfmt::inside::{Inside, to_json};
 use imgfmt::{ImageInfo, InfoRequest};
 use imgfmt_cli::args::{InfoArgs, OutputForm};
 use serde_json::Value;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::gate::CliGate;
 use crate::pipes::is_pipe;
-use crate::render::{info_json, info_text};
+use crate::render::{info_json, info_text, inside_text};
 use crate::source::Sources;
 
 /// Describes an image.
@@ -21,9 +22,16 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
     let sources = Sources::new(&args.source, [args.file.as_path()])?;
     let gate = CliGate::new(sources.paths(), &args.source.allow)?;
     let layers = layers(args, &sources, &gate).map_err(|error| gate.explain(error))?;
+    let inside = inside(args, &sources, &gate).map_err(|error| gate.explain(error))?;
     let text = match args.output {
-        OutputForm::Human => layers.iter().map(info_text::lines).collect::<Vec<_>>().join("\n"),
-        OutputForm::Json => json(&layers, args.backing_chain),
+        OutputForm::Human => {
+            let mut texts: Vec<_> = layers.iter().map(info_text::lines).collect();
+            if let (Some(inside), Some(top)) = (&inside, texts.first_mut()) {
+                top.push_str(&inside_text::lines(inside));
+            }
+            texts.join("\n")
+        }
+        OutputForm::Json => json(&layers, inside.as_ref(), args.backing_chain),
     };
     io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Failure::System("cannot print", e))
 }
@@ -43,9 +51,20 @@ fn layers(args: &InfoArgs, sources: &Sources, gate: &CliGate) -> imgfmt::Result<
     Ok(layers)
 }
 
+/// What lies on the disk, where that was asked for.
+fn inside(args: &InfoArgs, sources: &Sources, gate: &CliGate) -> imgfmt::Result<Option<Inside>> {
+    let Some(source) = sources.list.first().filter(|_| args.partitions) else {
+        return Ok(None);
+    };
+    imgfmt::look_inside(&source.path, source.format.as_deref(), &sources.access(gate, None)).map(Some)
+}
+
 /// One object, or a list of them where the whole chain is described.
-fn json(layers: &[ImageInfo], chain: bool) -> String {
-    let mut objects = layers.iter().map(info_json::object);
-    let value = if chain { objects.collect() } else { objects.next().unwrap_or(Value::Null) };
+fn json(layers: &[ImageInfo], inside: Option<&Inside>, chain: bool) -> String {
+    let mut objects: Vec<_> = layers.iter().map(info_json::object).collect();
+    if let (Some(inside), Some(Value::Object(top))) = (inside, objects.first_mut()) {
+        top.insert("inside".to_owned(), to_json(inside));
+    }
+    let value = if chain { objects.into() } else { objects.into_iter().next().unwrap_or(Value::Null) };
     format!("{value:#}\n")
 }

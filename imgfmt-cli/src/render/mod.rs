@@ -2,4 +2,5 @@
 
 pub(crate) mod info_json;
 pub(crate) mod info_text;
+pub(crate) mod inside_text;
 pub(crate) mod text;

@@ -4,6 +4,8 @@ pub(crate) mod convert;
 pub(crate) mod files;
 pub(crate) mod info;
 pub(crate) mod input;
+#[cfg(feature = "inside")]
+pub(crate) mod inside;
 pub(crate) mod open;
 mod output;
 pub(crate) mod request;
