@@ -1,6 +1,6 @@
 //! What is wrong with partitions as a whole.
 
-use crate::found::{Finding, Inside, Partition, Severity, TableKind};
+use crate::found::{Finding, Inside, Partition, Severity, Signature, TableKind};
 
 /// Takes note of partitions that are not on the disk, and of those that share bytes.
 pub(crate) fn partitions(inside: &mut Inside) {
@@ -23,6 +23,29 @@ pub(crate) fn partitions(inside: &mut Inside) {
         findings.extend(overlaps(of_kind.filter(|part| !part.container && part.len > 0).collect()));
     }
     inside.findings.extend(findings);
+}
+
+/// Takes note of what says that it is longer than what it lies in.
+pub(crate) fn volumes(inside: &mut Inside) {
+    let whole = inside.signatures.iter().filter_map(|signature| too_long(signature, 0, inside.size, "the disk"));
+    let parts = inside.partitions.iter().flat_map(|partition| {
+        let name = format!("partition {} of the {}", partition.number, partition.table.name());
+        partition.signatures.iter().filter_map(move |found| too_long(found, partition.start, partition.len, &name))
+    });
+    let findings: Vec<_> = whole.chain(parts).collect();
+    inside.findings.extend(findings);
+}
+
+/// What is said of a signature at `start` that is for more than the `len` bytes of `name`.
+fn too_long(signature: &Signature, start: u64, len: u64, name: &str) -> Option<Finding> {
+    let needed = signature.len.filter(|&needed| needed > len)?;
+    let what = format!("the {} asks for {needed} bytes, and {name} has {len}", signature.kind);
+    Some(Finding {
+        code: "volume.too-long",
+        severity: Severity::Error,
+        at: Some(start.saturating_add(signature.at)),
+        what,
+    })
 }
 
 /// The neighbours that share bytes.

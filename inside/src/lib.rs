@@ -45,6 +45,7 @@ pub fn look(image: &dyn Image, limits: &Limits) -> Result<Inside> {
     for partition in inside.partitions.iter_mut().filter(|partition| !partition.container) {
         partition.signatures = signature::of(&disk, partition.start..partition.end().min(image.size()));
     }
+    check::volumes(&mut inside);
     inside.findings.extend(disk.into_findings());
     Ok(inside)
 }

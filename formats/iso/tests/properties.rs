@@ -53,7 +53,7 @@ fn open(bytes: Vec<u8>) -> Result<Box<dyn Image>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(24))]
 
     #[test]
     fn whole_sectors_show_what_is_the_users(
@@ -118,4 +118,11 @@ fn a_volume_in_the_middle_of_a_disk_is_none() {
     bytes[16 * 2048 + 1..16 * 2048 + 6].copy_from_slice(b"BEA01");
     let storage = MemoryStorage::new(bytes);
     assert_eq!(Iso.probe(&Head::read(&storage).unwrap()).unwrap(), None, "nothing announces a file system");
+}
+
+/// The configuration of properties that `cases` cases are enough for; `PROPTEST_CASES` asks for more.
+fn config(cases: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases };
+    ProptestConfig { cases, failure_persistence: None, ..default }
 }

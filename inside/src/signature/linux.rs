@@ -51,7 +51,8 @@ pub(super) fn btrfs(volume: &Volume<'_>) -> Option<Signature> {
     }
     let found =
         Signature::new("btrfs", Class::FileSystem, 65_536 + 64).label(text(block, 299, 256)).uuid(uuid(block, 32));
-    Some(Signature { block_len: Some(le32(block, 144).into()), len: Some(le64(block, 112)), ..found })
+    // Of all devices that a file system lies on, this is what the one here has.
+    Some(Signature { block_len: Some(le32(block, 144).into()), len: Some(le64(block, BTRFS_DEVICE_AT + 8)), ..found })
 }
 
 /// Swap: the magic number at the end of the first page, whatever its length. Linux, `include/linux/swap.h`.
@@ -92,6 +93,8 @@ pub(super) fn lvm(volume: &Volume<'_>) -> Option<Signature> {
     Some(Signature { len: Some(le64(head, header.saturating_add(32))), ..found })
 }
 
+/// Position of the item of this device in a superblock of Btrfs.
+const BTRFS_DEVICE_AT: usize = 201;
 /// The compatible feature of a journal.
 const EXT_HAS_JOURNAL: u32 = 0x4;
 /// The incompatible feature of a device that is only a journal.

@@ -35,6 +35,7 @@ fn file_systems_are_called_as_blkid_calls_them() {
         let inside = look_at_file(&disk);
         check(&format!("{program} {options:?} in a partition"), &inside.partitions[0].signatures, &said);
         assert!(inside.signatures.is_empty(), "{program}: {:?}", inside.signatures);
+        assert!(inside.findings.is_empty(), "{program}: {:?}", inside.findings);
         seen.push(program);
     }
     say(&format!("looked at what {} made", seen.join(", ")));

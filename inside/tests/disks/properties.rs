@@ -22,7 +22,7 @@ fn disks() -> impl Strategy<Value = GptDisk> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config(64))]
 
     #[test]
     fn any_partitions_are_found(disk in disks()) {
@@ -111,3 +111,10 @@ const MAGICS: &[(usize, &[u8])] = &[
     (65_588, b"ReIsEr2Fs"),
     (65_600, b"_BHRfS_M"),
 ];
+
+/// The configuration of properties that `cases` cases are enough for; `PROPTEST_CASES` asks for more.
+fn config(cases: u32) -> ProptestConfig {
+    let default = ProptestConfig::default();
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases };
+    ProptestConfig { cases, failure_persistence: None, ..default }
+}

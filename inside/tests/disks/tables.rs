@@ -165,6 +165,15 @@ fn partitions_that_cannot_be_are_found() {
 }
 
 #[test]
+fn a_file_system_that_was_cut_is_found() {
+    let mut volume = vec![0; 70_000];
+    volume[..16].copy_from_slice(b"XFSB\0\0\x10\0\0\0\0\0\0\0\0\x11");
+    assert_eq!(codes(&look_at(&volume)), [""; 0]);
+    volume[15] = 0x12;
+    assert_eq!(codes(&look_at(&volume)), ["volume.too-long"]);
+}
+
+#[test]
 fn an_apple_partition_map_is_read() {
     let mut disk = vec![0; 512 * 200];
     disk[..4].copy_from_slice(b"ER\x02\x00");

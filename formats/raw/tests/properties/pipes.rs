@@ -144,6 +144,32 @@ proptest! {
     }
 
     #[test]
+    fn what_comes_out_of_a_pipe_goes_into_a_file_or_a_pipe(
+        file in sparse(),
+        step in 1..300_000usize,
+        threads in 1..5usize,
+        sized in any::<bool>(),
+        into_pipe in any::<bool>(),
+        full in any::<bool>(),
+    ) {
+        let size = if sized { format!("size={}", file.bytes.len()) } else { String::new() };
+        let mut stream = stream(&file.bytes, step, &size).unwrap();
+        let (pipe, memory) = (Arc::new(Pipe::default()), Arc::new(MemoryTarget::new()));
+        let target: Arc<dyn Target> = if into_pipe { pipe.clone() } else { memory.clone() };
+        let options = Options::new();
+        let known = stream.size();
+        let request = CreateRequest {
+            size_grows: known.is_none(),
+            full_allocation: full,
+            ..CreateRequest::new(known.unwrap_or(0), &options)
+        };
+        let convert = Convert { threads: NonZeroUsize::new(threads).unwrap(), ..Convert::default() };
+        convert.run_stream(stream.as_mut(), Raw.create(target, &request).unwrap()).unwrap();
+        let written = if into_pipe { pipe.0.lock().unwrap().clone() } else { memory.to_vec() };
+        assert!(written == file.bytes);
+    }
+
+    #[test]
     fn a_disk_that_grows_ends_where_its_size_says(
         file in sparse(),
         options in prop_oneof![Just(""), Just("preallocation=falloc"), Just("preallocation=full")],
