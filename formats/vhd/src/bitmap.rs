@@ -16,17 +16,24 @@ pub(crate) enum SectorBitmap {
 impl SectorBitmap {
     /// Reads the bitmap at byte `at` of a block of `block_len` bytes. It has to end before `end`.
     pub(crate) fn read(storage: &dyn Storage, at: u64, block_len: u64, end: u64) -> Result<Self> {
-        let sectors = block_len / SECTOR_LEN;
-        let len = sectors.div_ceil(8);
+        let len = (block_len / SECTOR_LEN).div_ceil(8);
         if at.saturating_add(bitmap_len(block_len)) > end {
             let what = format!("the sector bitmap of a block starts here, but data ends at byte {end}");
             return Err(Error::out_of_bounds(what).at(at));
         }
-        let bytes = storage.read_vec(at, usize::try_from(len).unwrap_or(usize::MAX))?;
-        // A block of less than 8 sectors has the rest of its byte unused.
-        let is_full =
-            if sectors < 8 { bytes[0].leading_ones() as u64 >= sectors } else { bytes.iter().all(|&b| b == 0xff) };
-        Ok(if is_full { Self::All } else { Self::Some(bytes.into_boxed_slice()) })
+        Ok(Self::of(storage.read_vec(at, usize::try_from(len).unwrap_or(usize::MAX))?, block_len))
+    }
+
+    /// The bitmap that `bytes` begin with, of a block of `block_len` bytes.
+    pub(crate) fn of(mut bytes: Vec<u8>, block_len: u64) -> Self {
+        let sectors = block_len / SECTOR_LEN;
+        bytes.truncate(usize::try_from(sectors.div_ceil(8)).unwrap_or(usize::MAX));
+        let is_full = match bytes.as_slice() {
+            // A block of less than 8 sectors leaves the rest of its byte unused.
+            [byte] => u64::from(byte.leading_ones()) >= sectors,
+            bytes => bytes.iter().all(|&byte| byte == 0xff),
+        };
+        if is_full { Self::All } else { Self::Some(bytes.into_boxed_slice()) }
     }
 
     /// Whether sector `first` is stored, and the first sector up to `end` of which that is not true any more.

@@ -166,6 +166,13 @@ pub(crate) fn be_u64<const AT: usize, const LEN: usize>(bytes: &[u8; LEN]) -> u6
     u64::from_be_bytes(field::<AT, 8, LEN>(bytes))
 }
 
+/// The first `count` numbers of 4 bytes of `bytes`.
+pub(crate) fn be_u32s(bytes: &[u8], count: u64) -> Vec<u32> {
+    let (entries, _) = bytes.as_chunks::<4>();
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    entries.iter().take(count).map(|&entry| u32::from_be_bytes(entry)).collect()
+}
+
 /// The checksum of a structure whose own checksum is at `at`: the complement of the sum of all its other bytes.
 pub(crate) fn checksum(bytes: &[u8], at: usize) -> u32 {
     let others = bytes.iter().enumerate().filter(|(index, _)| !(at..at + 4).contains(index));

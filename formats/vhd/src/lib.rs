@@ -12,6 +12,7 @@ mod map;
 mod open;
 mod parent;
 mod size;
+mod stream;
 mod table;
 mod write;
 
@@ -52,12 +53,8 @@ impl Format for Vhd {
         open::open(storage, context).map_err(|e| e.in_format(NAME))
     }
 
-    fn stream(
-        &self,
-        input: Box<dyn Read + Send>,
-        _context: &OpenContext<'_>,
-    ) -> Result<Streamed<Box<dyn ImageStream>>> {
-        Ok(Streamed::NeedsSeek { input, reason: "what a VHD is stands at its end".to_owned() })
+    fn stream(&self, input: Box<dyn Read + Send>, context: &OpenContext<'_>) -> Result<Streamed<Box<dyn ImageStream>>> {
+        stream::start(input, context).map_err(|e| e.in_format(NAME))
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {

@@ -7,7 +7,7 @@ use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
 
 use crate::cache::Cache;
 use crate::header::Header;
-use crate::layout::{ENTRY_LEN, FOOTER_LEN, HEADER_LEN, SECTOR_LEN, UNUSED_ENTRY, bitmap_len};
+use crate::layout::{ENTRY_LEN, FOOTER_LEN, HEADER_LEN, SECTOR_LEN, UNUSED_ENTRY, be_u32s, bitmap_len};
 
 /// Where the blocks of a disk are.
 #[derive(Debug)]
@@ -114,9 +114,7 @@ impl BlockTable {
     fn read_page(&self, storage: &dyn Storage, first: u64, page: &mut Vec<u32>) -> Result<()> {
         let count = self.entries.saturating_sub(first).min(PAGE_ENTRIES);
         let bytes = storage.read_vec(self.entry_at(first), usize::try_from(count * ENTRY_LEN).unwrap_or(usize::MAX))?;
-        let (entries, _) = bytes.as_chunks::<4>();
-        page.clear();
-        page.extend(entries.iter().map(|&entry| u32::from_be_bytes(entry)));
+        *page = be_u32s(&bytes, count);
         Ok(())
     }
 

@@ -4,12 +4,16 @@
 #[cfg(test)]
 mod build;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 #[path = "../support/disks.rs"]
 mod disks;
 #[cfg(test)]
 mod pipe;
 #[cfg(test)]
 mod read;
+#[cfg(test)]
+mod stream;
 #[cfg(test)]
 mod write;
 

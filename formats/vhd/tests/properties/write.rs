@@ -21,7 +21,7 @@ const FIXED_ID: &str = "uuid=00112233-4455-6677-8899-aabbccddeeff,timestamp=1000
 
 /// A disk, and how it is written.
 #[derive(Clone, Debug)]
-struct Case {
+pub(crate) struct Case {
     /// Guest bytes.
     size: usize,
     /// Runs that the map calls data: gap before, length, and content.
@@ -49,6 +49,12 @@ impl Case {
         Disk::new("random", self.size, &runs)
     }
 
+    /// The file that it becomes, and the guest bytes in there.
+    pub(crate) fn written(&self) -> (Vec<u8>, Vec<u8>) {
+        let disk = self.disk();
+        (write_with(&self.convert(2), &disk.image(), &self.options, None).unwrap(), whole_sectors(disk.bytes))
+    }
+
     /// How `threads` threads convert.
     fn convert(&self, threads: usize) -> Convert<'static> {
         Convert { threads: NonZeroUsize::new(threads).unwrap(), zero_grain: self.zero_grain, ..Convert::default() }
@@ -56,7 +62,7 @@ impl Case {
 }
 
 /// Disks up to 2 MB, and up to 5 blocks of the smallest size.
-fn cases() -> impl Strategy<Value = Case> {
+pub(crate) fn cases() -> impl Strategy<Value = Case> {
     let sizes = prop_oneof![0..5000usize, 0..2_600_000usize, (0..5000usize).prop_map(|sectors| sectors * 512)];
     let lens = || prop_oneof![1..2000usize, 1..200_000usize, (1..40usize).prop_map(|pages| pages * 4096)];
     let fills = select(vec![Fill::Text, Fill::Noise, Fill::Zeros]);
