@@ -9,6 +9,7 @@
 //! | [`Coding::check`] | a unit or a stream | what is encoded decodes to itself; any stream decodes or is refused |
 //! | [`stream_everything`] | an image, as from a pipe | parts ascend and are there; what is no stream comes back whole |
 //! | [`look_inside`] | a disk | partition tables and signatures are found, or none |
+//! | [`vhdx_from`] | changes to a VHDX file | a file whose checksums are right, for the others to open |
 //!
 //! Some targets do not look for crashes alone: [`agrees_with_itself`] compares what an image says in different ways,
 //! and [`converts_as_it_reads`] what the engine makes of it.
@@ -20,6 +21,7 @@ mod convert;
 mod inside;
 mod states;
 mod stream;
+mod vhdx;
 mod write;
 
 pub use agree::agrees_with_itself;
@@ -31,6 +33,7 @@ use imgfmt_core::conformance::survive;
 pub use inside::look_inside;
 pub use states::open_every_state;
 pub use stream::stream_everything;
+pub use vhdx::vhdx_from;
 pub use write::Writing;
 
 /// Does everything with `bytes` that a reader does with an image, with a gate that denies.
