@@ -55,6 +55,11 @@ impl Map {
         let mut at = self.data_at;
         let mut pieces = Vec::new();
         for &(start, len) in self.pieces.iter().filter(|(_, len)| *len > 0) {
+            // GNU tar pads each piece to a block and does not count that in the size; others do not pad.
+            if !(at - self.data_at).is_multiple_of(LEN as u64) {
+                let what = "has a piece that ends within a block, with another one behind it";
+                return Err(Error::malformed(what).field("sparse map"));
+            }
             pieces.push(Piece { start, len, source: 0, at });
             at = at.checked_add(len).ok_or_else(|| Error::malformed("is too large").field("sparse map"))?;
         }
