@@ -18,7 +18,7 @@ use disk::{Disk, disks, flattened};
 use plan::{Plan, plans};
 
 proptest! {
-    #![proptest_config(config(96))]
+    #![proptest_config(config(64))]
 
     #[test]
     fn any_sparse_extent_reads_as_its_plan_says(plan in plans()) {
@@ -44,7 +44,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(40))]
+    #![proptest_config(config(24))]
 
     #[test]
     fn extents_of_all_kinds_follow_each_other(disk in disks()) {

@@ -29,7 +29,7 @@ fn disks() -> impl Strategy<Value = Disk> {
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 64, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 40, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn any_disk_reads_back(disk in disks(), kind in select(&KINDS[..]), full in any::<bool>()) {
