@@ -36,6 +36,28 @@ fn what_is_unknown_is_kept() {
 }
 
 #[test]
+fn an_image_is_described_without_its_data_file() {
+    use imgfmt_core::{ByteCounts, DenyAll, ErrorKind, Format, Limits, OpenContext};
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/qcow2/valid/data-file-raw.qcow2");
+    let storage: Arc<dyn Storage> = Arc::new(FileStorage::open(&path).unwrap());
+    let limits = Limits::default();
+    let context = OpenContext { path: Some(&path), ..OpenContext::new(&limits, &DenyAll) };
+    assert_eq!(Qcow2.open(Arc::clone(&storage), &context).err().unwrap().kind(), ErrorKind::Refused);
+    let opened = Qcow2.open(storage, &OpenContext { describe_only: true, ..context }).unwrap();
+    let said = opened.image.describe();
+    assert_eq!((&said.specific["data-file"], &said.specific["data-file-raw"]), (&json!("data-file.bin"), &json!(true)));
+    assert_eq!(said.features, ["external data file", "raw external data"]);
+    assert_eq!(ByteCounts::of(opened.image.as_ref()).unwrap().opaque, opened.image.size());
+    assert_eq!(opened.image.read_at(&mut [0], 0).unwrap_err().kind(), ErrorKind::Unsupported);
+}
+
+#[test]
+fn subclusters_have_their_size() {
+    let said = describe("extended-l2.qcow2");
+    assert_eq!((&said.specific["extended-l2"], &said.details["subcluster-size"]), (&json!(true), &json!(512)));
+}
+
+#[test]
 fn the_parent_is_named_as_the_image_names_it() {
     let parent = describe("backing-raw.qcow2").parent.expect("it has one");
     assert_eq!(parent.format.as_deref(), Some("raw"));

@@ -73,9 +73,13 @@ fn what_is_said_of_an_image_is_what_qemu_img_says() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    for options in
-        ["compat=1.1", "compat=0.10", "lazy_refcounts=on,refcount_bits=1,compat=1.1", "compression_type=zstd"]
-    {
+    for options in [
+        "compat=1.1",
+        "compat=0.10",
+        "lazy_refcounts=on,refcount_bits=1,compat=1.1",
+        "compression_type=zstd",
+        "extended_l2=on",
+    ] {
         qemu_img(folder.path(), &["create", "-f", "qcow2", "-o", options, "some.qcow2", "10M"]);
         if !options.contains("refcount_bits=1") {
             qemu_img(folder.path(), &["snapshot", "-c", "now", "some.qcow2"]);

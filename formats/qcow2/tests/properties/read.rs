@@ -14,7 +14,7 @@ use crate::build::{Built, Plan, plans};
 use crate::config;
 
 proptest! {
-    #![proptest_config(config(160))]
+    #![proptest_config(config(96))]
 
     #[test]
     fn any_layout_reads_as_its_plan_says(plan in plans()) {
@@ -25,7 +25,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(config(64))]
+    #![proptest_config(config(32))]
 
     #[test]
     fn chains_show_the_highest_layer_that_has_a_cluster(plans in proptest::collection::vec(plans(), 2..5)) {

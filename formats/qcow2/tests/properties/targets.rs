@@ -19,7 +19,7 @@ use crate::disks::{Case, cases};
 use crate::pipe::Pipe;
 
 proptest! {
-    #![proptest_config(config(32))]
+    #![proptest_config(config(20))]
 
     #[test]
     fn a_pipe_takes_any_disk_in_order(case in cases()) {

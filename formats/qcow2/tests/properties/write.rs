@@ -14,7 +14,7 @@ use crate::config;
 use crate::disks::{Case, cases};
 
 proptest! {
-    #![proptest_config(config(96))]
+    #![proptest_config(config(64))]
 
     #[test]
     fn any_disk_reads_back_however_it_is_written(case in cases()) {
