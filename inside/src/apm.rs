@@ -17,15 +17,8 @@ use crate::found::{Inside, Partition, Table, TableKind};
 
 /// Takes note of the map of a disk in `inside`, if it has one.
 pub(crate) fn read(disk: &Disk<'_>, inside: &mut Inside) {
-    let driver_map = disk.first();
-    if !has(driver_map, 0, b"ER") {
-        return;
-    }
-    let block_len = u64::from(be16(driver_map, 2));
-    if !block_len.is_power_of_two() || !(512..=4096).contains(&block_len) {
-        return;
-    }
-    let entry = |number: u64| disk.read_exact(number * block_len, 512).filter(|entry| has(entry, 0, b"PM\0\0"));
+    let Some(block_len) = block_len(disk.first()) else { return };
+    let entry = |number: u32| disk.read_exact(u64::from(number) * block_len, 512).filter(|it| has(it, 0, b"PM\0\0"));
     let Some(first) = entry(1) else { return };
     inside.tables.push(Table {
         kind: TableKind::Apm,
@@ -36,22 +29,33 @@ pub(crate) fn read(disk: &Disk<'_>, inside: &mut Inside) {
         gpt: None,
     });
     for number in 1..=be32(&first, 4).min(MAX_ENTRIES) {
-        let Some(entry) = entry(number.into()) else { break };
-        let type_id = text(&entry, 48, 32);
-        inside.partitions.push(Partition {
-            table: TableKind::Apm,
-            number,
-            start: u64::from(be32(&entry, 8)) * block_len,
-            len: u64::from(be32(&entry, 12)) * block_len,
-            container: type_id == MAP,
-            type_id,
-            type_name: None,
-            id: None,
-            name: Some(text(&entry, 16, 32)).filter(|name| !name.is_empty()),
-            bootable: false,
-            attributes: 0,
-            signatures: Vec::new(),
-        });
+        let Some(entry) = entry(number) else { break };
+        inside.partitions.push(partition(number, &entry, block_len));
+    }
+}
+
+/// Bytes of a block, as a driver map says.
+fn block_len(driver_map: &[u8]) -> Option<u64> {
+    let len = be16(driver_map, 2);
+    (has(driver_map, 0, b"ER") && len.is_power_of_two() && (512..=4096).contains(&len)).then(|| len.into())
+}
+
+/// The partition of an entry.
+fn partition(number: u32, entry: &[u8], block_len: u64) -> Partition {
+    let type_id = text(entry, 48, 32);
+    Partition {
+        table: TableKind::Apm,
+        number,
+        start: u64::from(be32(entry, 8)) * block_len,
+        len: u64::from(be32(entry, 12)) * block_len,
+        container: type_id == MAP,
+        type_id,
+        type_name: None,
+        id: None,
+        name: Some(text(entry, 16, 32)).filter(|name| !name.is_empty()),
+        bootable: false,
+        attributes: 0,
+        signatures: Vec::new(),
     }
 }
 

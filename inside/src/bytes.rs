@@ -58,6 +58,20 @@ pub(crate) fn utf16(bytes: &[u8], at: usize, units: usize) -> String {
     tidy(char::decode_utf16(words).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)))
 }
 
+/// A string of UDF in a field of `len` bytes at `at`: a byte that says how wide its characters are, and in the last byte how much
+/// of the field is used. ECMA-167, 1/7.2.12; UDF 2.1.3.
+pub(crate) fn dstring(bytes: &[u8], at: usize, len: usize) -> String {
+    let Some((&used, field)) = bytes.get(at..at + len).and_then(<[u8]>::split_last) else { return String::new() };
+    match field.get(..usize::from(used)).unwrap_or(field) {
+        [8, narrow @ ..] => tidy(narrow.iter().map(|&byte| char::from(byte))),
+        [16, wide @ ..] => {
+            let words = wide.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+            tidy(char::decode_utf16(words).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)))
+        }
+        _ => String::new(),
+    }
+}
+
 /// A UUID whose bytes are in the order in which it is written; nothing where all are 0.
 pub(crate) fn uuid(bytes: &[u8], at: usize) -> Option<String> {
     let raw: [u8; 16] = array(bytes, at);

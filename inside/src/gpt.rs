@@ -67,49 +67,105 @@ struct Copy {
 /// Takes note of the table of a disk in `inside`, and returns the length of its sectors, where there is one.
 pub(crate) fn read(disk: &Disk<'_>, limits: &Limits, mbr: Option<&Mbr>, inside: &mut Inside) -> Option<u64> {
     let protected = mbr.is_some_and(Mbr::protects);
-    let found = SECTOR_LENS.into_iter().find(|&len| is_header(disk, len, 1) || is_header(disk, len, last(disk, len)));
-    let Some(sector_len) = found else {
+    let Some(copies) = Copies::read(disk, limits) else {
         if protected {
             inside.find("gpt.missing", Severity::Error, Some(512), "the MBR protects a GPT, and there is none");
         }
         return None;
     };
-    let primary = Copy::read(disk, limits, sector_len, 1);
-    let backup_at = primary.header.map_or(last(disk, sector_len), |header| header.other);
-    let backup = Copy::read(disk, limits, sector_len, backup_at);
-    compare(&primary, &backup, sector_len, inside);
-    if primary.header.is_some() && backup_at != last(disk, sector_len) {
-        let what = "the backup is not in the last sector, as where a disk was made larger or smaller";
-        inside.find("gpt.backup-place", Severity::Warning, Some(backup_at.saturating_mul(sector_len)), what);
-    }
+    copies.compare(disk, inside);
     if !protected {
         inside.find("gpt.protective", Severity::Warning, Some(0), "no MBR protects the GPT");
     }
-    let best = [CopyState::Valid, CopyState::BadEntries]
-        .iter()
-        .find_map(|state| [&primary, &backup].into_iter().find(|copy| copy.state == *state));
-    let header = best.and_then(|copy| copy.header);
-    let (first, end) = header.map_or((0, 0), |header| (header.usable.0, header.usable.1.saturating_add(1)));
-    inside.tables.push(Table {
-        kind: TableKind::Gpt,
-        sector_len,
-        id: header.map(|header| guid(&header.disk, 0)),
-        protective: false,
-        hybrid: false,
-        gpt: Some(Gpt {
-            primary: primary.state,
-            backup: backup.state,
-            first_usable: first.saturating_mul(sector_len),
-            usable_end: end.saturating_mul(sector_len),
-        }),
-    });
-    if let (Some(copy), Some(header)) = (best, header) {
-        partitions(&header, &copy.entries, sector_len, inside);
+    let best = copies.best().and_then(|copy| Some((copy, copy.header?)));
+    inside.tables.push(copies.table(best.map(|(_, header)| header)));
+    if let Some((copy, header)) = best {
+        partitions(&header, &copy.entries, copies.sector_len, inside);
     }
-    Some(sector_len)
+    Some(copies.sector_len)
+}
+
+/// Both copies of the table.
+struct Copies {
+    /// Bytes of a sector.
+    sector_len: u64,
+    /// The one at the start.
+    primary: Copy,
+    /// The one at the end.
+    backup: Copy,
+    /// The sector of the header of the latter.
+    backup_at: u64,
+}
+
+impl Copies {
+    /// Reads both, if there is either.
+    fn read(disk: &Disk<'_>, limits: &Limits) -> Option<Self> {
+        let is_there = |&len: &u64| is_header(disk, len, 1) || is_header(disk, len, last(disk, len));
+        let sector_len = SECTOR_LENS.into_iter().find(is_there)?;
+        let primary = Copy::read(disk, limits, sector_len, 1);
+        let backup_at = primary.header.map_or(last(disk, sector_len), |header| header.other);
+        let backup = Copy::read(disk, limits, sector_len, backup_at);
+        Some(Self { sector_len, primary, backup, backup_at })
+    }
+
+    /// The copy to believe: one that is whole, the first of them; else one whose header is.
+    fn best(&self) -> Option<&Copy> {
+        let both = [&self.primary, &self.backup];
+        let in_state = |state| both.into_iter().find(|copy| copy.state == state);
+        in_state(CopyState::Valid).or_else(|| in_state(CopyState::BadEntries))
+    }
+
+    /// What is to be said of the table, of which `header` is believed.
+    fn table(&self, header: Option<Header>) -> Table {
+        let (first, end) = header.map_or((0, 0), |header| (header.usable.0, header.usable.1.saturating_add(1)));
+        Table {
+            kind: TableKind::Gpt,
+            sector_len: self.sector_len,
+            id: header.map(|header| guid(&header.disk, 0)),
+            protective: false,
+            hybrid: false,
+            gpt: Some(Gpt {
+                primary: self.primary.state,
+                backup: self.backup.state,
+                first_usable: first.saturating_mul(self.sector_len),
+                usable_end: end.saturating_mul(self.sector_len),
+            }),
+        }
+    }
+
+    /// Takes note of the states of the copies, and of how they differ.
+    fn compare(&self, disk: &Disk<'_>, inside: &mut Inside) {
+        let one_is_whole = self.best().is_some_and(|copy| copy.state == CopyState::Valid);
+        let severity = if one_is_whole { Severity::Warning } else { Severity::Error };
+        for (code, name, copy) in [("gpt.primary", "primary", &self.primary), ("gpt.backup", "backup", &self.backup)] {
+            let Some(what) = copy.complaint() else { continue };
+            let at = copy.header.map(|header| header.lba.saturating_mul(self.sector_len));
+            inside.find(code, severity, at, format!("the {name} GPT {what}"));
+        }
+        if let (Some(first), Some(second)) = (self.primary.header, self.backup.header)
+            && first.common() != second.common()
+        {
+            inside.find("gpt.copies", Severity::Error, None, "the two copies of the GPT are not the same table");
+        }
+        if self.primary.header.is_some() && self.backup_at != last(disk, self.sector_len) {
+            let what = "the backup is not in the last sector, as where a disk was made larger or smaller";
+            let at = self.backup_at.saturating_mul(self.sector_len);
+            inside.find("gpt.backup-place", Severity::Warning, Some(at), what);
+        }
+    }
 }
 
 impl Copy {
+    /// What is wrong with it, if anything is.
+    fn complaint(&self) -> Option<&'static str> {
+        match self.state {
+            CopyState::Valid => None,
+            CopyState::BadHeader => Some("is damaged: its header has a wrong checksum, place or length"),
+            CopyState::BadEntries => Some("is damaged: its entries have a wrong checksum, or cannot be read"),
+            CopyState::Missing => Some("is not there"),
+        }
+    }
+
     /// Reads the copy whose header is in sector `lba`.
     fn read(disk: &Disk<'_>, limits: &Limits, sector_len: u64, lba: u64) -> Self {
         let bad = |state| Self { state, header: None, entries: Vec::new() };
@@ -157,62 +213,48 @@ impl Header {
     }
 }
 
-/// Takes note of the states of the copies, and of how they differ.
-fn compare(primary: &Copy, backup: &Copy, sector_len: u64, inside: &mut Inside) {
-    let other = if primary.state == CopyState::Valid || backup.state == CopyState::Valid {
-        Severity::Warning
-    } else {
-        Severity::Error
-    };
-    for (code, name, copy) in [("gpt.primary", "primary", primary), ("gpt.backup", "backup", backup)] {
-        let what = match copy.state {
-            CopyState::Valid => continue,
-            CopyState::BadHeader => "is damaged: its header has a wrong checksum, place or length",
-            CopyState::BadEntries => "is damaged: its entries have a wrong checksum, or cannot be read",
-            CopyState::Missing => "is not there",
-        };
-        let at = copy.header.map(|header| header.lba.saturating_mul(sector_len));
-        inside.find(code, other, at, format!("the {name} GPT {what}"));
-    }
-    if let (Some(first), Some(second)) = (primary.header, backup.header)
-        && first.common() != second.common()
-    {
-        inside.find("gpt.copies", Severity::Error, None, "the two copies of the GPT are not the same table");
-    }
-}
-
 /// Takes note of the partitions.
 fn partitions(header: &Header, entries: &[u8], sector_len: u64, inside: &mut Inside) {
     let entry_len = usize::try_from(header.entry_len).unwrap_or(usize::MAX);
     for (number, entry) in (1..).zip(entries.chunks_exact(entry_len)) {
-        if array::<16>(entry, 0) == [0; 16] {
-            continue;
+        if array::<16>(entry, 0) != [0; 16] {
+            check_place(header, number, entry, sector_len, inside);
+            inside.partitions.push(partition(number, entry, sector_len));
         }
-        let (first, last) = (le64(entry, 32), le64(entry, 40));
-        let at = first.saturating_mul(sector_len);
-        if last < first {
-            let what = format!("GPT partition {number} ends before it starts");
-            inside.find("partition.reversed", Severity::Error, Some(at), what);
-        } else if first < header.usable.0 || last > header.usable.1 {
-            let what = format!("GPT partition {number} is not within what the table calls usable");
-            inside.find("partition.unusable", Severity::Warning, Some(at), what);
-        }
-        let attributes = le64(entry, 48);
-        let type_id = guid(entry, 0);
-        inside.partitions.push(Partition {
-            table: TableKind::Gpt,
-            number,
-            start: at,
-            len: last.saturating_add(1).saturating_sub(first).saturating_mul(sector_len),
-            type_name: names::of_gpt(&type_id),
-            type_id,
-            id: Some(guid(entry, 16)),
-            name: Some(utf16(entry, 56, 36)).filter(|name| !name.is_empty()),
-            bootable: attributes & LEGACY_BOOTABLE != 0,
-            attributes,
-            container: false,
-            signatures: Vec::new(),
-        });
+    }
+}
+
+/// Takes note of a place where no partition can be.
+fn check_place(header: &Header, number: u32, entry: &[u8], sector_len: u64, inside: &mut Inside) {
+    let (first, last) = (le64(entry, 32), le64(entry, 40));
+    let at = Some(first.saturating_mul(sector_len));
+    if last < first {
+        let what = format!("GPT partition {number} ends before it starts");
+        inside.find("partition.reversed", Severity::Error, at, what);
+    } else if first < header.usable.0 || last > header.usable.1 {
+        let what = format!("GPT partition {number} is not within what the table calls usable");
+        inside.find("partition.unusable", Severity::Warning, at, what);
+    }
+}
+
+/// The partition of an entry.
+fn partition(number: u32, entry: &[u8], sector_len: u64) -> Partition {
+    let (first, last) = (le64(entry, 32), le64(entry, 40));
+    let attributes = le64(entry, 48);
+    let type_id = guid(entry, 0);
+    Partition {
+        table: TableKind::Gpt,
+        number,
+        start: first.saturating_mul(sector_len),
+        len: last.saturating_add(1).saturating_sub(first).saturating_mul(sector_len),
+        type_name: names::of_gpt(&type_id),
+        type_id,
+        id: Some(guid(entry, 16)),
+        name: Some(utf16(entry, 56, 36)).filter(|name| !name.is_empty()),
+        bootable: attributes & LEGACY_BOOTABLE != 0,
+        attributes,
+        container: false,
+        signatures: Vec::new(),
     }
 }
 

@@ -66,72 +66,93 @@ impl Mbr {
 
     /// Takes note of the table and its partitions in `inside`.
     pub(crate) fn report(&self, disk: &Disk<'_>, sector_len: u64, inside: &mut Inside) {
-        let protective = self.protects();
-        let others = self.entries.iter().any(|entry| entry.is_used() && entry.kind != PROTECTIVE);
-        inside.tables.push(Table {
-            kind: TableKind::Mbr,
-            sector_len,
-            id: Some(format!("{:08x}", self.signature)),
-            protective,
-            hybrid: protective && others,
-            gpt: None,
-        });
-        if protective && others {
-            inside.find(
-                "mbr.hybrid",
-                Severity::Info,
-                Some(0),
-                "the MBR has partitions beside the one that protects the GPT",
-            );
+        let table = self.table(sector_len);
+        if table.hybrid {
+            let what = "the MBR has partitions beside the one that protects the GPT";
+            inside.find("mbr.hybrid", Severity::Info, Some(0), what);
         }
-        let active = self.entries.iter().filter(|entry| entry.is_used() && entry.status == ACTIVE).count();
+        inside.tables.push(table);
+        let active = self.used().filter(|(_, entry)| entry.status == ACTIVE).count();
         if active > 1 {
             inside.find("mbr.active", Severity::Warning, Some(0), format!("{active} partitions are to be booted from"));
         }
         let has_gpt = inside.tables.iter().any(|table| table.kind == TableKind::Gpt);
-        for (number, entry) in (1..).zip(&self.entries) {
-            if entry.is_used() && (entry.kind != PROTECTIVE || !has_gpt) {
-                inside.partitions.push(entry.partition(number, 0, sector_len));
-            }
-        }
-        for entry in self.entries.iter().filter(|entry| entry.is_used() && entry.is_extended()) {
-            self.report_logical(disk, u64::from(entry.start), sector_len, inside);
+        let shown = self.used().filter(|(_, entry)| entry.kind != PROTECTIVE || !has_gpt);
+        inside.partitions.extend(shown.map(|(number, entry)| entry.partition(number, 0, sector_len)));
+        let mut number = FIRST_LOGICAL;
+        for (_, extended) in self.used().filter(|(_, entry)| entry.is_extended()) {
+            let mut chain = Chain { disk, sector_len, base: extended.start.into(), inside, number };
+            chain.follow();
+            number = chain.number;
         }
     }
 
-    /// Takes note of the logical partitions in the extended one that starts at sector `base`.
-    fn report_logical(&self, disk: &Disk<'_>, base: u64, sector_len: u64, inside: &mut Inside) {
-        let mut seen = HashSet::new();
-        let mut at = base;
-        let mut number =
-            5 + u32::try_from(inside.partitions.iter().filter(|part| part.number >= 5).count()).unwrap_or(0);
-        while seen.insert(at) {
-            let byte = at * sector_len;
-            if seen.len() > MAX_LOGICAL {
-                inside.find(
-                    "mbr.logical",
-                    Severity::Error,
-                    Some(byte),
-                    format!("more than {MAX_LOGICAL} logical partitions"),
-                );
-                return;
-            }
-            let Some(entries) = disk.read_exact(byte, 512).and_then(|sector| entries(&sector)) else {
-                let what = "the chain of logical partitions leads to a sector without 55 aa";
-                inside.find("mbr.logical", Severity::Error, Some(byte), what);
-                return;
-            };
-            if entries[0].is_used() {
-                inside.partitions.push(entries[0].partition(number, at, sector_len));
-                number += 1;
-            }
-            if !entries[1].is_extended() || !entries[1].is_used() {
-                return;
-            }
-            at = base + u64::from(entries[1].start);
+    /// What is to be said of the table.
+    fn table(&self, sector_len: u64) -> Table {
+        let protective = self.protects();
+        Table {
+            kind: TableKind::Mbr,
+            sector_len,
+            id: Some(format!("{:08x}", self.signature)),
+            protective,
+            hybrid: protective && self.used().any(|(_, entry)| entry.kind != PROTECTIVE),
+            gpt: None,
         }
-        let what = "the chain of logical partitions leads back to itself";
-        inside.find("mbr.logical", Severity::Error, Some(at * sector_len), what);
+    }
+
+    /// The entries in use, with their numbers.
+    fn used(&self) -> impl Iterator<Item = (u32, &Entry)> {
+        (1..).zip(&self.entries).filter(|(_, entry)| entry.is_used())
+    }
+}
+
+/// The logical partitions of an extended one.
+struct Chain<'a> {
+    /// The disk.
+    disk: &'a Disk<'a>,
+    /// Bytes of a sector.
+    sector_len: u64,
+    /// The first sector of the extended partition.
+    base: u64,
+    /// Where to take note of them.
+    inside: &'a mut Inside,
+    /// The number of the next.
+    number: u32,
+}
+
+impl Chain<'_> {
+    /// Takes note of all, up to the end of the chain or to what is wrong with it.
+    fn follow(&mut self) {
+        let mut seen = HashSet::new();
+        let mut next = Some(self.base);
+        while let Some(at) = next {
+            let what = match self.link(at) {
+                _ if !seen.insert(at) => "the chain of logical partitions leads back to itself",
+                _ if seen.len() > MAX_LOGICAL => "the chain of logical partitions does not end",
+                None => "the chain of logical partitions leads to a sector without 55 aa",
+                Some([logical, link]) => {
+                    next = self.take(at, logical, link);
+                    continue;
+                }
+            };
+            self.inside.find("mbr.logical", Severity::Error, Some(at * self.sector_len), what);
+            return;
+        }
+    }
+
+    /// The entries in sector `at`: a partition, and what leads on.
+    fn link(&self, at: u64) -> Option<[Entry; 2]> {
+        let [logical, link, ..] = entries(&self.disk.read_exact(at * self.sector_len, 512)?)?;
+        Some([logical, link])
+    }
+
+    /// Takes note of the partition of sector `at`, and returns the sector that comes next.
+    fn take(&mut self, at: u64, logical: Entry, link: Entry) -> Option<u64> {
+        if logical.is_used() {
+            self.inside.partitions.push(logical.partition(self.number, at, self.sector_len));
+            self.number += 1;
+        }
+        (link.is_extended() && link.is_used()).then(|| self.base + u64::from(link.start))
     }
 }
 
@@ -187,5 +208,7 @@ const ACTIVE: u8 = 0x80;
 const PROTECTIVE: u8 = 0xee;
 /// Types of extended partitions: of DOS, of Windows and of Linux.
 const EXTENDED: [u8; 3] = [0x05, 0x0f, 0x85];
+/// The number of the first logical partition.
+const FIRST_LOGICAL: u32 = 5;
 /// Logical partitions at most: not a rule of the table, which has no end.
 const MAX_LOGICAL: usize = 128;

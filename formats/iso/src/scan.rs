@@ -67,22 +67,28 @@ impl Scan {
             };
             if let Some(descriptor) = Descriptor::parse(&sector).map_err(|e| within(e, disc, number))? {
                 scan.take(descriptor, number);
-                continue;
-            }
-            match mark(&sector) {
-                Some(Mark::Begin) => extended = true,
-                Some(Mark::Nsr(edition)) => scan.nsr = Some(edition),
-                Some(Mark::Boot) => {}
-                // Where sectors have 4096 bytes, every other one of 2048 is empty.
-                None if extended && sector.iter().all(|&byte| byte == 0) => {}
-                Some(Mark::End) | None => break,
+            } else if !scan.take_mark(&sector, &mut extended) {
+                break;
             }
         }
-        match (&scan.primary, scan.nsr) {
-            (None, None) => Err(Error::malformed("no sector from here on has a primary volume descriptor")
-                .at(disc.host_of(FIRST_DESCRIPTOR * SECTOR_LEN))),
-            _ => Ok(scan),
+        if scan.primary.is_some() || scan.nsr.is_some() {
+            return Ok(scan);
         }
+        let at = disc.host_of(FIRST_DESCRIPTOR * SECTOR_LEN);
+        Err(Error::malformed("no sector from here on has a primary volume descriptor").at(at))
+    }
+
+    /// Takes note of a structure of the volume recognition sequence; returns whether more may follow.
+    fn take_mark(&mut self, sector: &[u8], extended: &mut bool) -> bool {
+        match mark(sector) {
+            Some(Mark::Begin) => *extended = true,
+            Some(Mark::Nsr(edition)) => self.nsr = Some(edition),
+            Some(Mark::Boot) => {}
+            Some(Mark::End) => return false,
+            // Where sectors have 4096 bytes, every other one of 2048 is empty.
+            None => return *extended && sector.iter().all(|&byte| byte == 0),
+        }
+        true
     }
 
     /// Takes note of a descriptor in sector `number`. What follows the terminator counts no more.

@@ -70,36 +70,48 @@ impl Volume {
 
     /// Parses a primary volume descriptor, whose fields are `shift` bytes further on in High Sierra.
     fn parse(sector: &[u8; DESCRIPTOR_LEN], shift: usize) -> Result<Self> {
-        let high_sierra = shift > 0;
         let fields = &sector[shift..];
-        let block_size = le16(fields, BLOCK_SIZE_AT);
-        if !block_size.is_power_of_two() || block_size < 512 || u64::from(block_size) > SECTOR_LEN {
-            let what = format!("is {block_size}, which is none of 512, 1024 and 2048");
-            return Err(Error::malformed(what).field("Logical Block Size").at((BLOCK_SIZE_AT + shift) as u64));
-        }
         let space_size = le32(fields, SPACE_SIZE_AT);
-        let root = if high_sierra { HIGH_SIERRA_ROOT_AT } else { ROOT_AT };
-        // What lies behind the root directory has other places in High Sierra.
-        let text = |place| if high_sierra { String::new() } else { ascii(part(sector, place)) };
-        let when = |at| date(part(sector, (at, DATE_LEN))).filter(|_| !high_sierra);
-        Ok(Self {
-            high_sierra,
+        let volume = Self {
+            high_sierra: shift > 0,
             system: ascii(part(fields, SYSTEM)),
             identifier: ascii(part(fields, VOLUME)),
             space_size,
             other_space_size: Some(be32(fields, SPACE_SIZE_AT + 4)).filter(|&other| other != space_size),
-            block_size,
+            block_size: block_size(fields).map_err(|e| e.at((BLOCK_SIZE_AT + shift) as u64))?,
             set_size: le16(fields, SET_SIZE_AT),
             sequence: le16(fields, SEQUENCE_AT),
-            set: text(VOLUME_SET),
-            publisher: text(PUBLISHER),
-            preparer: text(PREPARER),
-            application: text(APPLICATION),
-            created: when(CREATED_AT),
-            modified: when(MODIFIED_AT),
-            root: le32(sector, root + RECORD_EXTENT_AT),
+            ..Self::default()
+        };
+        Ok(if volume.high_sierra {
+            Self { root: le32(sector, HIGH_SIERRA_ROOT_AT + RECORD_EXTENT_AT), ..volume }
+        } else {
+            volume.with_names(sector)
         })
     }
+
+    /// The same with what lies behind the root directory, which has other places in High Sierra.
+    fn with_names(self, sector: &[u8; DESCRIPTOR_LEN]) -> Self {
+        Self {
+            root: le32(sector, ROOT_AT + RECORD_EXTENT_AT),
+            set: ascii(part(sector, VOLUME_SET)),
+            publisher: ascii(part(sector, PUBLISHER)),
+            preparer: ascii(part(sector, PREPARER)),
+            application: ascii(part(sector, APPLICATION)),
+            created: date(part(sector, (CREATED_AT, DATE_LEN))),
+            modified: date(part(sector, (MODIFIED_AT, DATE_LEN))),
+            ..self
+        }
+    }
+}
+
+/// Bytes of a logical block.
+fn block_size(fields: &[u8]) -> Result<u16> {
+    let size = le16(fields, BLOCK_SIZE_AT);
+    if size.is_power_of_two() && size >= 512 && u64::from(size) <= SECTOR_LEN {
+        return Ok(size);
+    }
+    Err(Error::malformed(format!("is {size}, which is none of 512, 1024 and 2048")).field("Logical Block Size"))
 }
 
 impl Descriptor {
