@@ -8,6 +8,7 @@
 //! | [`Writing::check`] | a disk and options | what is written reads back, and is the same for any number of threads |
 //! | [`Coding::check`] | a unit or a stream | what is encoded decodes to itself; any stream decodes or is refused |
 //! | [`stream_everything`] | an image, as from a pipe | parts ascend and are there; what is no stream comes back whole |
+//! | [`unwrap_everything`] | a file that may hold images | the same for what takes it off, within the bounds of temporary files |
 //! | [`look_inside`] | a disk | partition tables and signatures are found, or none |
 //! | [`vhdx_from`] | changes to a VHDX file | a file whose checksums are right, for the others to open |
 //!
@@ -21,6 +22,7 @@ mod convert;
 mod inside;
 mod states;
 mod stream;
+mod unwrap;
 mod vhdx;
 mod write;
 
@@ -33,6 +35,7 @@ use imgfmt_core::conformance::survive;
 pub use inside::look_inside;
 pub use states::open_every_state;
 pub use stream::stream_everything;
+pub use unwrap::unwrap_everything;
 pub use vhdx::vhdx_from;
 pub use write::Writing;
 
