@@ -5,7 +5,7 @@ use std::io::Read;
 use imgfmt_core::{Error, Result};
 
 use crate::footer::Footer;
-use crate::layout::{FOOTER_COOKIE, FOOTER_LEN};
+use crate::layout::{FOOTER_COOKIE, FOOTER_LEN, OLD_FOOTER_LEN};
 
 /// Bytes that arrive, and how many have.
 pub(super) struct Input {
@@ -70,15 +70,18 @@ impl Input {
     }
 }
 
-/// The footer that `last`, the last bytes of a file, are, and the bytes before it. A footer of 511 bytes leaves one.
+/// The footer that `last`, the last bytes of a file, end with, and the bytes before it. A footer of 511 bytes may leave one.
 pub(super) fn footer_in(last: &[u8]) -> Result<(Footer, &[u8])> {
-    let at = [0, 1].into_iter().find(|&at| last.len() == FOOTER_LEN && last[at..].starts_with(&FOOTER_COOKIE));
-    let at = at.ok_or_else(|| {
-        Error::out_of_bounds("the input does not end with a footer: it is cut, or no VHD that can be read in one pass")
-    })?;
-    let mut bytes = [0; FOOTER_LEN];
-    bytes[..FOOTER_LEN - at].copy_from_slice(&last[at..]);
-    Ok((Footer::parse(&bytes)?, &last[..at]))
+    for len in [FOOTER_LEN, OLD_FOOTER_LEN] {
+        if let Some((before, footer)) = last.split_at_checked(last.len().wrapping_sub(len))
+            && footer.starts_with(&FOOTER_COOKIE)
+        {
+            let mut bytes = [0; FOOTER_LEN];
+            bytes[..len].copy_from_slice(footer);
+            return Ok((Footer::parse(&bytes)?, before));
+        }
+    }
+    Err(Error::out_of_bounds("the input does not end with a footer: it is cut, or no VHD that can be read in one pass"))
 }
 
 /// Bytes that are looked at for a footer at once.

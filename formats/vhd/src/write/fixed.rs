@@ -1,21 +1,21 @@
 //! Fixed disks: every byte at its own offset, and the footer behind.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use imgfmt_core::{CreateRequest, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
 
 use super::settings::Settings;
-use super::size_needed;
 use crate::layout::{FOOTER_LEN, SECTOR_LEN};
 
 /// Writes a fixed disk.
 pub(super) struct FixedWriter {
     /// Where it goes.
     target: Arc<dyn Target>,
-    /// What it is to be.
+    /// What it is to be, but for a size that comes later.
     settings: Settings,
-    /// Guest bytes that pieces come for; the disk may be longer by what rounds it up.
-    given: u64,
+    /// Guest bytes that pieces come for, as far as they are known; the disk may be longer by what rounds it up.
+    given: AtomicU64,
     /// Whether zeros are written, too.
     writes_zeros: bool,
     /// Whether what is not written reads as zeros.
@@ -33,7 +33,7 @@ impl FixedWriter {
         Ok(Self {
             target,
             settings,
-            given: request.size,
+            given: AtomicU64::new(request.size),
             writes_zeros: request.full_allocation,
             target_is_zero: request.target_is_zero,
             written: Mutex::new(0),
@@ -87,20 +87,23 @@ impl ImageWriter for FixedWriter {
         &self.target
     }
 
-    fn set_size(&self, _size: u64) -> Result<()> {
-        Err(size_needed())
+    fn set_size(&self, size: u64) -> Result<()> {
+        self.given.store(size, Ordering::Relaxed);
+        Ok(())
     }
 
     fn finish(self: Box<Self>) -> Result<()> {
-        let size = self.settings.size;
+        let given = self.given.load(Ordering::Relaxed);
+        let settings = self.settings.with_size(given)?;
+        let size = settings.size;
         if self.target.in_order() {
             self.fill(size)?;
         } else {
             if !self.target_is_zero {
-                self.target.clear(self.given..size)?;
+                self.target.clear(given..size)?;
             }
             self.target.set_len(size + FOOTER_LEN as u64)?;
         }
-        self.target.write_at(&self.settings.footer().to_bytes(), size)
+        self.target.write_at(&settings.footer().to_bytes(), size)
     }
 }

@@ -27,6 +27,9 @@ pub(crate) fn create(target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Re
     if settings.disk_type == DiskType::Fixed {
         return Ok(Box::new(FixedWriter::new(target, settings, request)?));
     }
+    if request.size_grows {
+        return Err(size_needed());
+    }
     if target.in_order() {
         let what = "only subformat=fixed can be written front to back: the table in front of the blocks is known last";
         return Err(Error::unsupported(what));
@@ -42,13 +45,10 @@ fn refuse(request: &CreateRequest<'_>) -> Result<()> {
     if !request.bitmaps.is_empty() {
         return Err(Error::invalid("a VHD cannot carry dirty bitmaps"));
     }
-    if request.size_grows {
-        return Err(size_needed());
-    }
     Ok(())
 }
 
 /// The error for a disk whose size comes later.
 fn size_needed() -> Error {
-    Error::unsupported("the size of the disk has to be known before")
+    Error::unsupported("the size of the disk has to be known before, unless it is made with subformat=fixed")
 }

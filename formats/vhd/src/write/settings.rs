@@ -18,6 +18,8 @@ pub(super) struct Settings {
     pub(super) size: u64,
     /// What programs that do not go by the size see.
     geometry: Geometry,
+    /// How sizes are rounded.
+    rounding: Rounding,
     /// Bytes of a block, where there are blocks.
     pub(super) block_len: u32,
     /// `Unique Id`.
@@ -31,15 +33,23 @@ impl Settings {
     pub(super) fn new(request: &CreateRequest<'_>) -> Result<Self> {
         let options = request.options;
         options.check(OPTIONS)?;
-        let (size, geometry) = size(request.size, options)?;
+        let rounding = Rounding::new(options)?;
+        let (size, geometry) = rounding.round(request.size)?;
         Ok(Self {
             disk_type: disk_type(request)?,
             size,
             geometry,
+            rounding,
             block_len: block_len(options)?,
             unique_id: unique_id(options)?,
             time_stamp: time_stamp(options)?,
         })
+    }
+
+    /// The same for a disk of `size` bytes.
+    pub(super) fn with_size(self, size: u64) -> Result<Self> {
+        let (size, geometry) = self.rounding.round(size)?;
+        Ok(Self { size, geometry, ..self })
     }
 
     /// The footer.
@@ -76,30 +86,47 @@ fn disk_type(request: &CreateRequest<'_>) -> Result<DiskType> {
     }
 }
 
-/// The size of the disk, and its geometry.
-///
-/// The geometry is the one that the specification computes where that says the size exactly. Where it does not, it is
-/// the largest one: programs that would take the geometry for the size take the size then.
-fn size(wanted: u64, options: &Options) -> Result<(u64, Geometry)> {
-    let align = options.size(ALIGN, SECTOR_LEN)?;
-    if align == 0 || !align.is_multiple_of(SECTOR_LEN) {
-        return Err(Error::invalid(format!("align is {align}, which is not a number of whole sectors")));
-    }
-    if !options.flag(FORCE_SIZE, true)? {
-        if options.get(ALIGN).is_some() {
+/// How the size of a disk is rounded.
+#[derive(Clone, Copy, Debug)]
+struct Rounding {
+    /// To a multiple of these bytes; not 0.
+    align: u64,
+    /// Whether to that alone, or else to a geometry where there is one.
+    exact: bool,
+}
+
+impl Rounding {
+    /// What the options say.
+    fn new(options: &Options) -> Result<Self> {
+        let align = options.size(ALIGN, SECTOR_LEN)?;
+        if align == 0 || !align.is_multiple_of(SECTOR_LEN) {
+            return Err(Error::invalid(format!("align is {align}, which is not a number of whole sectors")));
+        }
+        let exact = options.flag(FORCE_SIZE, true)?;
+        if !exact && options.get(ALIGN).is_some() {
             return Err(Error::invalid("align needs force_size=on: a geometry has its own steps"));
         }
-        let geometry = Geometry::covering_sectors(wanted.div_ceil(SECTOR_LEN));
-        if geometry != Geometry::MAX {
-            return Ok((geometry.size(), geometry));
-        }
+        Ok(Self { align, exact })
     }
-    let most = MAX_SECTORS * SECTOR_LEN;
-    let size = wanted.checked_next_multiple_of(align).filter(|&size| size <= most).ok_or_else(|| {
-        Error::invalid(format!("a disk of {wanted} bytes is more than a VHD can have: 2040 GiB, {most} bytes"))
-    })?;
-    let exact = Geometry::of_sectors(size / SECTOR_LEN);
-    Ok((size, if exact.size() == size { exact } else { Geometry::MAX }))
+
+    /// The size of a disk for `wanted` bytes, and its geometry.
+    ///
+    /// The geometry is the one that the specification computes where that says the size exactly. Where it does not, it is
+    /// the largest one: programs that would take the geometry for the size take the size then.
+    fn round(self, wanted: u64) -> Result<(u64, Geometry)> {
+        if !self.exact {
+            let geometry = Geometry::covering_sectors(wanted.div_ceil(SECTOR_LEN));
+            if geometry != Geometry::MAX {
+                return Ok((geometry.size(), geometry));
+            }
+        }
+        let most = MAX_SECTORS * SECTOR_LEN;
+        let size = wanted.checked_next_multiple_of(self.align).filter(|&size| size <= most).ok_or_else(|| {
+            Error::invalid(format!("a disk of {wanted} bytes is more than a VHD can have: 2040 GiB, {most} bytes"))
+        })?;
+        let exact = Geometry::of_sectors(size / SECTOR_LEN);
+        Ok((size, if exact.size() == size { exact } else { Geometry::MAX }))
+    }
 }
 
 /// Bytes of a block.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use imgfmt_core::conformance::{Disk, Files, Fill, check_image};
 use imgfmt_core::convert::Convert;
-use imgfmt_core::{CreateRequest, ErrorKind, Format, Image, MemoryTarget, Options, Target};
+use imgfmt_core::{CreateRequest, ErrorKind, Form, Format, Image, MemoryTarget, Options, Piece, Target};
 use imgfmt_vhd::Vhd;
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
@@ -146,6 +146,31 @@ proptest! {
         let mut files = Files::default();
         files.add("disk", target.to_vec());
         check_image(&files.open(&Vhd, "disk").unwrap(), Some(&whole_sectors(disk.bytes)), &case.options);
+    }
+
+    #[test]
+    fn a_fixed_disk_may_grow(case in cases(), aligned in any::<bool>(), zero in any::<bool>(), pipe in any::<bool>()) {
+        let disk = case.disk();
+        let options = format!("{FIXED_ID},subformat=fixed,align={}", if aligned { "1M" } else { "512" });
+        let file = write_with(&case.convert(1), &disk.image(), &options, None).unwrap();
+        let options = Options::parse(&options).unwrap();
+        let request = CreateRequest { size_grows: true, target_is_zero: zero, ..CreateRequest::new(0, &options) };
+        let (plain, piped) = (Arc::new(MemoryTarget::new()), Arc::new(Pipe::default()));
+        if !zero {
+            plain.write_at(&vec![0xaa; 4 << 20], 0).unwrap();
+        }
+        let writer = Vhd.create(if pipe { piped.clone() } else { plain.clone() }, &request).unwrap();
+        for (index, chunk) in disk.bytes.chunks(4096).enumerate() {
+            let form = if chunk.iter().all(|&byte| byte == 0) { Form::Zero } else { Form::Plain };
+            let piece = Piece { guest: index as u64 * 4096, len: chunk.len() as u64, form };
+            let placed = writer.place(&piece).unwrap();
+            if form == Form::Plain {
+                writer.store(&piece, placed.host, chunk).unwrap();
+            }
+        }
+        writer.set_size(disk.bytes.len() as u64).unwrap();
+        writer.finish().unwrap();
+        assert!(if pipe { piped.0.lock().unwrap().clone() } else { plain.to_vec() } == file);
     }
 
     #[test]
