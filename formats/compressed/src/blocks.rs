@@ -84,12 +84,10 @@ impl Table {
         self.blocks.len()
     }
 
-    /// The block that holds decoded byte `offset`, which is below [`len`](Self::len): its number, its first decoded byte,
-    /// and itself.
-    fn find(&self, offset: u64) -> (usize, u64, Block) {
+    /// The block that holds decoded byte `offset`, which is below [`len`](Self::len): its number and its first decoded byte.
+    fn find(&self, offset: u64) -> (usize, u64) {
         let index = self.blocks.partition_point(|(start, _)| *start <= offset) - 1;
-        let (start, block) = self.blocks[index];
-        (index, start, block)
+        (index, self.blocks[index].0)
     }
 }
 
@@ -115,14 +113,26 @@ impl BlockStorage {
         Self { inner, table, decode, cache: Cache::default() }
     }
 
-    /// The bytes of a block.
-    fn block(&self, index: usize, block: &Block) -> Result<Arc<[u8]>> {
-        self.cache.get(index, || {
-            // Both lengths are within the limit of the table.
-            let stored_len = usize::try_from(block.stored_len).unwrap_or(usize::MAX);
-            let stored = self.inner.read_vec(block.at, stored_len)?;
-            (self.decode)(block, &stored).map(Arc::from).map_err(|e| e.at(block.at))
-        })
+    /// The bytes of block `index`. Where another thread is decoding it already, the time is used for one of the next, which
+    /// whoever reads on will want.
+    fn block(&self, index: usize) -> Result<Arc<[u8]>> {
+        if self.cache.is_busy(index) {
+            let next = (index + 1..self.table.count()).take(AHEAD).find(|&next| !self.cache.has(next));
+            if let Some(next) = next {
+                // What is wrong with it is said to whoever asks for it.
+                let _ = self.cache.get(next, || self.decode(next));
+            }
+        }
+        self.cache.get(index, || self.decode(index))
+    }
+
+    /// Decodes block `index`.
+    fn decode(&self, index: usize) -> Result<Arc<[u8]>> {
+        let (_, block) = self.table.blocks[index];
+        // Both lengths are within the limit of the table.
+        let stored_len = usize::try_from(block.stored_len).unwrap_or(usize::MAX);
+        let stored = self.inner.read_vec(block.at, stored_len)?;
+        (self.decode)(&block, &stored).map(Arc::from).map_err(|e| e.at(block.at))
     }
 }
 
@@ -138,8 +148,8 @@ impl Storage for BlockStorage {
         }
         let (mut buf, mut offset) = (buf, offset);
         while !buf.is_empty() {
-            let (index, start, block) = self.table.find(offset);
-            let bytes = self.block(index, &block)?;
+            let (index, start) = self.table.find(offset);
+            let bytes = self.block(index)?;
             let bytes = &bytes[usize::try_from(offset - start).unwrap_or(usize::MAX)..];
             let len = bytes.len().min(buf.len());
             buf[..len].copy_from_slice(&bytes[..len]);
@@ -164,3 +174,6 @@ impl Storage for BlockStorage {
         None
     }
 }
+
+/// Blocks ahead of the one that is wanted that a thread decodes instead of waiting.
+const AHEAD: usize = 3;

@@ -99,6 +99,26 @@ fn what_does_not_fit_the_limits_is_unpacked() {
     }
 }
 
+#[test]
+fn threads_that_read_on_see_the_same_bytes() {
+    let content: Vec<u8> = (0..4_000_000_u32).map(|i| (i >> 9) as u8 ^ (i % 251) as u8).collect();
+    for (wrapper, packed) in in_place(&content, 60_000) {
+        let opened = open(wrapper, &packed, &Limits::default()).unwrap();
+        let next = std::sync::atomic::AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    loop {
+                        let start = next.fetch_add(10_000, std::sync::atomic::Ordering::Relaxed);
+                        let Some(part) = content.get(start..start + 10_000) else { break };
+                        assert!(opened.read_vec(start as u64, 10_000).unwrap() == part, "{} {start}", wrapper.name());
+                    }
+                });
+            }
+        });
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -1,6 +1,6 @@
 //! The blocks that were decoded last.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use imgfmt_core::Result;
 
@@ -36,6 +36,18 @@ impl Cache {
         Ok(decoded)
     }
 
+    /// Whether block `index` is here, or a thread is decoding it.
+    pub(super) fn has(&self, index: usize) -> bool {
+        lock(&self.0).iter().any(|slot| slot.index == index)
+    }
+
+    /// Whether a thread is decoding block `index`.
+    pub(super) fn is_busy(&self, index: usize) -> bool {
+        let slots = lock(&self.0);
+        let slot = slots.iter().find(|slot| slot.index == index);
+        slot.is_some_and(|slot| matches!(slot.bytes.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
     /// The slot of block `index`, which becomes the last one.
     fn slot(&self, index: usize) -> Slot {
         let mut slots = lock(&self.0);
@@ -67,8 +79,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Bytes that are kept.
-const KEPT_LEN: usize = 64 << 20;
+/// Bytes that are kept: some blocks of what `xz -T0` writes, 24 MiB each, for several threads.
+const KEPT_LEN: usize = 128 << 20;
 /// Blocks that are kept however large they are: a read across two of them shall not decode them again and again.
 const KEPT_MIN: usize = 2;
 /// Blocks that are kept however small they are, for they are searched one by one.
@@ -85,7 +97,7 @@ mod tests {
         let get = |index| {
             cache.get(index, || {
                 decoded.set(decoded.get() + 1);
-                Ok(vec![0; 20 << 20].into())
+                Ok(vec![0; 40 << 20].into())
             })
         };
         for index in [0, 1, 2, 0, 1, 2] {
