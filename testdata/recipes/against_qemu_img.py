@@ -25,10 +25,14 @@ def verdict(entry, folder):
         path.write_bytes(gzip.decompress((ROOT / entry["path"]).read_bytes()))
     target = folder / "guest.raw"
     target.unlink(missing_ok=True)
-    done = run("qemu-img", "convert", "-f", form, "-O", "raw", str(path), str(target))
+    source = ["-f", form, str(path)]
+    if "secret" in entry:
+        source = ["--object", "secret,id=s,data=" + entry["secret"].replace(",", ",,"), "--image-opts",
+                  f"driver={form},encrypt.key-secret=s,file.filename={path}"]
+    done = run("qemu-img", "convert", "-O", "raw", *source, str(target))
     checked = ""
     if form == "qcow2" and "/valid/" in entry["path"]:
-        check = run("qemu-img", "check", "-f", form, str(path))
+        check = run("qemu-img", "check", *source)
         if check.returncode:
             checked = " [check: " + (check.stdout + check.stderr).strip().splitlines()[0][:110] + "]"
     if done.returncode:

@@ -265,6 +265,7 @@ def build(out):
     bad_compressed(out)
     bad_references(out)
     qcow2_states.build(out)
+    qcow2_crypto.build(out)
 
 
 def adder(out):
@@ -625,4 +626,5 @@ def bad_references(out):
                 "and is never followed", harmless.bytes(), bytes(harmless.guest))
 
 
-import qcow2_states  # noqa: E402, it builds on the above
+import qcow2_crypto  # noqa: E402, it builds on the above
+import qcow2_states  # noqa: E402, the same

@@ -9,7 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{hash, open, open_layers};
-use imgfmt_core::{ErrorKind, FileStorage, Image, MemoryStorage, Result, Storage};
+use imgfmt_core::{
+    DenyAll, ErrorKind, FileStorage, Format, Image, Limits, MemoryStorage, OpenContext, Options, Result, Secrets,
+    Storage,
+};
+use imgfmt_qcow2::Qcow2;
 use manifest::{messages, text};
 use serde_json::{Value, json};
 
@@ -117,8 +121,21 @@ fn check(folder: &Path, entry: &Value) -> Result<(), String> {
 /// Opens an image and reads all of it: its size and its hash.
 fn read(path: &Path, entry: &Value) -> Result<(u64, String)> {
     let beside = entry["needs_gate"].as_bool().unwrap_or(false).then_some(path);
+    if let Some(secret) = text(entry, "secret") {
+        let image = open_with_secret(storage(path, entry)?, secret)?;
+        return Ok((image.size(), hash(image.as_ref())?));
+    }
     let image = open(storage(path, entry)?, path, beside)?;
     Ok((image.size(), hash(&image)?))
+}
+
+/// Opens an encrypted image.
+fn open_with_secret(storage: Arc<dyn Storage>, secret: &str) -> Result<Box<dyn Image>> {
+    let (mut options, mut secrets, limits) = (Options::new(), Secrets::new(), Limits::default());
+    options.set("encrypt.key-secret", "sec0");
+    secrets.add("sec0", secret);
+    let context = OpenContext { options: &options, secrets: &secrets, ..OpenContext::new(&limits, &DenyAll) };
+    Ok(Qcow2.open(storage, &context)?.image)
 }
 
 /// The file of an entry, unpacked where it is packed.

@@ -275,6 +275,20 @@ mod tests {
     }
 
     #[test]
+    fn no_byte_makes_a_header_panic() {
+        let bytes = valid().to_bytes();
+        for at in 0..HEADER_LEN {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                let mut bytes = bytes;
+                bytes[at] = value;
+                if let Ok(header) = LuksHeader::parse(&bytes, u64::MAX - 600, u64::MAX) {
+                    assert!(header.material_len() <= 64 * STRIPES as usize);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn active_slots_lie_apart() {
         let mut header = valid();
         header.slots[3] = Slot { material_at: 4096 + 512, ..header.slots[0] };
