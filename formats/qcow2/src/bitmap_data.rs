@@ -176,3 +176,65 @@ impl Runs<'_> {
         if run.is_empty() { Ok(()) } else { (self.visit)(run) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use imgfmt_core::{ErrorKind, MemoryStorage};
+
+    use super::*;
+    use crate::fields::Fields;
+    use crate::layout::BITMAP_ENTRY_LEN;
+
+    /// A bitmap with a granularity of 512 bytes whose table, in a file of 4 clusters of 512 bytes, has these entries. The
+    /// cluster behind the table is all ones.
+    fn bitmap(size: u64, entries: &[u64]) -> StoredBitmap {
+        let mut file = vec![0; 2048];
+        for (at, entry) in (512..1024).step_by(8).zip(entries) {
+            file[at..at + 8].copy_from_slice(&entry.to_be_bytes());
+        }
+        file[1024..1536].fill(0xff);
+        let mut entry = vec![0; BITMAP_ENTRY_LEN + 8];
+        entry[6..8].copy_from_slice(&512u16.to_be_bytes());
+        entry[8..12].copy_from_slice(&u32::try_from(entries.len()).unwrap().to_be_bytes());
+        (entry[16], entry[17], entry[19]) = (BITMAP_TYPE_DIRTY, 9, 1);
+        let (entry, _) = bitmaps::Bitmap::parse(&Fields::new(&entry, 0), 0).unwrap();
+        let cluster = ClusterBits::new(9).unwrap();
+        StoredBitmap { storage: Arc::new(MemoryStorage::new(file)), info: entry.info(), entry, cluster, size }
+    }
+
+    fn dirty(bitmap: &StoredBitmap) -> Result<Vec<Range<u64>>> {
+        let mut runs = Vec::new();
+        bitmap.visit_dirty(&mut |run| {
+            runs.push(run);
+            Ok(())
+        })?;
+        Ok(runs)
+    }
+
+    /// Guest bytes of a cluster of bits.
+    const SPAN: u64 = 512 * 8 * 512;
+
+    #[test]
+    fn runs_go_on_from_cluster_to_cluster_and_end_with_the_disk() {
+        assert_eq!(
+            dirty(&bitmap(3 * SPAN - 700, &[0, 1024, 1])).unwrap(),
+            std::slice::from_ref(&(SPAN..3 * SPAN - 700))
+        );
+        assert_eq!(dirty(&bitmap(3 * SPAN, &[1, 0, 1024])).unwrap(), [0..SPAN, 2 * SPAN..3 * SPAN]);
+        assert_eq!(dirty(&bitmap(10, &[1024])).unwrap().len(), 1);
+        assert_eq!(dirty(&bitmap(0, &[])).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn a_cluster_that_is_named_again_and_again_ends_the_walk() {
+        let error = dirty(&bitmap(60 * SPAN, &[1024; 60])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Malformed, "{error}");
+    }
+
+    #[test]
+    fn a_table_has_to_fit_its_disk_and_its_file() {
+        assert_eq!(dirty(&bitmap(SPAN + 1, &[0])).unwrap_err().kind(), ErrorKind::Malformed);
+        assert_eq!(dirty(&bitmap(SPAN, &[1 << 20])).unwrap_err().kind(), ErrorKind::OutOfBounds);
+        assert_eq!(dirty(&bitmap(400 * SPAN, &[0; 400])).unwrap_err().kind(), ErrorKind::OutOfBounds);
+    }
+}

@@ -71,7 +71,7 @@ impl Bitmap {
     }
 
     /// Parses the entry at byte `at` of the directory; returns it and where the next one starts.
-    fn parse(directory: &Fields<'_>, at: usize) -> Result<(Self, usize)> {
+    pub(crate) fn parse(directory: &Fields<'_>, at: usize) -> Result<(Self, usize)> {
         let [kind, granularity_bits] = *directory.bytes(at + TYPE_AT, 2)? else {
             return Err(Error::malformed("a bitmap has no type").at(directory.host(at)));
         };

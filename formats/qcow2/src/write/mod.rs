@@ -4,6 +4,7 @@
 
 mod allocate;
 mod bitmaps;
+mod front;
 mod header;
 mod options;
 mod plan;
