@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use imgfmt::conformance::Disk;
-use imgfmt::{ErrorKind, Image, ImageExt, ParentName};
+use imgfmt::{Image, ImageExt, ParentName};
 
 use crate::support::Outcome;
 use crate::support::compare::{hash_of, holds, open, same_guest, whole_sectors};
@@ -120,30 +120,24 @@ fn internal_snapshots_do_not_show() -> Outcome {
 }
 
 #[test]
-fn what_is_not_read_yet_is_refused() -> Outcome {
+fn an_encrypted_image_is_refused_without_its_secret() -> Outcome {
     let Some(qemu) = QemuImg::find() else { return Ok(()) };
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("disk.raw"), vec![1; 1 << 20])?;
-    for (kind, word) in [
-        ("-o extended_l2=on", "extended"),
-        ("-o data_file=disk.data", "data file"),
-        ("--object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", "crypt"),
-    ] {
-        qemu.make(folder.path(), "disk.raw", &format!("-O qcow2 {kind}"), "disk.qcow2")?;
-        let refused = open(&folder.path().join("disk.qcow2"), None).and_then(|image| image.read_at(&mut [0], 0));
-        let error = refused.expect_err(kind);
-        let text = crate::support::say::whole_message(&error);
-        assert!(error.kind() == ErrorKind::Unsupported && text.contains(word), "{kind}: {text}");
-    }
+    let kind = "--object secret,id=s,data=x -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10";
+    qemu.make(folder.path(), "disk.raw", &format!("-O qcow2 {kind}"), "disk.qcow2")?;
+    let refused = open(&folder.path().join("disk.qcow2"), None).and_then(|image| image.read_at(&mut [0], 0));
+    let text = crate::support::say::whole_message(&refused.expect_err("it has been read"));
+    assert!(text.contains("encrypted"), "{text}");
     Ok(())
 }
 
 #[test]
-fn libvmdk_and_libqcow_read_the_corpus_as_we_do() -> Outcome {
+fn other_readers_read_the_corpus_as_we_do() -> Outcome {
     let Some(entries) = entries()? else { return Ok(()) };
     let Some(mut libyal) = Libyal::find()? else { return Ok(()) };
     let mut read = 0;
-    for entry in entries.iter().filter(|entry| ["vmdk", "qcow2"].contains(&entry.format.as_str())) {
+    for entry in entries.iter().filter(|entry| FORMATS.contains(&entry.format.as_str())) {
         let Ok(image) = open(&entry.path, None) else { continue };
         if image.size() > MAX_SIZE {
             say(&format!("  {:40} {} bytes take too long", entry.name, image.size()));
@@ -151,9 +145,14 @@ fn libvmdk_and_libqcow_read_the_corpus_as_we_do() -> Outcome {
         }
         let theirs = match entry.format.as_str() {
             "vmdk" => libyal.vmdk(&entry.path),
-            _ => libyal.qcow2(&entry.path, None),
+            "qcow2" => libyal.qcow2(&entry.path, None),
+            _ => libyal.vhdi(&entry.path, image.layers().get(1).and(entry.parent_path().as_deref())),
         };
         match theirs {
+            // It ignores the log of a VHDX, and reads some parents of VHDs otherwise than everybody else.
+            Ok(theirs) if Some(&theirs.1) != entry.guest_sha256.as_ref() && entry.fails_elsewhere("libyal") => {
+                say(&format!("  {:40} libyal is known to be wrong: {theirs:?}", entry.name));
+            }
             Ok(theirs) => {
                 assert_eq!(theirs.0, image.size(), "{}", entry.name);
                 assert_eq!(Some(theirs.1), entry.guest_sha256, "{}", entry.name);
@@ -233,5 +232,7 @@ const QCOW2_KINDS: &[&str] = &[
     "-o preallocation=full",
     "-S 0",
 ];
+/// The formats that libyal reads.
+const FORMATS: [&str; 4] = ["vmdk", "qcow2", "vhd", "vhdx"];
 /// Guest bytes of an image that is given to Python.
 const MAX_SIZE: u64 = 2 << 30;

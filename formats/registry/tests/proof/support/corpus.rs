@@ -35,6 +35,11 @@ impl Entry {
         !self.guest_sha256.as_ref().is_some_and(|hash| said.starts_with(hash.as_str()))
     }
 
+    /// Where the file is that it builds on.
+    pub(crate) fn parent_path(&self) -> Option<PathBuf> {
+        Some(self.path.ancestors().nth(self.name.split('/').count())?.join(self.parent.as_ref()?))
+    }
+
     /// The entry that `value` is.
     fn new(folder: &std::path::Path, value: &Value) -> Outcome<Self> {
         let text = |key: &str| value[key].as_str().map(str::to_owned);

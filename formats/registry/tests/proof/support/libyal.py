@@ -1,9 +1,10 @@
-"""Reads images with libvmdk and libqcow, and deflate streams with a decoder of zlib's.
+"""Reads images with libvmdk, libqcow and libvhdi, and deflate streams with a decoder of zlib's.
 
 One request a line, one answer a line; fields are separated by tabs.
 
   qcow PATH [PARENT]   the size and the SHA-256 of the guest bytes
   vmdk PATH            the same
+  vhdi PATH [PARENT]   the same, of a VHD or VHDX
   inflate PATH WINDOW PLACES   places are host:length,host:length…; each is the start of a bare deflate stream. The SHA-256
                        of all they decode to, one behind the other, with a window of that many bits
 
@@ -15,6 +16,7 @@ import sys
 import zlib
 
 import pyqcow
+import pyvhdi
 import pyvmdk
 
 CHUNK = 1 << 20
@@ -60,6 +62,19 @@ def vmdk(path):
         handle.close()
 
 
+def vhdi(path, parent=None):
+    """Reads a VHD or VHDX."""
+    image, base = pyvhdi.file(), pyvhdi.file()
+    image.open(path)
+    try:
+        if parent:
+            base.open(parent)
+            image.set_parent(base)
+        return hash_of(image)
+    finally:
+        image.close()
+
+
 def inflate(path, window, places):
     """Decodes streams with a window that is no larger than asked for."""
     digest = hashlib.sha256()
@@ -81,7 +96,7 @@ def inflate(path, window, places):
 for line in sys.stdin:
     verb, *fields = line.rstrip("\n").split("\t")
     try:
-        answer = {"qcow": qcow, "vmdk": vmdk, "inflate": inflate}[verb](*fields)
+        answer = {"qcow": qcow, "vmdk": vmdk, "vhdi": vhdi, "inflate": inflate}[verb](*fields)
         print("ok", answer, sep="\t", flush=True)
     except Exception as error:
         print("error", " ".join(str(error).split()), sep="\t", flush=True)

@@ -1,4 +1,4 @@
-//! libvmdk and libqcow, through a Python that has them.
+//! libvmdk, libqcow and libvhdi, through a Python that has them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -24,9 +24,10 @@ impl Libyal {
     /// The one of this machine; without one, the test is to skip.
     pub(crate) fn find() -> Outcome<Option<Self>> {
         let python = std::env::var_os("IMGFMT_PYTHON").unwrap_or_else(|| "/usr/bin/python3".into());
-        let modules = Command::new(&python).args(["-c", "import pyqcow, pyvmdk"]).stderr(Stdio::null()).status();
+        let modules =
+            Command::new(&python).args(["-c", "import pyqcow, pyvhdi, pyvmdk"]).stderr(Stdio::null()).status();
         if !modules.is_ok_and(|status| status.success()) {
-            let what = format!("{} has no modules pyqcow and pyvmdk", python.to_string_lossy());
+            let what = format!("{} has no modules pyqcow, pyvhdi and pyvmdk", python.to_string_lossy());
             skip("IMGFMT_REQUIRE_ORACLES", &what);
             return Ok(None);
         }
@@ -50,6 +51,12 @@ impl Libyal {
     /// Size and SHA-256 of a VMDK as libvmdk reads it.
     pub(crate) fn vmdk(&mut self, path: &Path) -> Outcome<(u64, String)> {
         self.hash(&format!("vmdk\t{}", path.display()))
+    }
+
+    /// Size and SHA-256 of a VHD or VHDX as libvhdi reads it, with the parent that is named here.
+    pub(crate) fn vhdi(&mut self, path: &Path, parent: Option<&Path>) -> Outcome<(u64, String)> {
+        let parent = parent.map_or_else(String::new, |parent| format!("\t{}", parent.display()));
+        self.hash(&format!("vhdi\t{}{parent}", path.display()))
     }
 
     /// SHA-256 of what the bare deflate streams at these host bytes of `path` decode to, one behind the other, for
