@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use imgfmt_core::{Error, Result};
 
 use crate::NAME;
-use crate::layout::{HEADER_LEN, SECTOR_LEN};
+use crate::layout::{HEADER_LEN, SECTOR_LEN, byte_of};
 
 /// What is still to come.
 pub(super) struct Input {
@@ -44,6 +44,27 @@ impl Input {
         Ok(())
     }
 
+    /// Passes over what comes before `sector`.
+    pub(super) fn skip_to(&mut self, sector: u64) -> Result<()> {
+        let Some(gap) = byte_of(sector).checked_sub(self.at) else {
+            let what = format!("a grain starts here, and the one before goes on to byte {}", self.at);
+            return Err(Error::malformed(what).at(byte_of(sector)).in_format(NAME));
+        };
+        let passed = std::io::copy(&mut self.inner.by_ref().take(gap), &mut std::io::sink());
+        let passed = passed.map_err(|e| self.failed(e, "what lies between grains"))?;
+        self.at += passed;
+        if passed < gap {
+            return Err(self.failed(ErrorKind::UnexpectedEof.into(), "what lies between grains"));
+        }
+        Ok(())
+    }
+
+    /// Passes over the rest, as much as it may sensibly be, so that whoever writes it does not fail.
+    pub(super) fn drain(&mut self) -> Result<()> {
+        let rest = std::io::copy(&mut self.inner.by_ref().take(MAX_REST), &mut std::io::sink());
+        rest.map(drop).map_err(|e| self.failed(e, "what follows the last grain"))
+    }
+
     /// Checks that no more than zeros follow the footer: the end-of-stream marker, and padding.
     pub(super) fn expect_end(&mut self) -> Result<()> {
         let mut rest = Vec::new();
@@ -77,3 +98,5 @@ fn read_all(mut from: impl Read, bytes: &mut Vec<u8>) -> std::io::Result<()> {
 
 /// Bytes of zeros behind a footer that are passed over. Not a rule of the format.
 const MAX_PADDING: u64 = 1 << 20;
+/// Bytes that are passed over behind the last grain: tables, a directory, padding.
+const MAX_REST: u64 = 256 << 20;

@@ -1,27 +1,31 @@
 //! Reading a stream-optimised extent in one pass, as from a pipe.
 //!
 //! Grains are handed out as they come. What the extent says about itself behind them – tables, the directory, the
-//! footer – is compared with what has been seen, so that in the end no less is known than of a file.
+//! footer – is compared with what has been seen, so that in the end no less is known than of a file. Where directory
+//! and tables come first, they say what to expect.
 
+mod frame;
 mod input;
+mod listed;
 mod seen;
 
 use std::io::{Cursor, Read};
 
-use imgfmt_core::{Codec, Error, ImageStream, Limits, OpenContext, Result, StreamForm, StreamPart, Streamed};
+use imgfmt_core::{Error, ImageStream, Limits, OpenContext, Result, StreamPart, Streamed};
 
 use crate::NAME;
 use crate::directory::GrainDirectory;
 use crate::footer;
-use crate::grain;
 use crate::header::{self, Header};
 use crate::layout::{
-    Flags, GRAIN_MARKER_LEN, HEADER_LEN, MAGIC, MARKER_END_OF_STREAM, MARKER_FOOTER, MARKER_GRAIN_DIRECTORY,
-    MARKER_GRAIN_TABLE, MARKER_SIZE_AT, MARKER_TYPE_AT, SECTOR_LEN, byte_of, le_u32, le_u32s, le_u64,
+    Flags, HEADER_LEN, MAGIC, MARKER_END_OF_STREAM, MARKER_FOOTER, MARKER_GRAIN_DIRECTORY, MARKER_GRAIN_TABLE,
+    MARKER_SIZE_AT, MARKER_TYPE_AT, SECTOR_LEN, byte_of, le_u32, le_u32s, le_u64,
 };
 use crate::open;
 use crate::parent;
+use frame::Frame;
 use input::Input;
+use listed::{List, ListedStream};
 use seen::Seen;
 
 /// Begins to read what `input` brings.
@@ -29,24 +33,25 @@ pub(crate) fn open(input: Box<dyn Read + Send>, context: &OpenContext<'_>) -> Re
     context.without_snapshots()?;
     let mut front = Front { input, bytes: Vec::new() };
     front.read_to(HEADER_LEN)?;
-    match front.header(context.limits)? {
+    let limits = context.limits;
+    let header = match front.header(limits)? {
+        Ok(header) => header,
+        Err(reason) => return Ok(front.needs_seek(reason)),
+    };
+    let size = match front.size(&header, limits)? {
+        Ok(size) => size,
+        Err(reason) => return Ok(front.needs_seek(reason)),
+    };
+    if header.has_footer() {
+        let at = front.bytes.len() as u64;
+        return Ok(Streamed::OnePass(Box::new(GrainStream::new(Input::new(front.input, at), header, *limits, size))));
+    }
+    match List::read(&mut front, &header, limits)? {
+        Ok(list) => {
+            let input = Input::new(front.whole(), 0);
+            Ok(Streamed::OnePass(Box::new(ListedStream { input, header, size, list })))
+        }
         Err(reason) => Ok(front.needs_seek(reason)),
-        Ok(header) => match front.size(&header, context.limits)? {
-            Err(reason) => Ok(front.needs_seek(reason)),
-            Ok(size) => {
-                let at = front.bytes.len() as u64;
-                let stream = GrainStream {
-                    input: Input::new(front.input, at),
-                    header,
-                    limits: *context.limits,
-                    size,
-                    seen: Seen::new(&header),
-                    directory: None,
-                    ended: false,
-                };
-                Ok(Streamed::OnePass(Box::new(stream)))
-            }
-        },
     }
 }
 
@@ -85,8 +90,6 @@ impl Front {
         GrainDirectory::check_len(&header, limits)?;
         Ok(if !header.flags.has(Flags::COMPRESSED) || !header.flags.has(Flags::MARKERS) {
             Err("only a stream-optimised VMDK has its grains in a stream")
-        } else if !header.has_footer() {
-            Err("its grain directory has a fixed place, and so its grains may be in any order")
         } else {
             Ok(header)
         })
@@ -116,10 +119,23 @@ impl Front {
         header.true_size(sectors).map(Ok)
     }
 
+    /// The `len` bytes from `sector` on, unless they end behind byte `most` or the end of the input.
+    fn block(&mut self, sector: u64, len: u64, most: u64) -> Result<Option<&[u8]>> {
+        let start = byte_of(sector);
+        let Some(end) = start.checked_add(len).filter(|&end| end <= most) else { return Ok(None) };
+        let (Ok(start), Ok(end)) = (usize::try_from(start), usize::try_from(end)) else { return Ok(None) };
+        self.read_to(end)?;
+        Ok(self.bytes.get(start..end))
+    }
+
+    /// All of the input, what has come included.
+    fn whole(self) -> Box<dyn Read + Send> {
+        Box::new(Cursor::new(self.bytes).chain(self.input))
+    }
+
     /// The answer that this has to be sought in.
     fn needs_seek(self, reason: &str) -> Streamed<Box<dyn ImageStream>> {
-        let input = Box::new(Cursor::new(self.bytes).chain(self.input));
-        Streamed::NeedsSeek { input, reason: reason.to_owned() }
+        Streamed::NeedsSeek { input: self.whole(), reason: reason.to_owned() }
     }
 }
 
@@ -164,13 +180,18 @@ impl ImageStream for GrainStream {
 }
 
 impl GrainStream {
+    /// A stream from behind the descriptor on.
+    fn new(input: Input, header: Header, limits: Limits, size: u64) -> Self {
+        Self { input, header, limits, size, seen: Seen::new(&header), directory: None, ended: false }
+    }
+
     /// Takes what begins with the marker in `sector`, which is sector `at`; a grain is handed out.
     fn take(&mut self, sector: &[u8; HEADER_LEN], at: u64, bytes: &mut Vec<u8>) -> Result<Option<StreamPart>> {
         let val = le_u64::<0, HEADER_LEN>(sector);
         let size = le_u32::<MARKER_SIZE_AT, HEADER_LEN>(sector);
         let kind = le_u32::<MARKER_TYPE_AT, HEADER_LEN>(sector);
         if size != 0 {
-            return self.take_grain(sector, val, size, at, bytes).map(Some);
+            return self.take_grain(sector, at, bytes).map(Some);
         }
         match kind {
             // Before the footer, a sector of zeros is padding.
@@ -186,43 +207,14 @@ impl GrainStream {
         .map(|()| None)
     }
 
-    /// Hands out the grain that starts at guest sector `lba`.
-    fn take_grain(
-        &mut self,
-        sector: &[u8; HEADER_LEN],
-        lba: u64,
-        size: u32,
-        at: u64,
-        bytes: &mut Vec<u8>,
-    ) -> Result<StreamPart> {
-        let start = byte_of(lba);
-        let grain_len = self.header.grain_len();
-        if !lba.is_multiple_of(self.header.grain_size) || start >= self.size || self.directory.is_some() {
-            let what = format!("is {lba}, where no grain of the disk starts");
-            return Err(Error::malformed(what).field("val").at(byte_of(at)));
+    /// Hands out the grain whose marker is in `sector`.
+    fn take_grain(&mut self, sector: &[u8; HEADER_LEN], at: u64, bytes: &mut Vec<u8>) -> Result<StreamPart> {
+        if self.directory.is_some() {
+            return Err(Error::malformed("a grain comes behind the grain directory").at(byte_of(at)));
         }
-        let framed = u64::from(size) + GRAIN_MARKER_LEN as u64;
-        if framed > grain::max_stored_len(grain_len) {
-            let what = format!("is {size}, above {} for a grain of {grain_len} bytes", grain_len * 2);
-            return Err(Error::malformed(what).field("size").at(byte_of(at) + MARKER_SIZE_AT as u64));
-        }
-        self.seen.grain(lba / self.header.grain_size, at, &self.limits)?;
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let first = bytes.len();
-        let here = size.min(HEADER_LEN - GRAIN_MARKER_LEN);
-        bytes.extend_from_slice(&sector[GRAIN_MARKER_LEN..GRAIN_MARKER_LEN + here]);
-        let padded = framed.next_multiple_of(SECTOR_LEN) - SECTOR_LEN;
-        self.input.append(bytes, padded, "a grain")?;
-        bytes.truncate(first + size);
-        Ok(StreamPart {
-            start,
-            len: grain_len.min(self.size - start),
-            form: StreamForm::Encoded {
-                codec: Codec::Zlib,
-                unit: u32::try_from(grain_len).unwrap_or(u32::MAX),
-                body: first..first + size,
-            },
-        })
+        let frame = Frame::parse(sector, at, &self.header, self.size)?;
+        self.seen.grain(frame.number, at, &self.limits)?;
+        frame.read(sector, &mut self.input, bytes)
     }
 
     /// Compares a table of `sectors` behind the marker in sector `at` with the grains that have been seen.
