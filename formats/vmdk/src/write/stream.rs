@@ -14,12 +14,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use imgfmt_core::{CreateRequest, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
 
 use super::header::{GTES_PER_GT, NewHeader};
-use super::plan::{TABLE_SECTORS, sector_entry, to_bytes};
+use super::plan::{MAX_TABLES, TABLE_SECTORS, sector_entry, to_bytes};
 use super::settings::Settings;
 use super::sparse::{embedded_extent, embedded_sectors};
 use super::{descriptor, size_is_fixed, stored};
 use crate::layout::{
-    ENTRY_LEN, Flags, GD_AT_END, GRAIN_MARKER_LEN, MARKER_END_OF_STREAM, MARKER_FOOTER, MARKER_GRAIN_DIRECTORY,
+    Flags, GD_AT_END, GRAIN_MARKER_LEN, MARKER_END_OF_STREAM, MARKER_FOOTER, MARKER_GRAIN_DIRECTORY,
     MARKER_GRAIN_TABLE, MARKER_SIZE_AT, MARKER_TYPE_AT, SECTOR_LEN, byte_of,
 };
 
@@ -65,7 +65,8 @@ impl StreamWriter {
             overhead: (1 + descriptor_size).next_multiple_of(OVERHEAD_ALIGN),
         };
         let tables = settings.sectors.div_ceil(settings.grain).div_ceil(GTES_PER_GT);
-        let tables = usize::try_from(tables).ok().filter(|&tables| tables <= MAX_TABLES);
+        let tables =
+            Some(tables).filter(|&tables| tables <= MAX_TABLES).and_then(|tables| usize::try_from(tables).ok());
         let tables = tables.ok_or_else(|| Error::invalid("a disk of this size needs a larger grain_size"))?;
         let mut front = header.to_bytes().to_vec();
         front.extend_from_slice(text.as_bytes());
@@ -224,5 +225,3 @@ impl State {
 const VERSION: u32 = 3;
 /// Sectors that the first grain is aligned to, as VMware has it.
 const OVERHEAD_ALIGN: u64 = 128;
-/// Most grain tables, and so entries of a directory in memory: 128 MiB of them, 64 TiB with the smallest grains.
-const MAX_TABLES: usize = (128 << 20) / ENTRY_LEN as usize;

@@ -14,6 +14,9 @@ use imgfmt_core::{
     StreamForm, Streamed, Target,
 };
 use imgfmt_vmdk::Vmdk;
+use proptest::prelude::any;
+use proptest::proptest;
+use proptest::test_runner::Config;
 
 /// What a pipe that brings `bytes`, a few at a time, is read as.
 fn stream(bytes: &[u8]) -> Result<Streamed<Box<dyn ImageStream>>> {
@@ -187,5 +190,34 @@ fn what_is_no_stream_comes_back_whole() {
         let mut back = Vec::new();
         input.read_to_end(&mut back).unwrap();
         assert!(back == bytes, "{why}: the bytes that were looked at are lost");
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 64, failure_persistence: None, ..Config::default() })]
+
+    #[test]
+    fn damage_is_an_error_or_makes_no_difference(
+        places in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>()), 1..4),
+        early in any::<bool>(),
+    ) {
+        let disk = sample();
+        let mut file = written(&disk, ",grain_size=8k");
+        if early {
+            // The directory has a fixed place, as other writers have it.
+            let gd: [u8; 8] = file[file.len() - 1024 + 56..][..8].try_into().unwrap();
+            file[56..64].copy_from_slice(&gd);
+        }
+        let sectors = file.len() / 512;
+        for (index, (place, value)) in places.into_iter().enumerate() {
+            // Some of it where there are many bytes, some where they are markers, headers and tables.
+            let at = if index % 2 == 0 { place.index(file.len()) } else { place.index(sectors) * 512 + usize::from(value % 80) };
+            file[at] ^= value;
+        }
+        match read(&file) {
+            // The descriptor may have come to say that the disk is a little smaller.
+            Ok(found) => assert!(found[..] == disk.bytes[..found.len()], "another disk"),
+            Err(error) => assert_ne!(error.kind(), ErrorKind::Io, "{error}"),
+        }
     }
 }
