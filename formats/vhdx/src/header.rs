@@ -59,6 +59,10 @@ impl Header {
         if header.has_log() {
             check_version("LogVersion", u16_at(bytes, LOG_VERSION_AT), LOG_VERSION, host + LOG_VERSION_AT as u64)?;
         }
+        // Where there is no log, its place means nothing.
+        if !header.has_log() && header.log_len == 0 {
+            return Ok(Self { log_offset: 0, ..header });
+        }
         check_place(header.log_offset, u64::from(header.log_len))
             .map_err(|e| e.field("LogOffset").at(host + LOG_OFFSET_AT as u64))?;
         Ok(header)

@@ -162,7 +162,7 @@ impl VhdxImage {
     /// Checks that `len` bytes from `host` on are in the file, and of nothing else.
     fn check_stored(&self, what: &str, host: u64, len: u64) -> Result<()> {
         let end = host.saturating_add(len);
-        if let Some(taken) = self.regions.taken.iter().find(|taken| host < taken.end && taken.start < end) {
+        if let Some(taken) = self.regions.taken_within(host..end) {
             let what = format!("is {host} for a {what}, but bytes {taken:?} are headers, log, or tables");
             return Err(Error::malformed(what).field("FileOffsetMB"));
         }

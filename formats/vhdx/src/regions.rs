@@ -47,6 +47,12 @@ impl Regions {
         }
     }
 
+    /// The first of the places that are taken and that `range` overlaps.
+    pub(crate) fn taken_within(&self, range: Range<u64>) -> Option<&Range<u64>> {
+        let first = self.taken.partition_point(|taken| taken.end <= range.start);
+        self.taken.get(first).filter(|taken| taken.start < range.end)
+    }
+
     /// Parses the table that is at host byte `host`; the log is at `log`.
     ///
     /// # Errors
@@ -110,5 +116,23 @@ fn apart(mut ranges: Vec<Range<u64>>) -> Result<Vec<Range<u64>>> {
     match ranges.windows(2).find(|pair| pair[0].end > pair[1].start) {
         Some(pair) => Err(Error::malformed(format!("the regions at bytes {:?} and {:?} overlap", pair[0], pair[1]))),
         None => Ok(ranges),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_found_by_its_bytes() {
+        let taken = apart(vec![30..40, 0..10, 20..20, 10..20]).unwrap();
+        assert_eq!(taken, [0..10, 10..20, 30..40]);
+        let regions = Regions { bat: 0..1, metadata: 0..1, taken, table: 1, first_fault: None };
+        for (range, found) in
+            [(5..6, Some(0..10)), (10..11, Some(10..20)), (20..30, None), (20..31, Some(30..40)), (40..99, None)]
+        {
+            assert_eq!(regions.taken_within(range).cloned(), found);
+        }
+        assert!(apart(vec![0..10, 9..11]).is_err());
     }
 }
