@@ -7,7 +7,7 @@ use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
 
 use crate::header::{Header, Kind};
 use crate::layout::{CAPACITY_AT, GD_OFFSET_AT, byte_of, le_u32s, le_u64s};
-use crate::pages::Pages;
+use crate::pages::{self, Pages};
 
 /// Where the grain tables are.
 #[derive(Debug)]
@@ -80,11 +80,11 @@ impl GrainDirectory {
         self.count * header.entry_len()
     }
 
-    /// Bytes of it that are kept in memory.
+    /// Bytes of it that may be kept in memory.
     pub(crate) fn held_len(&self) -> u64 {
         match &self.tables {
             Tables::Held(tables) => tables.len() as u64 * 8,
-            Tables::Paged(_) => PAGE_ENTRIES * 8,
+            Tables::Paged(_) => pages::SLOTS * PAGE_ENTRIES * 8,
         }
     }
 }

@@ -31,7 +31,7 @@ impl Pages {
 }
 
 /// Pages in memory: as many as workers are likely to be in at once.
-const SLOTS: u64 = 8;
+pub(crate) const SLOTS: u64 = 8;
 
 #[cfg(test)]
 mod tests {

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use imgfmt_core::{Error, ImageStream, Limits, Result, StreamPart};
 
 use super::frame::Frame;
+use super::front::{Front, OrReason};
 use super::input::Input;
-use super::{Front, OrReason};
 use crate::NAME;
 use crate::header::Header;
 use crate::layout::{Flags, ZEROED_ENTRY, byte_of, le_u32s};

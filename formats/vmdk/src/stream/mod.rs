@@ -5,25 +5,24 @@
 //! and tables come first, they say what to expect.
 
 mod frame;
+mod front;
 mod input;
 mod listed;
 mod seen;
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 
 use imgfmt_core::{Error, ImageStream, Limits, OpenContext, Result, StreamPart, Streamed};
 
 use crate::NAME;
-use crate::directory::GrainDirectory;
 use crate::footer;
-use crate::header::{self, Header};
+use crate::header::Header;
 use crate::layout::{
-    Flags, HEADER_LEN, MAGIC, MARKER_END_OF_STREAM, MARKER_FOOTER, MARKER_GRAIN_DIRECTORY, MARKER_GRAIN_TABLE,
-    MARKER_SIZE_AT, MARKER_TYPE_AT, SECTOR_LEN, byte_of, le_u32, le_u32s, le_u64,
+    HEADER_LEN, MARKER_END_OF_STREAM, MARKER_FOOTER, MARKER_GRAIN_DIRECTORY, MARKER_GRAIN_TABLE, MARKER_SIZE_AT,
+    MARKER_TYPE_AT, SECTOR_LEN, byte_of, le_u32, le_u32s, le_u64,
 };
-use crate::open;
-use crate::parent;
 use frame::Frame;
+use front::Front;
 use input::Input;
 use listed::{List, ListedStream};
 use seen::Seen;
@@ -31,8 +30,7 @@ use seen::Seen;
 /// Begins to read what `input` brings.
 pub(crate) fn open(input: Box<dyn Read + Send>, context: &OpenContext<'_>) -> Result<Streamed<Box<dyn ImageStream>>> {
     context.without_snapshots()?;
-    let mut front = Front { input, bytes: Vec::new() };
-    front.read_to(HEADER_LEN)?;
+    let mut front = Front::new(input)?;
     let limits = context.limits;
     let header = match front.header(limits)? {
         Ok(header) => header,
@@ -43,8 +41,8 @@ pub(crate) fn open(input: Box<dyn Read + Send>, context: &OpenContext<'_>) -> Re
         Err(reason) => return Ok(front.needs_seek(reason)),
     };
     if header.has_footer() {
-        let at = front.bytes.len() as u64;
-        return Ok(Streamed::OnePass(Box::new(GrainStream::new(Input::new(front.input, at), header, *limits, size))));
+        let (input, at) = front.rest();
+        return Ok(Streamed::OnePass(Box::new(GrainStream::new(Input::new(input, at), header, *limits, size))));
     }
     match List::read(&mut front, &header, limits)? {
         Ok(list) => {
@@ -52,90 +50,6 @@ pub(crate) fn open(input: Box<dyn Read + Send>, context: &OpenContext<'_>) -> Re
             Ok(Streamed::OnePass(Box::new(ListedStream { input, header, size, list })))
         }
         Err(reason) => Ok(front.needs_seek(reason)),
-    }
-}
-
-/// What comes first, kept for the case that the rest has to be sought in.
-struct Front {
-    /// What is still to come.
-    input: Box<dyn Read + Send>,
-    /// What has come.
-    bytes: Vec<u8>,
-}
-
-/// Something, or why it takes a file.
-type OrReason<T> = std::result::Result<T, &'static str>;
-
-impl Front {
-    /// Reads on until `len` bytes are there, or the input ends.
-    fn read_to(&mut self, len: usize) -> Result<()> {
-        let missing = len.saturating_sub(self.bytes.len()) as u64;
-        let read = self.input.by_ref().take(missing).read_to_end(&mut self.bytes);
-        read.map(drop).map_err(|e| Error::io("cannot read the stream", e).at(self.bytes.len() as u64))
-    }
-
-    /// The header, if it is that of a stream.
-    fn header(&self, limits: &Limits) -> Result<OrReason<Header>> {
-        if !self.bytes.starts_with(&MAGIC) {
-            let reason = match header::recognise(&self.bytes) {
-                Some(_) => "extents of ESX have their tables anywhere",
-                None => "a descriptor names other files",
-            };
-            return Ok(Err(reason));
-        }
-        let Some(sector) = self.bytes.first_chunk::<HEADER_LEN>() else {
-            return Ok(Err("the header is cut short"));
-        };
-        let header = Header::parse(sector, limits)?;
-        GrainDirectory::check_len(&header, limits)?;
-        Ok(if !header.flags.has(Flags::COMPRESSED) || !header.flags.has(Flags::MARKERS) {
-            Err("only a stream-optimised VMDK has its grains in a stream")
-        } else {
-            Ok(header)
-        })
-    }
-
-    /// Guest bytes of the disk, as the header and the descriptor say together.
-    fn size(&mut self, header: &Header, limits: &Limits) -> Result<OrReason<u64>> {
-        if header.descriptor_offset == 0 {
-            return Ok(Ok(byte_of(header.capacity)));
-        }
-        if byte_of(header.descriptor_offset) > limits.descriptor_bytes {
-            return Ok(Err("its descriptor is not in front"));
-        }
-        open::check_descriptor_size(header, limits)?;
-        let (start, end) = (byte_of(header.descriptor_offset), header.descriptor_offset + header.descriptor_size);
-        let (start, end) = (usize::try_from(start).unwrap_or(usize::MAX), usize::try_from(byte_of(end)));
-        self.read_to(end.unwrap_or(usize::MAX))?;
-        let text = end.ok().and_then(|end| self.bytes.get(start..end)).ok_or_else(|| {
-            let what = format!("the stream ends at byte {}, within its descriptor", self.bytes.len());
-            Error::out_of_bounds(what).at(start as u64)
-        })?;
-        let descriptor = open::parse_embedded(text, start as u64, limits)?;
-        if parent::of(&descriptor)?.is_some() {
-            return Ok(Err("it builds on another image"));
-        }
-        let sectors = open::embedded_sectors(&descriptor)?.unwrap_or(header.capacity);
-        header.true_size(sectors).map(Ok)
-    }
-
-    /// The `len` bytes from `sector` on, unless they end behind byte `most` or the end of the input.
-    fn block(&mut self, sector: u64, len: u64, most: u64) -> Result<Option<&[u8]>> {
-        let start = byte_of(sector);
-        let Some(end) = start.checked_add(len).filter(|&end| end <= most) else { return Ok(None) };
-        let (Ok(start), Ok(end)) = (usize::try_from(start), usize::try_from(end)) else { return Ok(None) };
-        self.read_to(end)?;
-        Ok(self.bytes.get(start..end))
-    }
-
-    /// All of the input, what has come included.
-    fn whole(self) -> Box<dyn Read + Send> {
-        Box::new(Cursor::new(self.bytes).chain(self.input))
-    }
-
-    /// The answer that this has to be sought in.
-    fn needs_seek(self, reason: &str) -> Streamed<Box<dyn ImageStream>> {
-        Streamed::NeedsSeek { input: self.whole(), reason: reason.to_owned() }
     }
 }
 

@@ -8,21 +8,6 @@ use std::fmt::Write;
 use super::settings::Settings;
 use crate::parent::NO_PARENT;
 
-/// What a descriptor says that has no bearing on where bytes are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
-    /// `CID`.
-    pub(super) cid: u32,
-    /// `ddb.adapterType`.
-    pub(super) adapter: &'static str,
-    /// `ddb.virtualHWVersion`.
-    pub(super) hw_version: u32,
-    /// `ddb.toolsVersion`.
-    pub(super) tools_version: u32,
-    /// `ddb.uuid`, where there is one.
-    pub(super) uuid: Option<String>,
-}
-
 /// One extent line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ExtentText {

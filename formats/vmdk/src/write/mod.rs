@@ -10,6 +10,7 @@
 //! What makes a file an image, the header or the descriptor, is written last wherever that is possible.
 
 mod descriptor;
+mod facts;
 mod flat;
 mod header;
 mod joined;
