@@ -2,5 +2,6 @@
 
 mod appliances;
 mod archives;
+mod oracle;
 mod support;
 mod write;

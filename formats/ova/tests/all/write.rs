@@ -97,7 +97,7 @@ impl ImageWriter for FlatWriter {
 /// The format under test.
 const FORMAT: OvaFormat = OvaFormat { disk: &Flat };
 /// What the kit has to know of it.
-const KIT: Kit<'_> = Kit { format: &FORMAT, samples: None, variants: &[], size_is_stored: true };
+pub(crate) const KIT: Kit<'_> = Kit { format: &FORMAT, samples: None, variants: &[], size_is_stored: true };
 
 #[test]
 fn an_appliance_reads_back_whatever_the_threads() {
@@ -144,6 +144,18 @@ fn a_changed_byte_is_noticed() {
         let mut file = file.clone();
         file[at] ^= 0x20;
         assert!(members(&Ova, &file).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn a_cut_appliance_is_an_error_or_whole() {
+    let disk = Disk::new("small", 3000, &[(0..3000, Fill::Text)]);
+    let file = write(&KIT, &Variant::new(""), &disk.image(), 1);
+    let found = members(&Ova, &file).unwrap();
+    for len in 0..file.len() {
+        if let Ok(cut) = members(&Ova, &file[..len]) {
+            assert!(cut == found, "{len} bytes read as something else");
+        }
     }
 }
 

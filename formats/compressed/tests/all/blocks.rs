@@ -1,14 +1,11 @@
 //! Files that are read in place: any layout of blocks reads as a byte vector would.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
-
-mod support;
 
 use std::io::Write;
 
+use crate::support::{WRAPPERS, open, pack, stream, unpack};
 use imgfmt_core::{Limits, StorageExt, Wrapper};
 use liblzma::stream::{Action, Check, Status, Stream};
 use proptest::prelude::{ProptestConfig, any, prop, prop_assert, prop_assert_eq, proptest};
-use support::{WRAPPERS, open, pack, stream, unpack};
 
 /// An xz file of a stream with blocks of `block_len` bytes.
 fn xz_blocks(content: &[u8], block_len: usize) -> Vec<u8> {

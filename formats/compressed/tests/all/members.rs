@@ -1,10 +1,7 @@
 //! Files of several members, what may stand between them, and what may not.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-mod support;
-
+use crate::support::{WRAPPERS, open, pack, stream, unpack};
 use imgfmt_core::{ErrorKind, Head, Limits, MemoryStorage, Wrapper};
-use support::{WRAPPERS, open, pack, stream, unpack};
 
 #[test]
 fn members_follow_each_other() {

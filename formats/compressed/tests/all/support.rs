@@ -1,5 +1,4 @@
 //! What the tests of compressed files share.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::io::{Cursor, Read, Write};
 use std::sync::Arc;
