@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod chains;
 #[cfg(test)]
+mod device;
+#[cfg(test)]
 mod far;
 #[cfg(test)]
 mod folder;

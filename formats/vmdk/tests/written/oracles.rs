@@ -5,7 +5,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use imgfmt_core::conformance::{Disk, Fill, disks};
-use imgfmt_core::{Backing, Identity, Image, ParentName};
+use imgfmt_core::convert::Convert;
+use imgfmt_core::{
+    Backing, CreateRequest, DenyAll, Format, Identity, Image, Limits, OpenContext, Options, ParentName, Streamed,
+};
+use imgfmt_vmdk::Vmdk;
 use sha2::{Digest, Sha256};
 
 use crate::KINDS;
@@ -62,6 +66,27 @@ fn qemu_img_reads_a_child_and_knows_its_parent() {
     folder.write_as("child.vmdk", &child.image(), &how).unwrap();
     std::fs::write(folder.path("child.raw"), &child.bytes).unwrap();
     qemu_img(folder.root(), &["compare", "-q", "-f", "vmdk", "-F", "raw", "child.vmdk", "child.raw"], "a child");
+}
+
+#[test]
+fn what_qemu_img_writes_as_a_stream_comes_through_a_pipe() {
+    if !is_there("qemu-img", &["--version"]) {
+        return;
+    }
+    let disk = disks().into_iter().find(|disk| disk.name == "runs that fit no unit").unwrap();
+    let folder = Folder::new();
+    std::fs::write(folder.path("disk.raw"), sectors(&disk)).unwrap();
+    let args = ["convert", "-f", "raw", "-O", "vmdk", "-o", "subformat=streamOptimized", "disk.raw", "disk.vmdk"];
+    qemu_img(folder.root(), &args, "a stream");
+    let input = Box::new(std::fs::File::open(folder.path("disk.vmdk")).unwrap());
+    let (limits, gate) = (Limits::default(), DenyAll);
+    let streamed = Vmdk.stream(input, &OpenContext::new(&limits, &gate)).unwrap();
+    let Streamed::OnePass(mut stream) = streamed else { panic!("its tables come first, and its grains in order") };
+    let options = Options::parse("subformat=streamOptimized").unwrap();
+    let request = CreateRequest::new(stream.size().unwrap(), &options);
+    let writer = Vmdk.create(folder.target("ours.vmdk".as_ref()), &request).unwrap();
+    Convert::default().run_stream(stream.as_mut(), writer).unwrap();
+    qemu_img(folder.root(), &["compare", "-q", "-f", "vmdk", "-F", "raw", "ours.vmdk", "disk.raw"], "a stream");
 }
 
 #[test]
