@@ -118,6 +118,19 @@ fn a_redirected_file_is_the_file_that_it_is() {
 }
 
 #[test]
+fn an_input_that_is_known_by_its_end_is_not_raw() {
+    let desk = Desk::new();
+    desk.disk("a", 3 << 20, &[1 << 20]);
+    desk.ok("convert -f raw -O vhd -o subformat=fixed a a.vhd");
+    let (code, _, said) = piped(&desk, "convert -O raw - out", "a.vhd");
+    assert_eq!(code, Some(1));
+    assert!(said.contains("turns out to be vhd") && said.contains("name the format with -f"), "{said}");
+    let (code, _, said) = piped(&desk, "convert -f vhd -O raw - out", "a.vhd");
+    assert_eq!((code, said.as_str()), (Some(0), ""));
+    assert!(desk.read("out") == desk.read("a"));
+}
+
+#[test]
 fn an_input_that_ends_early_leaves_nothing() {
     let desk = Desk::new();
     desk.disk("a", 3 << 20, &[0, 1 << 20]);

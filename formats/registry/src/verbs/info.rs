@@ -136,5 +136,6 @@ fn beside(path: &Path, name: &Path) -> PathBuf {
     real.as_deref().unwrap_or(path).parent().unwrap_or(Path::new("")).join(name)
 }
 
-/// What an image may be described in spite of: its bytes are somewhere else, or encrypted.
-const UNREADABLE: [ErrorKind; 4] = [ErrorKind::Refused, ErrorKind::Missing, ErrorKind::Invalid, ErrorKind::Unsupported];
+/// What an image may be described in spite of: its bytes are somewhere else, encrypted, or cut off.
+const UNREADABLE: [ErrorKind; 5] =
+    [ErrorKind::Refused, ErrorKind::Missing, ErrorKind::Invalid, ErrorKind::Unsupported, ErrorKind::OutOfBounds];

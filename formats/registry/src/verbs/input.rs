@@ -11,8 +11,10 @@ use imgfmt_core::{
     MemoryStorage, Opener, Options, Result, Storage, Streamed, probe,
 };
 
+use super::ends::Watched;
 use super::open::{RAW, open, open_layers};
 use super::request::{Bitmaps, ConvertRequest};
+use crate::FORMATS;
 
 /// What is read.
 pub(crate) struct Input {
@@ -74,7 +76,9 @@ impl Input {
             Unwrapped::NeedsSeek(input, reason) => return Self::spooled(request, input, format, reason),
         };
         let (head, input) = peek(bare)?;
-        let chosen = choose(&opener, &head, said)?;
+        let (chosen, is_fallback) = choose(&opener, &head, said)?;
+        // Some formats are known by their end alone, which has not come yet.
+        let input = if is_fallback { Box::new(Watched::new(input, FORMATS)) } else { input };
         let context = opener.context;
         context.options.check(chosen.open_options()).map_err(|e| e.in_format(chosen.name()))?;
         match chosen.stream(input, &context).map_err(|e| e.in_format(chosen.name()))? {
@@ -175,15 +179,15 @@ fn unwrap(opener: &Opener<'_>, mut input: Box<dyn Read + Send>, format: Option<&
     Ok(Unwrapped::Bare(input))
 }
 
-/// The format that was named, or that claims the first bytes, or the fallback.
-fn choose<'a>(opener: &Opener<'a>, head: &[u8], format: Option<&str>) -> Result<&'a dyn Format> {
+/// The format that was named, or that claims the first bytes, or the fallback; and whether it is that.
+fn choose<'a>(opener: &Opener<'a>, head: &[u8], format: Option<&str>) -> Result<(&'a dyn Format, bool)> {
     if let Some(name) = format {
-        return opener.by_name(name);
+        return Ok((opener.by_name(name)?, false));
     }
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new(head));
     match (probe::detect(opener.formats, &storage)?, opener.fallback) {
-        (Some(format), _) => Ok(format),
-        (None, Some(name)) => opener.by_name(name),
+        (Some(format), _) => Ok((format, false)),
+        (None, Some(name)) => Ok((opener.by_name(name)?, true)),
         (None, None) => Err(Error::unsupported("no format claims these bytes")),
     }
 }

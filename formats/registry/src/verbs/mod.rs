@@ -1,6 +1,7 @@
 //! What is done with images, one verb a file: functions from paths to results, for programs and services.
 
 pub(crate) mod convert;
+mod ends;
 pub(crate) mod files;
 pub(crate) mod info;
 pub(crate) mod input;
