@@ -62,6 +62,14 @@ def sparse(name, guest, pieces, extra=None):
     return gnu(name, kind=b"S", size=len(data), tail=tail, stored=more + data)
 
 
+def sparse_pax(name, guest, pieces, count=None, **more):
+    """A file with holes as GNU tar's version 1.0 for pax has it: the map is text before the data."""
+    said = "".join(f"{number}\n" for number in [len(pieces) if count is None else count] + [x for piece in pieces for x in piece])
+    data = said.encode() + bytes(-len(said) % SECTOR) + b"".join(guest[at:at + length] for at, length in pieces)
+    keys = {"GNU_sparse_major": b"1", "GNU_sparse_minor": b"0", "GNU_sparse_name": name.encode(), "GNU_sparse_realsize": b"%d" % len(guest), **more}
+    return member("PaxHeaders/x", pax(**{key: value for key, value in keys.items() if value}), b"x"), member("GNUSparseFile.0/x", data)
+
+
 def envelope(files, disks, system="<VirtualSystem ovf:id='vm'><Info/><Name>A machine</Name></VirtualSystem>"):
     return (f"<?xml version='1.0' encoding='UTF-8'?>\n<Envelope xmlns='{OVF}' xmlns:ovf='{OVF}'>\n"
             f"<References>{files}</References>\n<DiskSection><Info/>{disks}</DiskSection>\n{system}\n</Envelope>\n").encode()
@@ -127,6 +135,7 @@ def valid(out):
     add("folder.ovf", "a description with its files beside it", description("ovf:href='folder.img'"), gate=True)
     add("disk-raw.tar", "the disk of Google's cloud, with a file beside it", archive(gnu("manifest.json", b"{}"), gnu("disk.raw", GUEST)))
     pieces = [(0, 512), (1024, 1024), (2560, 512), (3584, 512), (5120, 512), (len(HOLES), 0)]
+    out.content("ova/valid/sparse-pax.tar", "a disk with holes, as tar -S --format=posix writes it", archive(*sparse_pax("disk.raw", HOLES, pieces)), HOLES)
     out.content("ova/valid/sparse.tar", "a disk with holes, as tar -S writes it", archive(sparse("disk.raw", HOLES, pieces)), HOLES)
 
 
@@ -168,6 +177,11 @@ def malformed(out):
     add("pax-record.ova", "a pax record with another length", archive(member("vm.ovf", ovf), member("x", b"99 path=y\n", b"x"), drive), "malformed", "record")
     add("sparse-size.tar", "a sparse map that is shorter than the data", archive(sparse("disk.raw", HOLES, [(0, 1024)], extra=[(0, 512)])),
         "malformed", "sparse map")
+    add("sparse-pax-map.tar", "a sparse map in text that never ends", archive(*sparse_pax("disk.raw", HOLES, [(0, 512)], count=999)), "malformed", "sparse map")
+    add("sparse-pax-keys.tar", "a sparse file that does not say how long it is",
+        archive(*sparse_pax("disk.raw", HOLES, [(0, 512)], GNU_sparse_realsize=b"")), "malformed", "GNU.sparse")
+    add("sparse-pax-old.tar", "a sparse file of an older version",
+        archive(*sparse_pax("disk.raw", HOLES, [(0, 512)], GNU_sparse_major=b"0", GNU_sparse_minor=b"1")), "unsupported", "GNU.sparse")
     add("sparse-back.tar", "a sparse map that goes back",
         archive(sparse("disk.raw", HOLES, [(0, 1024)], extra=[(512, 512), (0, 512)])), "malformed", "sparse map")
 

@@ -8,8 +8,8 @@ use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
 use crate::blocks::{Block, Table};
 use crate::coder::{Coder, Framing, Padding, Step, decode_member};
 use crate::layout::gzip::{
-    BGZF_EXTRA_LEN, BGZF_HEADER_LEN, BGZF_SUBFIELD, DEFLATE, EXTRA_AT, EXTRA_LEN_AT, FEXTRA, FLAGS_AT, MAGIC,
-    MEMBER_SIZE_AT, SIZE_LEN, WINDOW_BITS,
+    BGZF_BLOCK_MAX, BGZF_EXTRA_LEN, BGZF_HEADER_LEN, BGZF_SUBFIELD, DEFLATE, EXTRA_AT, EXTRA_LEN_AT, FEXTRA, FLAGS_AT,
+    MAGIC, MEMBER_SIZE_AT, SIZE_LEN, WINDOW_BITS,
 };
 
 /// Why a file is gzip, or nothing.
@@ -61,17 +61,24 @@ impl Coder for GzipCoder {
 /// [`Io`](imgfmt_core::ErrorKind::Io) where the storage cannot be read.
 pub(crate) fn table(storage: &Arc<dyn Storage>, limits: &Limits) -> Result<Option<Table>> {
     let mut table = Table::new(limits);
-    let mut at = 0;
-    while at < storage.len() {
-        let Some(stored_len) = member_len(storage.as_ref(), at)? else { return Ok(None) };
+    let mut at = 0_u64;
+    let Some(mut stored_len) = first_len(storage.as_ref())? else { return Ok(None) };
+    loop {
         let Some(end) = at.checked_add(stored_len).filter(|&end| end <= storage.len()) else { return Ok(None) };
-        let decoded = u32::from_le_bytes(storage.read_array(end - SIZE_LEN)?);
-        let block = Block { at, stored_len, len: u64::from(decoded), kind: 0 };
+        // One read gets the end of a member and the header of the next.
+        let mut joint = [0; SIZE_LEN as usize + BGZF_HEADER_LEN];
+        storage.read_padded(&mut joint, end - SIZE_LEN)?;
+        let (decoded, header) = joint.split_at(SIZE_LEN as usize);
+        let decoded = decoded.iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte));
         // A member that says it is larger than the format allows is left to whoever decodes the file as a whole.
-        if u64::from(decoded) > crate::layout::gzip::BGZF_BLOCK_MAX || !table.push(block) {
+        if decoded > BGZF_BLOCK_MAX || !table.push(Block { at, stored_len, len: decoded, kind: 0 }) {
             return Ok(None);
         }
-        at = end;
+        if end == storage.len() {
+            break;
+        }
+        let Some(next_len) = member_len(header) else { return Ok(None) };
+        (at, stored_len) = (end, next_len);
     }
     Ok(table.seekable())
 }
@@ -85,18 +92,21 @@ pub(crate) fn decode_block(block: &Block, stored: &[u8]) -> Result<Vec<u8>> {
     decode_member(&mut *coder()?, &[], stored, block.buffer_len())
 }
 
-/// Bytes of the BGZF member at `at`, by its header.
-fn member_len(storage: &dyn Storage, at: u64) -> Result<Option<u64>> {
-    if storage.len() - at < BGZF_HEADER_LEN as u64 {
-        return Ok(None);
-    }
-    let head: [u8; BGZF_HEADER_LEN] = storage.read_array(at)?;
-    let extra_len = u16::from_le_bytes([head[EXTRA_LEN_AT], head[EXTRA_LEN_AT + 1]]);
+/// Bytes of the first member.
+fn first_len(storage: &dyn Storage) -> Result<Option<u64>> {
+    let mut header = [0; BGZF_HEADER_LEN];
+    storage.read_padded(&mut header, 0)?;
+    Ok(member_len(&header))
+}
+
+/// Bytes of a BGZF member by its header; nothing for other members.
+fn member_len(header: &[u8]) -> Option<u64> {
+    let word = |at: usize| header.get(at..at + 2).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]));
     // The format lets other subfields stand beside this one; nobody writes them, and without the index it is still gzip.
-    let is_bgzf = begins(&head)
-        && head[FLAGS_AT] == FEXTRA
-        && extra_len == BGZF_EXTRA_LEN
-        && head[EXTRA_AT..].starts_with(&BGZF_SUBFIELD);
-    let len = u64::from(u16::from_le_bytes([head[MEMBER_SIZE_AT], head[MEMBER_SIZE_AT + 1]])) + 1;
-    Ok((is_bgzf && len > BGZF_HEADER_LEN as u64 + 2 * SIZE_LEN).then_some(len))
+    let is_bgzf = begins(header)
+        && header.get(FLAGS_AT) == Some(&FEXTRA)
+        && word(EXTRA_LEN_AT)? == BGZF_EXTRA_LEN
+        && header[EXTRA_AT..].starts_with(&BGZF_SUBFIELD);
+    let len = u64::from(word(MEMBER_SIZE_AT)?) + 1;
+    (is_bgzf && len > BGZF_HEADER_LEN as u64 + 2 * SIZE_LEN).then_some(len)
 }

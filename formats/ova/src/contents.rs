@@ -90,10 +90,11 @@ pub(crate) fn of_archive(files: &[File]) -> Contents {
 }
 
 /// The disks of an archive without a description: where there is a `disk.raw`, as Google's cloud takes it, that one alone;
-/// else every file.
+/// else every file but those in which macOS keeps the attributes of another one.
 pub(crate) fn disks_of(files: &[File]) -> impl Iterator<Item = &File> {
     let has_raw = files.iter().any(|file| file.name == RAW_DISK);
-    files.iter().filter(move |file| !has_raw || file.name == RAW_DISK)
+    let is_attributes = |name: &str| name.rsplit('/').next().is_some_and(|name| name.starts_with("._"));
+    files.iter().filter(move |file| if has_raw { file.name == RAW_DISK } else { !is_attributes(&file.name) })
 }
 
 /// The format that a name says.

@@ -155,8 +155,9 @@ impl<'a> Walk<'a> {
 
     /// The regular file behind `header`.
     fn file(&mut self, header: &Header) -> Result<File> {
-        let extension = self.pending.take();
-        let size = extension.size_of(header)?;
+        let mut extension = self.pending.take();
+        let mut size = extension.size_of(header)?;
+        let real_size = extension.real_size(header)?;
         let name = match extension.name {
             Some(name) => name,
             None => header.name()?,
@@ -167,8 +168,14 @@ impl<'a> Walk<'a> {
         }
         let mut pieces = None;
         let mut len = size;
-        if header.kind == Kind::Sparse {
-            let map = sparse::Map::read(self.storage, header, self.at, self.limits)?;
+        let map = match real_size {
+            Some(real_size) => Some(sparse::Map::read_text(self.storage, real_size, self.at, size, self.limits)?),
+            None if header.kind == Kind::Sparse => Some(sparse::Map::read(self.storage, header, self.at, self.limits)?),
+            None => None,
+        };
+        if let Some(map) = map {
+            // The map in blocks is not counted in the size, that in text is.
+            size -= if real_size.is_some() { map.data_at - self.at } else { 0 };
             self.at = map.data_at;
             len = map.len;
             pieces = Some(map.pieces(size)?);

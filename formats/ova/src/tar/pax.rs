@@ -17,6 +17,19 @@ pub(super) struct Extension {
     size: Option<u64>,
     /// Whether there was a pax header.
     is_extended: bool,
+    /// What it says of holes.
+    sparse: Sparse,
+}
+
+/// What a pax header says of a file with holes: GNU tar's manual, "Storing Sparse Files", PAX Format, Version 1.0.
+#[derive(Debug, Default)]
+struct Sparse {
+    /// `GNU.sparse.major` and `GNU.sparse.minor`.
+    version: (Option<u64>, Option<u64>),
+    /// `GNU.sparse.realsize`: bytes of the file with its holes.
+    real_size: Option<u64>,
+    /// `GNU.sparse.name`: its name.
+    name: Option<Vec<u8>>,
 }
 
 impl Extension {
@@ -60,10 +73,11 @@ impl Extension {
                 "path" => self.set_name(value)?,
                 "size" => self.size = Some(decimal(value)?),
                 "linkpath" => return Err(Error::unsupported("a link").field("linkpath")),
-                _ if key.starts_with("GNU.sparse") => {
-                    let what = "a sparse file in a pax header; tar --format=gnu writes what can be read";
-                    return Err(Error::unsupported(what).field("GNU.sparse"));
-                }
+                "GNU.sparse.major" => self.sparse.version.0 = Some(decimal(value)?),
+                "GNU.sparse.minor" => self.sparse.version.1 = Some(decimal(value)?),
+                "GNU.sparse.realsize" => self.sparse.real_size = Some(decimal(value)?),
+                "GNU.sparse.name" => self.sparse.name = Some(value.to_vec()),
+                _ if key.starts_with("GNU.sparse") => return Err(old_sparse()),
                 _ => {}
             }
         }
@@ -91,6 +105,26 @@ impl Extension {
             }
             Some(size) => Ok(size),
             None => Ok(header.size),
+        }
+    }
+
+    /// Bytes of the file with its holes, where it has some. Its name then is another one than `path` says, for those who
+    /// do not know of holes.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where something is missing,
+    /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) for older ways to say it.
+    pub(super) fn real_size(&mut self, header: &Header) -> Result<Option<u64>> {
+        let sparse = std::mem::take(&mut self.sparse);
+        match (sparse.version, sparse.real_size, sparse.name) {
+            ((None, None), None, None) => Ok(None),
+            ((Some(1), Some(0)), Some(real_size), Some(name)) if header.kind == Kind::File => {
+                self.name = Some(name);
+                Ok(Some(real_size))
+            }
+            ((Some(1), Some(0)), ..) => Err(Error::malformed("is not all there").field("GNU.sparse")),
+            _ => Err(old_sparse()),
         }
     }
 
@@ -122,8 +156,13 @@ pub(super) fn check_global(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// A sparse file of versions 0.0 and 0.1, which tar has not written since 2006.
+fn old_sparse() -> Error {
+    Error::unsupported("is not of version 1.0").field("GNU.sparse")
+}
+
 /// A decimal number.
-fn decimal(value: &[u8]) -> Result<u64> {
+pub(super) fn decimal(value: &[u8]) -> Result<u64> {
     let wrong = || Error::malformed("is not a number").field("size");
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(wrong());

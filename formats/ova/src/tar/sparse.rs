@@ -3,6 +3,7 @@
 use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
 
 use super::header::{Header, LEN, NUMBER_LEN, number};
+use super::pax::decimal;
 use crate::pieces::Piece;
 
 /// The map of a sparse file.
@@ -35,6 +36,23 @@ impl Map {
             more = block[MORE_EXTENDED_AT];
         }
         Ok(map)
+    }
+
+    /// Reads the map that the data of a file of `size` bytes at `at` begins with: decimal numbers on lines of their own, how
+    /// many pieces and then offset and length of each, padded to a block.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub(super) fn read_text(storage: &dyn Storage, len: u64, at: u64, size: u64, limits: &Limits) -> Result<Self> {
+        let mut lines = Lines { storage, at, end: at.saturating_add(size), rest: Vec::new() };
+        let count = lines.number()?;
+        limits.table_len("GNU.sparse", count, size_of::<Piece>() as u64)?;
+        let mut pieces = Vec::new();
+        for _ in 0..count {
+            pieces.push((lines.number()?, lines.number()?));
+        }
+        Ok(Self { pieces, len, data_at: lines.at })
     }
 
     /// Takes in the pieces of a header or block. The unused ones at its end are empty.
@@ -71,6 +89,37 @@ impl Map {
     }
 }
 
+/// Numbers on lines, read block by block.
+struct Lines<'a> {
+    /// The archive.
+    storage: &'a dyn Storage,
+    /// The next block.
+    at: u64,
+    /// The end of the file that the lines are in.
+    end: u64,
+    /// What was read and not used.
+    rest: Vec<u8>,
+}
+
+impl Lines<'_> {
+    /// The next number.
+    fn number(&mut self) -> Result<u64> {
+        loop {
+            if let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.rest.drain(..=end).collect();
+                return decimal(&line[..end]);
+            }
+            if self.rest.len() > LINE_MAX || self.end.saturating_sub(self.at) < LEN as u64 {
+                return Err(Error::malformed("has no end").field("sparse map"));
+            }
+            self.rest.extend(self.storage.read_array::<LEN>(self.at)?);
+            self.at += LEN as u64;
+        }
+    }
+}
+
+/// Most bytes of a line: more than any number takes.
+const LINE_MAX: usize = 32;
 /// Position of `sp` in the header.
 const PIECES_AT: usize = 386;
 /// Position of `isextended` in the header.

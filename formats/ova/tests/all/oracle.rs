@@ -40,8 +40,7 @@ fn what_gnu_tar_writes_reads_back() {
     let holes = std::fs::read(folder.path().join("holes.img")).unwrap();
     for format in ["gnu", "oldgnu", "pax"] {
         let format_arg = format!("--format={format}");
-        let sparse = if format == "pax" { "--hard-dereference" } else { "-S" };
-        if !run(folder.path(), "tar", &["-c", &format_arg, sparse, "-f", "out.tar", "holes.img", &long]) {
+        if !run(folder.path(), "tar", &["-c", &format_arg, "-S", "-f", "out.tar", "holes.img", &long]) {
             return;
         }
         let file = std::fs::read(folder.path().join("out.tar")).unwrap();
