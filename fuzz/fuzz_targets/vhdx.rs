@@ -3,5 +3,5 @@
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     imgfmt_fuzz::open_and_read_everything(&imgfmt_vhdx::Vhdx, bytes);
-    imgfmt_fuzz::open_and_read_everything(&imgfmt_vhdx::Vhdx, &imgfmt_fuzz::vhdx_from(bytes, false));
+    imgfmt_fuzz::open_and_read_everything(&imgfmt_vhdx::Vhdx, &imgfmt_fuzz::vhdx_from(bytes));
 });

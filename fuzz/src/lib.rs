@@ -36,7 +36,7 @@ pub use inside::look_inside;
 pub use states::open_every_state;
 pub use stream::stream_everything;
 pub use unwrap::unwrap_everything;
-pub use vhdx::vhdx_from;
+pub use vhdx::{open_vhdx_beside_parent, vhdx_from};
 pub use write::Writing;
 
 /// Does everything with `bytes` that a reader does with an image, with a gate that denies.

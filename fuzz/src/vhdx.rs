@@ -9,15 +9,36 @@ use std::sync::{Arc, OnceLock};
 
 use imgfmt_core::conformance::{Disk, Fill};
 use imgfmt_core::convert::Convert;
-use imgfmt_core::{Backing, CreateRequest, Format, Identity, MemoryTarget, Options, ParentName};
+use imgfmt_core::{
+    Backing, CreateRequest, Format, Identity, Limits, MemoryStorage, MemoryTarget, Opener, Options, ParentName,
+};
 use imgfmt_vhdx::Vhdx;
 
-/// The file that `bytes` make: changes to a disk, or to a differencing disk with its parent behind it.
+use crate::beside::One;
+use crate::{agrees_with_itself, converts_as_it_reads};
+
+/// The file that `bytes` make: changes to a disk.
 ///
 /// A change is 4 bytes – which structure, an offset in it in two bytes, and a length – and the bytes themselves.
-pub fn vhdx_from(bytes: &[u8], child: bool) -> Vec<u8> {
-    let [parent, file] = templates();
-    let mut file = if child { file.clone() } else { parent.clone() };
+pub fn vhdx_from(bytes: &[u8]) -> Vec<u8> {
+    changed(&templates()[0], bytes)
+}
+
+/// Opens the differencing disk that `bytes` make, changes to one, where every name means its parent.
+pub fn open_vhdx_beside_parent(bytes: &[u8]) {
+    let [parent, child] = templates();
+    let gate = One(Arc::new(MemoryStorage::new(parent.as_slice())));
+    let (formats, limits): ([&dyn Format; 1], _) = ([&Vhdx], Limits::default());
+    let child = Arc::new(MemoryStorage::new(changed(child, bytes)));
+    if let Ok(chain) = Opener::new(&formats, &gate, &limits).open(child, None, Some(Vhdx.name())) {
+        agrees_with_itself(&chain);
+        converts_as_it_reads(&chain, bytes.len().is_multiple_of(2));
+    }
+}
+
+/// The file with the changes that `bytes` are.
+fn changed(file: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let mut file = file.to_vec();
     let mut rest = bytes;
     while let [place, high, low, len, tail @ ..] = rest {
         let (data, tail) = tail.split_at(usize::from(*len).min(tail.len()));
@@ -26,9 +47,6 @@ pub fn vhdx_from(bytes: &[u8], child: bool) -> Vec<u8> {
         rest = tail;
     }
     seal_all(&mut file);
-    if child {
-        file.extend(parent);
-    }
     file
 }
 
