@@ -94,55 +94,60 @@ impl<C: Blocks> EncryptBlock for Single<C> {
 
 impl<C: Blocks> SectorCipher for Sectors<C> {
     fn encrypt(&self, sectors: &mut [u8], first: u64) {
-        self.each_sector(sectors, first, |sector, iv| match self.mode {
-            Mode::Ecb => self.data.encrypt_blocks(sector),
-            Mode::Cbc => self.cbc_encrypt(sector, iv),
-            Mode::Ctr => self.ctr(sector, iv),
-            Mode::Xts => xts(sector, iv, |blocks| self.data.encrypt_blocks(blocks)),
+        self.each_group(sectors, first, |group, ivs| match self.mode {
+            Mode::Ecb => self.data.encrypt_blocks(blocks_of::<C>(group)),
+            Mode::Cbc => self.cbc_encrypt(group, ivs),
+            Mode::Ctr => each_sector::<C>(group, ivs, |sector, iv| self.ctr(sector, iv)),
+            Mode::Xts => {
+                each_sector(group, ivs, |sector, iv| xts(sector, iv, |blocks| self.data.encrypt_blocks(blocks)))
+            }
         });
     }
 
     fn decrypt(&self, sectors: &mut [u8], first: u64) {
-        self.each_sector(sectors, first, |sector, iv| match self.mode {
-            Mode::Ecb => self.data.decrypt_blocks(sector),
-            Mode::Cbc => self.cbc_decrypt(sector, iv),
-            Mode::Ctr => self.ctr(sector, iv),
-            Mode::Xts => xts(sector, iv, |blocks| self.data.decrypt_blocks(blocks)),
+        self.each_group(sectors, first, |group, ivs| match self.mode {
+            Mode::Ecb => self.data.decrypt_blocks(blocks_of::<C>(group)),
+            Mode::Cbc => each_sector::<C>(group, ivs, |sector, iv| self.cbc_decrypt(sector, iv)),
+            Mode::Ctr => each_sector::<C>(group, ivs, |sector, iv| self.ctr(sector, iv)),
+            Mode::Xts => {
+                each_sector(group, ivs, |sector, iv| xts(sector, iv, |blocks| self.data.decrypt_blocks(blocks)))
+            }
         });
     }
 }
 
 impl<C: Blocks> Sectors<C> {
-    /// Calls `work` with each sector and its initial vector, which for XTS is the encrypted one.
-    fn each_sector(&self, sectors: &mut [u8], first: u64, work: impl Fn(&mut [Block<C>], Block<C>)) {
+    /// Calls `work` with a few sectors at a time and their initial vectors, which for XTS are the encrypted ones.
+    fn each_group(&self, sectors: &mut [u8], first: u64, work: impl Fn(&mut [u8], [Block<C>; AT_ONCE])) {
         let groups = sectors.chunks_mut(AT_ONCE * SECTOR_LEN);
         for (first, group) in (first..).step_by(AT_ONCE).zip(groups) {
-            let mut ivs: [Block<C>; AT_ONCE] = std::array::from_fn(|_| Block::<C>::default());
+            let mut ivs = no_blocks::<C, AT_ONCE>();
             for (sector, iv) in (first..).zip(&mut ivs) {
                 self.iv.fill(sector, iv);
             }
             if self.mode == Mode::Xts {
                 self.tweak.encrypt_blocks(&mut ivs);
             }
-            for (sector, iv) in group.chunks_exact_mut(SECTOR_LEN).zip(ivs) {
-                work(blocks_of::<C>(sector), iv);
-            }
+            work(group, ivs);
         }
     }
 
-    /// Encrypts a sector in CBC.
-    fn cbc_encrypt(&self, sector: &mut [Block<C>], iv: Block<C>) {
-        let mut before = iv;
-        for block in sector {
-            xor(block, &before);
-            self.data.encrypt_block(block);
-            before = block.clone();
+    /// Encrypts sectors in CBC: within one, each block waits for the one before, so all sectors go side by side.
+    fn cbc_encrypt(&self, group: &mut [u8], ivs: [Block<C>; AT_ONCE]) {
+        let mut before = ivs;
+        let block_len = before[0].len();
+        for at in (0..SECTOR_LEN).step_by(block_len) {
+            let sectors = group.chunks_exact(SECTOR_LEN);
+            sectors.zip(&mut before).for_each(|(sector, before)| xor(before, &sector[at..at + block_len]));
+            self.data.encrypt_blocks(&mut before);
+            let sectors = group.chunks_exact_mut(SECTOR_LEN);
+            sectors.zip(&before).for_each(|(sector, before)| sector[at..at + block_len].copy_from_slice(before));
         }
     }
 
     /// Decrypts a sector in CBC.
     fn cbc_decrypt(&self, sector: &mut [Block<C>], iv: Block<C>) {
-        let mut stored: [Block<C>; MOST_BLOCKS] = std::array::from_fn(|_| Block::<C>::default());
+        let mut stored = no_blocks::<C, MOST_BLOCKS>();
         stored.iter_mut().zip(&*sector).for_each(|(stored, block)| stored.clone_from(block));
         self.data.decrypt_blocks(sector);
         let before = std::iter::once(&iv).chain(&stored);
@@ -151,33 +156,56 @@ impl<C: Blocks> Sectors<C> {
 
     /// Encrypts or decrypts a sector in CTR: the counter starts at the initial vector and is big-endian.
     fn ctr(&self, sector: &mut [Block<C>], iv: Block<C>) {
+        let mut stream = no_blocks::<C, MOST_BLOCKS>();
         let mut counter = iv;
-        for block in sector {
-            let mut stream = counter.clone();
-            self.data.encrypt_block(&mut stream);
-            xor(block, &stream);
-            for byte in counter.iter_mut().rev() {
-                *byte = byte.wrapping_add(1);
-                if *byte != 0 {
-                    break;
-                }
-            }
+        for block in &mut stream[..sector.len()] {
+            block.clone_from(&counter);
+            increment(&mut counter);
         }
+        self.data.encrypt_blocks(&mut stream[..sector.len()]);
+        sector.iter_mut().zip(&stream).for_each(|(block, stream)| xor(block, stream));
+    }
+}
+
+/// Calls `work` with the blocks of each sector of `group`, and with its initial vector.
+fn each_sector<C: Blocks>(group: &mut [u8], ivs: [Block<C>; AT_ONCE], work: impl Fn(&mut [Block<C>], Block<C>)) {
+    for (sector, iv) in group.chunks_exact_mut(SECTOR_LEN).zip(ivs) {
+        work(blocks_of::<C>(sector), iv);
     }
 }
 
 /// Runs a sector through XTS, whose tweak for the first block is `tweak`; each next one is twice the one before, in
 /// the field that IEEE 1619 defines.
 fn xts<B: AsRef<[u8]> + AsMut<[u8]>>(sector: &mut [B], tweak: B, cipher: impl Fn(&mut [B])) {
-    let mut next = u128::from_le_bytes(std::array::from_fn(|index| tweak.as_ref().get(index).copied().unwrap_or(0)));
-    let mut tweaks = [[0; 16]; XTS_BLOCKS];
+    let mut next = tweak.as_ref().first_chunk().map_or(0, |tweak| u128::from_le_bytes(*tweak));
+    let mut tweaks = [0; XTS_BLOCKS];
     for tweak in &mut tweaks {
-        *tweak = next.to_le_bytes();
+        *tweak = next;
         next = (next << 1) ^ if next >> 127 == 1 { XTS_POLYNOMIAL } else { 0 };
     }
-    sector.iter_mut().zip(&tweaks).for_each(|(block, tweak)| xor(block.as_mut(), tweak));
+    let mask = |(block, tweak): (&mut B, &u128)| {
+        if let Some(block) = block.as_mut().first_chunk_mut() {
+            *block = (u128::from_le_bytes(*block) ^ tweak).to_le_bytes();
+        }
+    };
+    sector.iter_mut().zip(&tweaks).for_each(mask);
     cipher(sector);
-    sector.iter_mut().zip(&tweaks).for_each(|(block, tweak)| xor(block.as_mut(), tweak));
+    sector.iter_mut().zip(&tweaks).for_each(mask);
+}
+
+/// Adds 1 to a big-endian number.
+fn increment(counter: &mut [u8]) {
+    for byte in counter.iter_mut().rev() {
+        *byte = byte.wrapping_add(1);
+        if *byte != 0 {
+            break;
+        }
+    }
+}
+
+/// Blocks of zeros.
+fn no_blocks<C: Blocks, const COUNT: usize>() -> [Block<C>; COUNT] {
+    std::array::from_fn(|_| Block::<C>::default())
 }
 
 /// The blocks of `bytes`, which are whole ones.
