@@ -12,7 +12,7 @@
 //! |  16 | 4 | `backing_file_size` | 1..=1023, ends within the first cluster | Header |
 //! |  20 | 4 | `cluster_bits` | 9..=21 | Header |
 //! |  24 | 8 | `size` | covered by the L1 table | Header |
-//! |  32 | 4 | `crypt_method` | 0; 1 (AES) and 2 (LUKS) are not supported | Header |
+//! |  32 | 4 | `crypt_method` | 0, 1 (AES) or 2 (LUKS, with its header extension) | Header |
 //! |  36 | 4 | `l1_size` | entries; a table of at most 32 MiB | Header |
 //! |  40 | 8 | `l1_table_offset` | at a cluster border, within the file | Header |
 //! |  48 | 8 | `refcount_table_offset` | at a cluster border | Header |

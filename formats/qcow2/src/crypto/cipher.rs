@@ -99,7 +99,7 @@ impl<C: Blocks> SectorCipher for Sectors<C> {
             Mode::Cbc => self.cbc_encrypt(group, ivs),
             Mode::Ctr => each_sector::<C>(group, ivs, |sector, iv| self.ctr(sector, iv)),
             Mode::Xts => {
-                each_sector(group, ivs, |sector, iv| xts(sector, iv, |blocks| self.data.encrypt_blocks(blocks)))
+                each_sector::<C>(group, ivs, |sector, iv| xts(sector, iv, |blocks| self.data.encrypt_blocks(blocks)))
             }
         });
     }
@@ -110,7 +110,7 @@ impl<C: Blocks> SectorCipher for Sectors<C> {
             Mode::Cbc => each_sector::<C>(group, ivs, |sector, iv| self.cbc_decrypt(sector, iv)),
             Mode::Ctr => each_sector::<C>(group, ivs, |sector, iv| self.ctr(sector, iv)),
             Mode::Xts => {
-                each_sector(group, ivs, |sector, iv| xts(sector, iv, |blocks| self.data.decrypt_blocks(blocks)))
+                each_sector::<C>(group, ivs, |sector, iv| xts(sector, iv, |blocks| self.data.decrypt_blocks(blocks)))
             }
         });
     }
