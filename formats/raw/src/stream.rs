@@ -133,7 +133,7 @@ fn read_some(input: &mut dyn Read, buf: &mut [u8]) -> Result<usize> {
     loop {
         match input.read(buf) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            result => return result.map_err(|e| Error::io("cannot read the input", e)),
+            result => return result.map_err(Error::from_read),
         }
     }
 }

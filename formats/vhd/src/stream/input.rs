@@ -29,7 +29,7 @@ impl Input {
     /// Appends up to `len` bytes to `bytes`, fewer only at the end; returns how many.
     pub(super) fn fill(&mut self, bytes: &mut Vec<u8>, len: usize) -> Result<usize> {
         let taken = Read::take(&mut self.inner, len as u64).read_to_end(bytes);
-        let taken = taken.map_err(|e| Error::io("cannot read the input", e))?;
+        let taken = taken.map_err(Error::from_read)?;
         self.at += taken as u64;
         Ok(taken)
     }
@@ -47,7 +47,7 @@ impl Input {
     /// Leaves out what comes before byte `at`.
     pub(super) fn skip_to(&mut self, at: u64) -> Result<()> {
         let skipped = std::io::copy(&mut Read::take(&mut self.inner, at.saturating_sub(self.at)), &mut std::io::sink());
-        self.at += skipped.map_err(|e| Error::io("cannot read the input", e))?;
+        self.at += skipped.map_err(Error::from_read)?;
         if self.at < at {
             return Err(Error::out_of_bounds(format!(
                 "a block is to start here, but the input ends at byte {}",
