@@ -37,8 +37,8 @@ pub(crate) struct Table {
     blocks: Vec<(u64, Block)>,
     /// Bytes that all blocks decode to.
     len: u64,
-    /// Most blocks that there may be.
-    blocks_max: usize,
+    /// Blocks that may follow, empty ones included: a file of nothing else shall not take long to look at.
+    room: usize,
     /// Most bytes that a block may decode to, or take in the file.
     block_len_max: u64,
 }
@@ -47,9 +47,9 @@ impl Table {
     /// An empty table.
     pub(crate) fn new(limits: &Limits) -> Self {
         let entry_len = size_of::<(u64, Block)>() as u64;
-        let blocks_max = usize::try_from(limits.metadata_bytes / entry_len).unwrap_or(usize::MAX);
+        let room = usize::try_from(limits.metadata_bytes / entry_len).unwrap_or(usize::MAX);
         let block_len_max = limits.unit_bytes.min(1 << WINDOW_BITS_MAX);
-        Self { blocks: Vec::new(), len: 0, blocks_max, block_len_max }
+        Self { blocks: Vec::new(), len: 0, room, block_len_max }
     }
 
     /// Adds a block. Whether there is room for it, and it is small enough to be decoded for a few of its bytes.
@@ -57,15 +57,12 @@ impl Table {
         if block.len.max(block.stored_len) > self.block_len_max {
             return false;
         }
-        let Some(len) = self.len.checked_add(block.len) else { return false };
-        if block.len == 0 {
-            return true;
+        let (Some(len), Some(room)) = (self.len.checked_add(block.len), self.room.checked_sub(1)) else { return false };
+        self.room = room;
+        if block.len > 0 {
+            self.blocks.push((self.len, block));
+            self.len = len;
         }
-        if self.blocks.len() >= self.blocks_max {
-            return false;
-        }
-        self.blocks.push((self.len, block));
-        self.len = len;
         true
     }
 

@@ -1,5 +1,7 @@
 //! What is said about an appliance, or an archive without a description.
 
+use std::collections::HashSet;
+
 use imgfmt_core::{Contents, Member, Result};
 use serde_json::{Map, Value};
 
@@ -28,8 +30,8 @@ pub(crate) fn of_package(package: &Package<'_>) -> Result<Contents> {
     say_manifest(package, &mut details);
     let empty = package.envelope.disks.iter().filter(|disk| disk.file_ref.is_none()).map(|disk| disk.id.clone());
     say_list("empty-disks", empty.collect(), &mut details);
-    let is_disk = |href: &str| disks.iter().any(|(_, file)| file.href == href);
-    let others = package.envelope.files.iter().filter(|file| !is_disk(&file.href)).map(|file| file.href.clone());
+    let hrefs: HashSet<_> = disks.iter().map(|(_, file)| &file.href).collect();
+    let others = package.envelope.files.iter().filter(|file| !hrefs.contains(&file.href)).map(|file| file.href.clone());
     say_list("other-files", others.collect(), &mut details);
     Ok(Contents { members, details })
 }
@@ -73,9 +75,7 @@ fn say_manifest(package: &Package<'_>, details: &mut Map<String, Value>) {
 
 /// The files of an archive without a description.
 pub(crate) fn of_archive(files: &[File]) -> Contents {
-    let disks: Vec<_> = disks_of(files).collect();
-    let members = disks
-        .iter()
+    let members = disks_of(files)
         .map(|file| Member {
             name: file.name.clone(),
             len: Some(file.len),
@@ -84,7 +84,8 @@ pub(crate) fn of_archive(files: &[File]) -> Contents {
         })
         .collect();
     let mut details = Map::new();
-    let others = files.iter().filter(|file| disks.iter().all(|disk| disk.name != file.name));
+    let disks: HashSet<_> = disks_of(files).map(|file| &file.name).collect();
+    let others = files.iter().filter(|file| !disks.contains(&file.name));
     say_list("other-files", others.map(|file| file.name.clone()).collect(), &mut details);
     Contents { members, details }
 }

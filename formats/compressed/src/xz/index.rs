@@ -21,8 +21,9 @@ pub(crate) fn table(storage: &Arc<dyn Storage>, limits: &Limits) -> Result<Optio
     let mut streams = Vec::new();
     let mut end = storage.len();
     let mut records = 0_usize;
+    let mut padding = PADDING_MAX;
     while end > 0 {
-        let Some(stream) = Part::before(storage.as_ref(), end, limits)? else { return Ok(None) };
+        let Some(stream) = Part::before(storage.as_ref(), end, &mut padding, limits)? else { return Ok(None) };
         end = stream.start;
         records += stream.records.len();
         let held = records.saturating_add(streams.len()) as u64;
@@ -66,11 +67,10 @@ struct Part {
 }
 
 impl Part {
-    /// The stream that ends at `end`, but for padding.
-    fn before(storage: &dyn Storage, mut end: u64, limits: &Limits) -> Result<Option<Self>> {
-        let mut padding = 0;
+    /// The stream that ends at `end`, but for at most `padding` bytes, from which those that are there are taken off.
+    fn before(storage: &dyn Storage, mut end: u64, padding: &mut u64, limits: &Limits) -> Result<Option<Self>> {
         let footer = loop {
-            if end < 2 * HEADER_LEN as u64 || !end.is_multiple_of(WORD) || padding > PADDING_MAX {
+            if end < 2 * HEADER_LEN as u64 || !end.is_multiple_of(WORD) || *padding < WORD {
                 return Ok(None);
             }
             let footer: [u8; HEADER_LEN] = storage.read_array(end - HEADER_LEN as u64)?;
@@ -78,7 +78,7 @@ impl Part {
                 break footer;
             }
             end -= WORD;
-            padding += WORD;
+            *padding -= WORD;
         };
         let footer_at = end - HEADER_LEN as u64;
         let Some((index_len, check)) = parse_footer(&footer) else { return Ok(None) };
@@ -142,5 +142,5 @@ fn crc32(bytes: &[u8]) -> u32 {
     crc.sum()
 }
 
-/// Bytes of padding that are stepped over, word by word, before the file is decoded as a whole instead.
+/// Bytes of padding in a file that are stepped over, word by word, before it is decoded as a whole instead.
 const PADDING_MAX: u64 = 64 << 10;

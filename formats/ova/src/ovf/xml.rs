@@ -82,7 +82,9 @@ impl Element {
     fn of(reader: &NsReader<&[u8]>, start: &BytesStart<'_>) -> Result<Self> {
         let (space, local) = reader.resolver().resolve_element(start.name());
         let mut element = Self { name: text_of(local.as_ref()), is_ovf: is_ovf(&space), ..Self::default() };
-        for attribute in start.attributes() {
+        for (count, attribute) in start.attributes().enumerate() {
+            // Each is compared with all before it.
+            Limits::check("attributes", count as u64 + 1, ATTRIBUTES_MAX)?;
             let attribute = attribute.map_err(damaged)?;
             if attribute.key.as_namespace_binding().is_some() {
                 continue;
@@ -198,5 +200,7 @@ fn damaged(error: impl Into<quick_xml::Error>) -> Error {
     Error::malformed("the description is no XML").because(error.into())
 }
 
+/// Most attributes of an element.
+const ATTRIBUTES_MAX: u64 = 256;
 /// Most elements within elements.
 const DEPTH_MAX: u64 = 64;

@@ -4,6 +4,8 @@
 //! stands there twice, a global one of the two, two headers for one member, and a `size` that differs from a header that
 //! could hold it are refused, for readers differ in what they make of them.
 
+use std::collections::HashSet;
+
 use imgfmt_core::{Error, Result};
 
 use super::header::{Header, Kind, OCTAL_MAX};
@@ -62,13 +64,12 @@ impl Extension {
             return Err(Error::malformed("two pax headers for one member"));
         }
         self.is_extended = true;
-        let mut seen = Vec::new();
+        let mut seen = HashSet::new();
         for record in Records(bytes) {
             let (key, value) = record?;
-            if seen.contains(&key) {
+            if !seen.insert(key) {
                 return Err(Error::malformed(format!("the pax header has {key} twice")));
             }
-            seen.push(key);
             match key {
                 "path" => self.set_name(value)?,
                 "size" => self.size = Some(decimal(value)?),
