@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use imgfmt_core::conformance::{Disk, Fill, read_all};
+use imgfmt_core::convert::Convert;
 use imgfmt_core::{
     Beneath, CreateRequest, DenyAll, Error, ErrorKind, FileStorage, Format, Image, Limits, OpenContext, Options,
     Result, Secrets, Target,
@@ -92,6 +93,39 @@ fn compressed_clusters_of_an_encrypted_image_are_plain() {
     let opts = ["--target-image-opts", "--image-opts", "-n", "-c", "driver=raw,file.filename=disk.raw", target];
     qemu_img(folder.path(), &[&["convert"], SECRET, &opts].concat());
     check(open(&folder.path().join("mixed.qcow2"), "abc").unwrap().as_ref(), &disk, "compressed");
+}
+
+#[test]
+fn snapshots_of_an_encrypted_image_read_back() {
+    if !has_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (path, disk) = (folder.path().join("ours.qcow2"), disk());
+    write_file(&path, &full("cluster_size=4k", "iterations=1000")).unwrap();
+    std::fs::write(folder.path().join("other.raw"), vec![0x77; SIZE]).unwrap();
+    let target = "driver=qcow2,encrypt.key-secret=sec0,file.filename=ours.qcow2";
+    qemu_img(folder.path(), &[&["snapshot", "-c", "first"], SECRET, &["--image-opts", target]].concat());
+    let opts = ["--target-image-opts", "--image-opts", "-n", "driver=raw,file.filename=other.raw", target];
+    qemu_img(folder.path(), &[&["convert"], SECRET, &opts].concat());
+    let secret = [("encrypt.key-secret", "sec0")];
+    check(open_as(&path, &secret, "abc", Some("first")).unwrap().as_ref(), &disk, "the snapshot");
+    assert!(read_all(open(&path, "abc").unwrap().as_ref()).iter().all(|byte| *byte == 0x77));
+}
+
+#[test]
+fn an_encrypted_image_may_grow_while_it_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, disk) = (folder.path().join("ours.qcow2"), disk());
+    let (options, mut secrets) =
+        (Options::parse("encrypt.key-secret=sec0,encrypt.iterations=1000").unwrap(), Secrets::new());
+    secrets.add("sec0", "abc");
+    let request = CreateRequest { size_grows: true, secrets: &secrets, ..CreateRequest::new(0, &options) };
+    let target = Folder(folder.path().to_owned()).file("ours.qcow2".as_ref());
+    let writer = Qcow2.create(target, &request).unwrap();
+    writer.set_size(SIZE as u64).unwrap();
+    Convert::default().run(&disk.image(), writer).unwrap();
+    check(open(&path, "abc").unwrap().as_ref(), &disk, "a disk that grows");
 }
 
 #[test]
@@ -206,23 +240,28 @@ fn full(options: &str, work: &str) -> String {
 
 /// Opens an image with a passphrase.
 fn open(path: &Path, passphrase: &str) -> Result<Box<dyn Image>> {
-    open_as(path, &[("encrypt.key-secret", "sec0")], passphrase)
+    open_as(path, &[("encrypt.key-secret", "sec0")], passphrase, None)
 }
 
 /// Opens an image with options, and drops it.
 fn open_with(path: &Path, options: &[(&str, &str)]) -> Result<()> {
-    open_as(path, options, "abc").map(drop)
+    open_as(path, options, "abc", None).map(drop)
 }
 
-/// Opens an image with options and a secret.
-fn open_as(path: &Path, given: &[(&str, &str)], passphrase: &str) -> Result<Box<dyn Image>> {
+/// Opens an image, or its snapshot, with options and a secret.
+fn open_as(path: &Path, given: &[(&str, &str)], passphrase: &str, snapshot: Option<&str>) -> Result<Box<dyn Image>> {
     let (mut options, mut secrets, limits) = (Options::new(), Secrets::new(), Limits::default());
     given.iter().for_each(|(name, value)| options.set(name, value));
     secrets.add("sec0", passphrase);
     let mut gate = Beneath::new();
     gate.allow_beside(path)?;
-    let context =
-        OpenContext { path: Some(path), options: &options, secrets: &secrets, ..OpenContext::new(&limits, &gate) };
+    let context = OpenContext {
+        path: Some(path),
+        options: &options,
+        secrets: &secrets,
+        snapshot,
+        ..OpenContext::new(&limits, &gate)
+    };
     Ok(Qcow2.open(Arc::new(FileStorage::open(path)?), &context)?.image)
 }
 

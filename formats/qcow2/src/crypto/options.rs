@@ -4,19 +4,18 @@ use imgfmt_core::{Error, OpenContext, OptionSpec, Result};
 
 use super::method::CryptMethod;
 
-/// The secret that the options of `context` name; none where there need not be one.
+/// The secret that the options of `context` name; none where the image is only described, and so none is needed.
 ///
 /// # Errors
 ///
 /// [`Refused`](imgfmt_core::ErrorKind::Refused) where none is named and the image is to be read, and as
 /// [`Secrets::get`](imgfmt_core::Secrets::get).
 pub(super) fn secret<'a>(context: &OpenContext<'a>) -> Result<Option<&'a [u8]>> {
-    let named = context.options.get(KEY_SECRET.name).or_else(|| context.options.get(BARE_KEY_SECRET));
-    match named {
-        Some(id) => context.secrets.get(id).map(Some),
-        None if context.describe_only => Ok(None),
-        None => Err(no_secret()),
+    if context.describe_only {
+        return Ok(None);
     }
+    let named = context.options.get(KEY_SECRET.name).or_else(|| context.options.get(BARE_KEY_SECRET));
+    context.secrets.get(named.ok_or_else(no_secret)?).map(Some)
 }
 
 /// The error of an image that needs a secret and has none.
