@@ -47,7 +47,7 @@ fn unpack_all(bytes: &[u8]) {
     for wrapper in [&Gzip as &dyn Wrapper, &Xz, &Zstd, &Bzip2] {
         if let Ok(opened) = wrapper.open(&storage, 0, &context) {
             let len = opened.len().min(1 << 16);
-            let _ = opened.read_at(&mut vec![0; usize::try_from(len).unwrap()], opened.len() - len);
+            let _ = opened.read_at(&mut vec![0; usize::try_from(len).unwrap_or(0)], opened.len() - len);
         }
         if let Ok(Streamed::OnePass(reader)) = wrapper.stream(Box::new(std::io::Cursor::new(bytes.to_vec())), &context)
         {
