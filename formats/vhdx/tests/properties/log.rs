@@ -16,11 +16,11 @@ const SECTORS: u64 = 256;
 
 /// One change of a sector run in the first block: zeros where there is no byte to fill a sector with.
 #[derive(Clone, Debug)]
-struct Change {
+pub(crate) struct Change {
     /// Sectors of the block.
-    run: Range<u64>,
+    pub(crate) run: Range<u64>,
     /// What the first of them is filled with.
-    fill: Option<u8>,
+    pub(crate) fill: Option<u8>,
 }
 
 /// Any change.
@@ -32,7 +32,7 @@ fn changes() -> impl Strategy<Value = Change> {
 }
 
 /// The bytes of an entry.
-fn entry(sequence: u64, tail: u64, changes: &[Change]) -> Vec<u8> {
+pub(crate) fn entry(sequence: u64, tail: u64, changes: &[Change]) -> Vec<u8> {
     let (mut descriptors, mut sectors) = (Vec::new(), Vec::new());
     for change in changes {
         let at = DATA_AT + change.run.start * 4096;

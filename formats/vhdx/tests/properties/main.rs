@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod build;
 #[cfg(test)]
+mod harm;
+#[cfg(test)]
 mod log;
 #[cfg(test)]
 mod read;
