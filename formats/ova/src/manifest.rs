@@ -5,6 +5,7 @@
 use std::fmt;
 
 use imgfmt_core::{Error, Result, Storage};
+use sha2::digest::DynDigest;
 use sha2::{Digest, Sha256, Sha384, Sha512};
 
 /// The hashes of a manifest.
@@ -113,6 +114,16 @@ impl Algorithm {
         }
     }
 
+    /// The hash of nothing yet.
+    pub(crate) fn start(self) -> Box<dyn DynDigest + Send> {
+        match self {
+            Self::Sha1 => Box::new(sha1::Sha1::new()),
+            Self::Sha256 => Box::new(Sha256::new()),
+            Self::Sha384 => Box::new(Sha384::new()),
+            Self::Sha512 => Box::new(Sha512::new()),
+        }
+    }
+
     /// Hexadecimal digits of a hash.
     fn digits(self) -> usize {
         match self {
@@ -125,12 +136,16 @@ impl Algorithm {
 
     /// The hash of all of `file`.
     fn hash(self, file: &dyn Storage) -> Result<String> {
-        match self {
-            Self::Sha1 => hash::<sha1::Sha1>(file),
-            Self::Sha256 => hash::<Sha256>(file),
-            Self::Sha384 => hash::<Sha384>(file),
-            Self::Sha512 => hash::<Sha512>(file),
+        let mut digest = self.start();
+        let mut buffer = vec![0; BUFFER_LEN];
+        let mut at = 0;
+        while at < file.len() {
+            let len = usize::try_from(file.len() - at).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+            file.read_at(&mut buffer[..len], at)?;
+            digest.update(&buffer[..len]);
+            at += len as u64;
         }
+        Ok(digits(&digest.finalize_reset()))
     }
 }
 
@@ -143,20 +158,6 @@ impl fmt::Display for Algorithm {
             Self::Sha512 => "SHA512",
         })
     }
-}
-
-/// The hash of all of `file`.
-fn hash<D: Digest>(file: &dyn Storage) -> Result<String> {
-    let mut digest = D::new();
-    let mut buffer = vec![0; BUFFER_LEN];
-    let mut at = 0;
-    while at < file.len() {
-        let len = usize::try_from(file.len() - at).map_or(buffer.len(), |rest| rest.min(buffer.len()));
-        file.read_at(&mut buffer[..len], at)?;
-        digest.update(&buffer[..len]);
-        at += len as u64;
-    }
-    Ok(digits(&digest.finalize()))
 }
 
 /// Bytes as hexadecimal digits.

@@ -78,7 +78,7 @@ impl OvaFormat {
         let envelope = Envelope { settings, size: request.size };
         let description_len = envelope.room();
         let disk_at = (2 * BLOCK_LEN) as u64 + description_len as u64;
-        let hashed = Hashed::new(Arc::clone(&target), disk_at);
+        let hashed = Hashed::new(Arc::clone(&target), disk_at, envelope.settings.manifest);
         let pipe: Arc<dyn Target> = Arc::new(PipeTarget::new(Box::new(hashed.clone())));
         let options = envelope.settings.disk_options();
         let inner = self.create_disk(Arc::clone(&pipe), request, &options)?;
@@ -171,9 +171,10 @@ impl ImageWriter for OvaWriter {
         let description = envelope.text(disk_len, populated.into_inner(), description_len);
         let name = &envelope.settings.file_stem;
         let description_name = format!("{name}.ovf");
+        let algorithm = envelope.settings.manifest;
         let manifest = format!(
-            "SHA256({description_name})= {}\nSHA256({})= {disk_hash}\n",
-            hashed::sha256(&description),
+            "{algorithm}({description_name})= {}\n{algorithm}({})= {disk_hash}\n",
+            hashed::hash_of(&description, algorithm),
             envelope.disk_name()
         );
         let mut archive = Archive { target: target.as_ref(), at: 0 };

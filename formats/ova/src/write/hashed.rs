@@ -4,9 +4,9 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use imgfmt_core::Target;
-use sha2::{Digest, Sha256};
+use sha2::digest::DynDigest;
 
-use crate::manifest::digits;
+use crate::manifest::{Algorithm, digits};
 
 /// Bytes that go into a target from a position on.
 #[derive(Clone)]
@@ -20,24 +20,23 @@ pub(super) struct Hashed {
 }
 
 /// What is known of bytes that have passed.
-#[derive(Default)]
 struct State {
     /// How many there were.
     len: u64,
     /// Their hash.
-    hash: Sha256,
+    hash: Box<dyn DynDigest + Send>,
 }
 
 impl Hashed {
     /// A writer to `target` from `start` on.
-    pub(super) fn new(target: Arc<dyn Target>, start: u64) -> Self {
-        Self { target, start, state: Arc::default() }
+    pub(super) fn new(target: Arc<dyn Target>, start: u64, algorithm: Algorithm) -> Self {
+        Self { target, start, state: Arc::new(Mutex::new(State { len: 0, hash: algorithm.start() })) }
     }
 
-    /// How many bytes have passed, and their hash in hexadecimal digits.
+    /// How many bytes have passed, and their hash in hexadecimal digits; asked for once, at the end.
     pub(super) fn result(&self) -> (u64, String) {
-        let state = self.lock();
-        (state.len, digits(&state.hash.clone().finalize()))
+        let mut state = self.lock();
+        (state.len, digits(&state.hash.finalize_reset()))
     }
 
     /// The state; a panic of another thread has failed the whole conversion.
@@ -61,6 +60,8 @@ impl Write for Hashed {
 }
 
 /// The hash of `bytes` in hexadecimal digits.
-pub(super) fn sha256(bytes: &[u8]) -> String {
-    digits(&Sha256::digest(bytes))
+pub(super) fn hash_of(bytes: &[u8], algorithm: Algorithm) -> String {
+    let mut hash = algorithm.start();
+    hash.update(bytes);
+    digits(&hash.finalize_reset())
 }

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use imgfmt_core::{CreateRequest, Error, OptionSpec, Options, Result};
 
+use crate::manifest::Algorithm;
+
 /// The options of a new appliance, parsed.
 pub(super) struct Settings {
     /// The name of the virtual machine.
@@ -19,6 +21,8 @@ pub(super) struct Settings {
     pub(super) cpus: i64,
     /// What the disk hangs on.
     pub(super) adapter: Adapter,
+    /// How files are hashed for the manifest.
+    pub(super) manifest: Algorithm,
     /// Options that the disk's own format takes, as the caller says.
     passed: Vec<(&'static str, String)>,
 }
@@ -71,6 +75,7 @@ impl Settings {
             memory_mib: memory_mib(options)?,
             cpus: cpus(options)?,
             adapter: options.word("adapter", &ADAPTERS, ADAPTERS[0].1)?,
+            manifest: options.word("manifest", &MANIFESTS, MANIFESTS[0].1)?,
             passed: PASSED.iter().filter_map(|&name| Some((name, options.get(name)?.to_owned()))).collect(),
         })
     }
@@ -147,6 +152,12 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
         help: "controller of the disk",
     },
     OptionSpec {
+        name: "manifest",
+        values: "sha256|sha1",
+        default: "sha256",
+        help: "hashes of the files; old readers know sha1 alone",
+    },
+    OptionSpec {
         name: "compression_level",
         values: "NUM",
         default: "that of VMDK",
@@ -168,6 +179,9 @@ const SYSTEMS: [(&str, OperatingSystem); 7] = [
     ("centos", OperatingSystem { id: 107, vmware: Some("centos64Guest"), text: "CentOS (64-bit)" }),
     ("windows", OperatingSystem { id: 103, vmware: Some("windows7Server64Guest"), text: "Windows Server (64-bit)" }),
 ];
+
+/// Hashes by their words.
+const MANIFESTS: [(&str, Algorithm); 2] = [("sha256", Algorithm::Sha256), ("sha1", Algorithm::Sha1)];
 
 /// Controllers by their words.
 const ADAPTERS: [(&str, Adapter); 5] = [

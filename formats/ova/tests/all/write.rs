@@ -138,12 +138,15 @@ fn an_appliance_reads_back_whatever_the_threads() {
 #[test]
 fn a_changed_byte_is_noticed() {
     let disk = Disk::new("small", 5000, &[(0..5000, Fill::Text)]);
-    let file = write(&KIT, &Variant::new(""), &disk.image(), 1);
-    let at = file.windows(64).position(|window| *window == disk.bytes[..64]).unwrap();
-    for at in [at, 600] {
-        let mut file = file.clone();
-        file[at] ^= 0x20;
-        assert!(members(&Ova, &file).is_err(), "byte {at}");
+    for options in ["", "manifest=sha1"] {
+        let file = write(&KIT, &Variant::new(options), &disk.image(), 1);
+        assert!(members(&Ova, &file).is_ok());
+        let at = file.windows(64).position(|window| *window == disk.bytes[..64]).unwrap();
+        for at in [at, 600] {
+            let mut file = file.clone();
+            file[at] ^= 0x20;
+            assert!(members(&Ova, &file).is_err(), "byte {at}");
+        }
     }
 }
 
