@@ -7,8 +7,9 @@ use super::afsplit;
 use super::cipher::sector_cipher;
 use super::hash::Hash;
 use super::layout::{DIGEST_LEN, STRIPES};
-use super::luks::{LuksHeader, Slot};
+use super::luks::LuksHeader;
 use super::random::Random;
+use super::slot::Slot;
 use super::spec::CipherSpec;
 
 /// A key, wiped when it is no longer used.

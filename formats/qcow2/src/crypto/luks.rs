@@ -1,6 +1,6 @@
 //! The LUKS1 header: parsed once, into a value that keeps every rule of the layout; and written.
 
-use imgfmt_core::{Error, Limits, Result};
+use imgfmt_core::{Limits, Result};
 
 use super::hash::Hash;
 use super::layout::{
@@ -9,6 +9,7 @@ use super::layout::{
     SLOT_ACTIVE, SLOT_INACTIVE, SLOT_ITERATIONS_AT, SLOT_LEN, SLOT_MATERIAL_AT, SLOT_SALT_AT, SLOT_STRIPES_AT, SLOTS,
     SLOTS_AT, STRIPES, UUID_AT, UUID_LEN, VERSION, VERSION_AT,
 };
+use super::slot::{self, Slot};
 use super::spec::CipherSpec;
 use crate::fields::{Fields, Place};
 
@@ -31,21 +32,6 @@ pub(super) struct LuksHeader {
     pub(super) uuid: String,
     /// The key slots.
     pub(super) slots: [Slot; SLOTS],
-}
-
-/// A key slot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Slot {
-    /// Whether it holds the master key.
-    pub(super) active: bool,
-    /// PBKDF2 iterations of its passphrase.
-    pub(super) iterations: u32,
-    /// The salt of its passphrase.
-    pub(super) salt: [u8; SALT_LEN],
-    /// Bytes from the start of the header to its key material.
-    pub(super) material_at: u64,
-    /// Stripes of its key material.
-    pub(super) stripes: u32,
 }
 
 impl LuksHeader {
@@ -84,9 +70,9 @@ impl LuksHeader {
             digest_salt: array(&fields, DIGEST_SALT_AT)?,
             digest_iterations: iterations(&fields, "mk-digest-iter", DIGEST_ITERATIONS_AT)?,
             uuid: text(fields.bytes(UUID_AT, UUID_LEN)?),
-            slots: slots(&fields)?,
+            slots: slot::parse(&fields)?,
         };
-        header.check_slots(&fields, area_len)?;
+        slot::check(&header.slots, &fields, header.material_len() as u64, area_len)?;
         Ok(header)
     }
 
@@ -134,64 +120,14 @@ impl LuksHeader {
     pub(super) fn material_len(&self) -> usize {
         (self.spec.key_len() * STRIPES as usize).next_multiple_of(SECTOR_LEN)
     }
-
-    /// Checks that the key material of active slots lies behind the header, within the area, and apart.
-    fn check_slots(&self, fields: &Fields<'_>, area_len: u64) -> Result<()> {
-        let len = self.material_len() as u64;
-        let mut taken: Vec<u64> = Vec::with_capacity(SLOTS);
-        for (index, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.active) {
-            let slot_at = SLOTS_AT + index * SLOT_LEN;
-            let place = Place { name: "key-material-offset", at: fields.host(slot_at + SLOT_MATERIAL_AT) };
-            if slot.stripes != STRIPES {
-                let place = Place { name: "stripes", at: fields.host(slot_at + SLOT_STRIPES_AT) };
-                return Err(place.malformed(format!("is {}, not {STRIPES}", slot.stripes)));
-            }
-            if slot.material_at < HEADER_LEN as u64 {
-                return Err(place.malformed("lies within the header"));
-            }
-            if slot.material_at + len > area_len {
-                let what = format!("says bytes {}..{}, ", slot.material_at, slot.material_at + len);
-                let what = what + &format!("but the header and its key material take {area_len}");
-                return Err(place.tell(Error::out_of_bounds(what)));
-            }
-            if taken.iter().any(|&other| slot.material_at < other + len && other < slot.material_at + len) {
-                return Err(place.malformed("overlaps the key material of another slot"));
-            }
-            taken.push(slot.material_at);
-        }
-        Ok(())
-    }
-}
-
-/// The key slots.
-fn slots(fields: &Fields<'_>) -> Result<[Slot; SLOTS]> {
-    let mut slots = [Slot::default(); SLOTS];
-    for (index, slot) in slots.iter_mut().enumerate() {
-        let at = SLOTS_AT + index * SLOT_LEN;
-        let active = match fields.u32(at)? {
-            SLOT_ACTIVE => true,
-            SLOT_INACTIVE => false,
-            other => {
-                let what = format!("is {other:#010x}, neither that of an active slot nor of an inactive one");
-                return Err(Place { name: "active", at: fields.host(at) }.malformed(what));
-            }
-        };
-        *slot = Slot {
-            active,
-            iterations: match active {
-                true => iterations(fields, "iterations", at + SLOT_ITERATIONS_AT)?,
-                false => fields.u32(at + SLOT_ITERATIONS_AT)?,
-            },
-            salt: array(fields, at + SLOT_SALT_AT)?,
-            material_at: u64::from(fields.u32(at + SLOT_MATERIAL_AT)?) * SECTOR_LEN as u64,
-            stripes: fields.u32(at + SLOT_STRIPES_AT)?,
-        };
-    }
-    Ok(slots)
 }
 
 /// A count of PBKDF2 iterations, which sizes work.
-fn iterations(fields: &Fields<'_>, name: &'static str, at: usize) -> Result<u32> {
+///
+/// # Errors
+///
+/// As [`LuksHeader::parse`].
+pub(super) fn iterations(fields: &Fields<'_>, name: &'static str, at: usize) -> Result<u32> {
     let place = Place { name, at: fields.host(at) };
     match fields.u32(at)? {
         0 => Err(place.malformed("is 0")),
@@ -219,7 +155,11 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// The `N` bytes at byte `at`.
-fn array<const N: usize>(fields: &Fields<'_>, at: usize) -> Result<[u8; N]> {
+///
+/// # Errors
+///
+/// As [`Fields::bytes`].
+pub(super) fn array<const N: usize>(fields: &Fields<'_>, at: usize) -> Result<[u8; N]> {
     let mut array = [0; N];
     array.copy_from_slice(fields.bytes(at, N)?);
     Ok(array)

@@ -26,6 +26,7 @@ pub(crate) mod options;
 pub(crate) mod random;
 mod read;
 mod settings;
+mod slot;
 mod spec;
 mod write;
 
@@ -126,7 +127,7 @@ impl Encryption {
 }
 
 /// A key slot as QEMU shows it.
-fn slot_to_json(slot: &luks::Slot) -> Value {
+fn slot_to_json(slot: &slot::Slot) -> Value {
     if slot.active {
         json!({ "active": true, "iters": slot.iterations, "key-offset": slot.material_at, "stripes": slot.stripes })
     } else {

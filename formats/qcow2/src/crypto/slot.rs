@@ -1,0 +1,88 @@
+//! The key slots of a LUKS1 header.
+
+use imgfmt_core::{Error, Result};
+
+use super::layout::{
+    HEADER_LEN, SALT_LEN, SECTOR_LEN, SLOT_ACTIVE, SLOT_INACTIVE, SLOT_ITERATIONS_AT, SLOT_LEN, SLOT_MATERIAL_AT,
+    SLOT_SALT_AT, SLOT_STRIPES_AT, SLOTS, SLOTS_AT, STRIPES,
+};
+use super::luks::{array, iterations};
+use crate::fields::{Fields, Place};
+
+/// A key slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// Whether it holds the master key.
+    pub(super) active: bool,
+    /// PBKDF2 iterations of its passphrase.
+    pub(super) iterations: u32,
+    /// The salt of its passphrase.
+    pub(super) salt: [u8; SALT_LEN],
+    /// Bytes from the start of the header to its key material.
+    pub(super) material_at: u64,
+    /// Stripes of its key material.
+    pub(super) stripes: u32,
+}
+
+/// Parses the key slots of the header.
+///
+/// # Errors
+///
+/// As [`LuksHeader::parse`](super::luks::LuksHeader::parse).
+pub(super) fn parse(fields: &Fields<'_>) -> Result<[Slot; SLOTS]> {
+    let mut slots = [Slot::default(); SLOTS];
+    for (index, slot) in slots.iter_mut().enumerate() {
+        let at = SLOTS_AT + index * SLOT_LEN;
+        let active = match fields.u32(at)? {
+            SLOT_ACTIVE => true,
+            SLOT_INACTIVE => false,
+            other => {
+                let what = format!("is {other:#010x}, neither that of an active slot nor of an inactive one");
+                return Err(Place { name: "active", at: fields.host(at) }.malformed(what));
+            }
+        };
+        *slot = Slot {
+            active,
+            iterations: match active {
+                true => iterations(fields, "iterations", at + SLOT_ITERATIONS_AT)?,
+                false => fields.u32(at + SLOT_ITERATIONS_AT)?,
+            },
+            salt: array(fields, at + SLOT_SALT_AT)?,
+            material_at: u64::from(fields.u32(at + SLOT_MATERIAL_AT)?) * SECTOR_LEN as u64,
+            stripes: fields.u32(at + SLOT_STRIPES_AT)?,
+        };
+    }
+    Ok(slots)
+}
+
+/// Checks that the key material of active slots, `len` bytes each, lies behind the header, within the area,
+/// and apart.
+///
+/// # Errors
+///
+/// [`Malformed`](imgfmt_core::ErrorKind::Malformed) and [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds), with the
+/// byte and the field.
+pub(super) fn check(slots: &[Slot], fields: &Fields<'_>, len: u64, area_len: u64) -> Result<()> {
+    let mut taken: Vec<u64> = Vec::with_capacity(SLOTS);
+    for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.active) {
+        let slot_at = SLOTS_AT + index * SLOT_LEN;
+        let place = Place { name: "key-material-offset", at: fields.host(slot_at + SLOT_MATERIAL_AT) };
+        if slot.stripes != STRIPES {
+            let place = Place { name: "stripes", at: fields.host(slot_at + SLOT_STRIPES_AT) };
+            return Err(place.malformed(format!("is {}, not {STRIPES}", slot.stripes)));
+        }
+        if slot.material_at < HEADER_LEN as u64 {
+            return Err(place.malformed("lies within the header"));
+        }
+        if slot.material_at + len > area_len {
+            let bytes = slot.material_at..slot.material_at + len;
+            let what = format!("says bytes {bytes:?}, but the header and its key material take {area_len}");
+            return Err(place.tell(Error::out_of_bounds(what)));
+        }
+        if taken.iter().any(|&other| slot.material_at < other + len && other < slot.material_at + len) {
+            return Err(place.malformed("overlaps the key material of another slot"));
+        }
+        taken.push(slot.material_at);
+    }
+    Ok(())
+}
