@@ -206,9 +206,14 @@ def log_entry(sequence, changes, tail=0, flushed=META_AT, last=META_AT, log_guid
 
 
 def small():
-    """Three blocks of 1 MiB, the last one short: data at both ends, zeros between."""
+    """Three blocks of 1 MiB, the last one short and the only one that is stored."""
     size = 2 * MIB + 20 * KIB
-    return disk(size, [(0, text("vhdx", 600)), (700 * KIB, noise("vhdx", 60)), (size - 700, text("tail", 700))])
+    return disk(size, [(2 * MIB, text("vhdx", 200)), (size - 100, text("tail", 100))])
+
+
+def pair():
+    """The same, and the first block is stored too."""
+    return disk(2 * MIB, [(0, text("first", 200)), (700 * KIB, noise("vhdx", 60))]) + small()[2 * MIB:]
 
 
 def sample(**more):
@@ -241,12 +246,12 @@ def valid(out):
     def add(name, case, image, guest=None):
         packed(out, "valid", name, case, image, small() if guest is None else guest)
 
-    add("dynamic", "blocks of 1 MiB, the middle one not present, the last one longer than the disk", Vhdx(small()).store_all(whole=True))
-    add("blocks-shuffled", "blocks lie in the file in another order than on the disk", Vhdx(small()).store_all((2, 0)))
-    image = Vhdx(small(), block=2 * MIB)
+    add("dynamic", "blocks of 1 MiB, the middle one not present, the last one longer than the disk", Vhdx(pair()).store_all(whole=True), pair())
+    add("blocks-shuffled", "blocks lie in the file in another order than on the disk", Vhdx(pair()).store_all((2, 0)), pair())
+    image = Vhdx(pair(), block=2 * MIB)
     image.store(0)
     image.store(1, whole=False)
-    add("last-block-short", "the file ends inside the last block, behind the last byte of the disk", image)
+    add("last-block-short", "the file ends inside the last block, behind the last byte of the disk", image, pair())
     image = Vhdx(small(), flags=LEAVE_ALLOCATED)
     for block in range(3):
         image.store(block)
@@ -264,7 +269,7 @@ def valid(out):
     add("empty", "nothing is stored, and the file ends with its tables", image, bytes(3 * MIB))
     add("size-zero", "a disk of no bytes", Vhdx(b""), b"")
     add("entry-reserved-bits", "reserved bits of an entry are set",
-        sample().put(BAT_AT, struct.pack("<Q", DATA_AT | FULL | 0xFFFF8)))
+        sample().put(BAT_AT + 16, struct.pack("<Q", DATA_AT | FULL | 0xFFFF8)))
 
     image = sample().put(HEADER_AT[0], header(3)).put(HEADER_AT[1] + 100, b"damage")
     add("header-2-damaged", "the newer header is damaged, the older one counts", image)
@@ -295,7 +300,7 @@ def valid_log(out):
     def add(name, case, image, guest=None):
         packed(out, "valid", f"log-{name}", case, image, small() if guest is None else guest)
 
-    def table(image, drop=()):
+    def table(image):
         """The first sector of the table as it shall be, and the image without it."""
         sector = bytes(image.data[BAT_AT:BAT_AT + 4096])
         image.put(BAT_AT, bytes(4096))
@@ -348,11 +353,11 @@ def valid_log(out):
     add("tail-moved", "the sequence begins with the last entry, by its tail; those before are done", image)
     guest = bytearray(small())
     sector, far = text("in the log", 4096), text("behind the end", 4096)
-    guest[8192:12288] = sector
+    guest[2 * MIB + 8192:2 * MIB + 12288] = sector
     guest[MIB:2 * MIB] = bytes(MIB)
     guest[MIB + 4096:MIB + 8192] = far
     image = sample()
-    end = 6 * MIB
+    end = 5 * MIB
     image.put(end - 1, b"\0")
     grown = bytearray(image.data[BAT_AT:BAT_AT + 4096])
     grown[8:16] = struct.pack("<Q", end | FULL)
@@ -360,9 +365,9 @@ def valid_log(out):
                          flushed=end, last=end + MIB)])
     add("grows", "a sector of a block, and a block behind the end of the file, which LastFileOffset makes longer", image, guest)
     guest = bytearray(small())
-    guest[0:512 * KIB] = bytes(512 * KIB)
+    guest[2 * MIB:2 * MIB + 8192] = bytes(8192)
     image = sample()
-    add("zeros", "a zero descriptor over half a block", image.log([log_entry(5, [(DATA_AT, 512 * KIB)])]), guest)
+    add("zeros", "a zero descriptor over the first sectors of a block", image.log([log_entry(5, [(DATA_AT, 8192)])]), guest)
     image = sample()
     right = bytes(image.data[META_AT:META_AT + 4096])
     changes = [(META_AT, 4096)] + [(META_AT + MIB // 4 + 4096 * n, bytes([n]) * 4096) for n in range(130)] + [(META_AT, right)]
@@ -376,7 +381,7 @@ def child(parent, guest, **more):
 
 
 def valid_differencing(out):
-    base = disk(3 * MIB, [(0, b"the base. " * (20 * KIB)), (MIB, text("base", 2000)), (3 * MIB - 1000, text("end", 1000))])
+    base = disk(3 * MIB, [(0, b"the base. " * (20 * KIB)), (MIB, text("base", 500)), (3 * MIB - 300, text("end", 300))])
     path = "vhdx/valid/diff-base.vhdx.gz"
     out.content(path, "what the differencing disks build on", deflate.gzip_file(Vhdx(base).store_all().finish()), base,
                 packed="gzip")
@@ -387,7 +392,7 @@ def valid_differencing(out):
     where = locator([linkage(), ("relative_path", ".\\diff-base.vhdx")])
     guest = bytearray(base)
     guest[MIB:2 * MIB] = bytes(MIB)
-    guest[2 * MIB:2 * MIB + 9000] = text("child", 9000)
+    guest[2 * MIB:2 * MIB + 900] = text("child", 900)
     image = child(where, guest)
     image.entry(1, ZERO)
     image.store(2)
@@ -473,7 +478,7 @@ def bad_metadata(out):
     add("length", "the size has seven bytes", [*without(SIZE), (SIZE, 6, (64 * KIB, 7))], "malformed", "Length")
     for ident, word in ((PARAMETERS, "File Parameters"), (SIZE, "Virtual Disk Size"), (LOGICAL, "Logical Sector Size")):
         add(f"no-{word.split()[0].lower()}", f"the item {word} is missing", without(ident), "malformed", word)
-    for block in (0, 3 * MIB, 512 * MIB, 512 * KIB):
+    for block in (0, 3 * MIB, 512 * MIB):
         add(f"block-{block}", f"blocks of {block} bytes", items(len(small()), block=block), "malformed", "BlockSize")
     add("sector-520", "sectors of 520 bytes", items(len(small()), logical=520), "malformed", "LogicalSectorSize")
     add("size-odd", "the disk is no whole number of sectors", items(len(small()) + 1), "malformed", "VirtualDiskSize")
@@ -486,20 +491,20 @@ def bad_table(out):
     def add(name, case, image, *outcome):
         packed(out, "malformed", name, case, image, *outcome)
 
-    def entry(state, offset):
-        return sample().entry(0, state, offset).finish(DATA_AT)
+    def entry(state, offset, at=BAT_AT, data=b""):
+        return sample().put(at, data).entry(0, state, offset).finish(DATA_AT)
 
     add("state-four", "a block in a state that means nothing", entry(4, DATA_AT), "malformed", f"byte {BAT_AT}", "State")
     add("partial-without-parent", "a block that is partly stored, of a disk without a parent", entry(PARTIAL, DATA_AT), "malformed", "State")
     add("block-behind-file", "a block behind the end of the file", entry(FULL, 1 << 50), "out-of-bounds", f"byte {BAT_AT}")
     add("block-offset-max", "a block at the last MiB that an entry can name", entry(FULL, 0xFFFFFFFFFFF00000), "out-of-bounds")
-    add("block-cut", "the file ends inside a block that is not the last", Vhdx(small()).store_all((2, 0)).finish(6 * MIB - 512),
+    add("block-cut", "the file ends inside a block that is not the last", Vhdx(pair()).store_all((2, 0)).finish(6 * MIB - 512),
         "out-of-bounds")
-    add("last-block-cut", "the file ends before the last byte of the disk", sample().finish(5 * MIB + 20 * KIB - 1), "out-of-bounds")
-    for name, at in (("headers", 0), ("log", LOG_AT), ("metadata", META_AT), ("table", BAT_AT)):
+    add("last-block-cut", "the file ends before the last byte of the disk", sample().finish(DATA_AT + 20 * KIB - 1), "out-of-bounds")
+    for name, at in (("headers", 0), ("log", LOG_AT), ("table", BAT_AT)):
         add(f"block-in-{name}", f"a block lies in the {name}", entry(FULL, at), "malformed", "FileOffsetMB")
     add("block-in-unknown-region", "a block lies in a region that nobody knows",
-        sample().put(REGIONS_AT[0], regions([*USUAL_REGIONS, (NOBODY, DATA_AT, MIB, 0)])).finish(DATA_AT), "malformed", "FileOffsetMB")
+        entry(FULL, DATA_AT, REGIONS_AT[0], regions([*USUAL_REGIONS, (NOBODY, DATA_AT, MIB, 0)])), "malformed", "FileOffsetMB")
 
 
 def bad_log(out):
@@ -542,7 +547,8 @@ def bad_differencing(out):
         image = child(parent, small())
         if found is not None:
             image.put(META_AT, metadata(found))
-        packed(out, "malformed", f"parent-{name}", case, image.finish(BAT_AT + 40 * KIB), *outcome, **more)
+        end = BAT_AT + 40 * KIB if more else META_END
+        packed(out, "malformed", f"parent-{name}", case, image.finish(end), *outcome, **more)
 
     usual = items(len(small()), parent=b"?")
     add("no-locator", "the parent is nowhere named", b"?", "malformed", "Parent Locator", found=usual[:-1])
@@ -556,12 +562,12 @@ def bad_differencing(out):
     image = child(locator([linkage(NOBODY), ("relative_path", ".\\..\\valid\\diff-base.vhdx")]), small())
     packed(out, "malformed", "parent-denied", "the parent may not be opened", image.finish(BAT_AT + 40 * KIB), "refused")
     image = child(locator([linkage(), ("relative_path", "base.vhdx")]), small())
-    image.store(0, state=PARTIAL)
+    image.store(2, state=PARTIAL, whole=False)
     path = "vhdx/malformed/base.vhdx.gz"
     out.companion(path, deflate.gzip_file(Vhdx(bytes(2 * MIB)).finish()))
     packed(out, "malformed", "bitmap-missing", "a block that is partly stored, and no sector bitmap", image, "malformed", "State", gate=True)
     image = child(locator([linkage(), ("relative_path", "base.vhdx")]), small())
-    image.store(0, state=PARTIAL)
+    image.store(2, state=PARTIAL, whole=False)
     image.entry(image.ratio, FULL, 1 << 40)
     packed(out, "malformed", "bitmap-behind-file", "a sector bitmap behind the end of the file", image, "out-of-bounds", gate=True)
     image = child(locator([linkage(NOBODY), ("relative_path", "base.vhdx")]), small())
