@@ -7,7 +7,8 @@ use imgfmt_core::{
     Description, Encoded, Error, ExtentSink, Image, Limits, Opened, Parent, Result, Storage, read::through_map,
 };
 
-use crate::bat::{Bat, Geometry};
+use crate::bat::Bat;
+use crate::geometry::Geometry;
 use crate::header::{Chosen, Header, read_creator};
 use crate::info;
 use crate::log::{self, Replay};

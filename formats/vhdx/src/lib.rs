@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod bat;
+mod bits;
 mod fields;
+mod geometry;
 mod header;
 mod image;
 mod info;

@@ -8,7 +8,7 @@ use imgfmt_core::{Error, Form, Piece, Placed, Result, Target};
 use super::block::{Block, Kind};
 use super::settings::{Places, Settings};
 use super::table::Table;
-use crate::bat::Geometry;
+use crate::geometry::Geometry;
 use crate::layout::{SECTOR_BITMAP_LEN, state};
 
 /// What changes from piece to piece.

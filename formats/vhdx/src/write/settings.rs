@@ -4,7 +4,7 @@ use imgfmt_core::{CreateRequest, Error, OptionSpec, Options, Result};
 use uuid::Uuid;
 
 use super::locator;
-use crate::bat::Geometry;
+use crate::geometry::Geometry;
 use crate::layout::{ALIGN, BAT_ENTRY_LEN, MAX_BLOCK_LEN, MAX_DISK_LEN, MIN_BLOCK_LEN};
 
 /// What a new image is to be; every combination in here is one that the format has.
