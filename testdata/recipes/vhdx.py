@@ -556,6 +556,8 @@ def bad_differencing(out):
     add("locator-type", "a parent of another kind", locator([linkage()], kind=NOBODY), "unsupported", "LocatorType")
     add("no-linkage", "the locator does not say which file the parent is", locator([("relative_path", "x")]), "malformed", "parent_linkage")
     add("linkage-text", "the parent's identifier is none", locator([("parent_linkage", "{x}")]), "malformed", "parent_linkage")
+    twice = [linkage(), ("relative_path", "one.vhdx"), ("relative_path", "other.vhdx")]
+    add("key-twice", "two names under one key", locator(twice), "malformed", "relative_path")
     add("count", "more pairs than the locator has", locator([linkage()], count=9000), "malformed", "KeyValueCount")
     add("missing", "the parent is not there", locator([linkage(), ("relative_path", "nowhere.vhdx")]), "missing", "nowhere.vhdx",
         gate=True)

@@ -53,6 +53,7 @@ impl Locator {
             room = room.checked_sub(len).ok_or_else(|| Error::limit("the parent locator is too long"))?;
             pairs.push((key, value));
         }
+        check_unique(&pairs)?;
         let linkage = linkage(&pairs)?;
         Ok(Self { pairs, linkage })
     }
@@ -62,7 +63,8 @@ impl Locator {
         find(&self.pairs, key)
     }
 
-    /// How to find and know the parent: as the child sees it, then where Windows had it, and last beside the child.
+    /// How to find and know the parent: in the order of § 2.6.2.6.3 as the child sees it, then where Windows had it; and
+    /// last beside the child.
     pub(crate) fn parent(&self) -> Parent {
         let mut names: Vec<PathBuf> = Vec::new();
         let mut add = |name: String| {
@@ -72,12 +74,22 @@ impl Locator {
             }
         };
         self.get(RELATIVE_PATH).map(relative).into_iter().for_each(&mut add);
-        let absolute = [self.get(ABSOLUTE_WIN32_PATH), self.get(VOLUME_PATH)];
+        let absolute = [self.get(VOLUME_PATH), self.get(ABSOLUTE_WIN32_PATH)];
         absolute.into_iter().flatten().map(without_drive).for_each(&mut add);
         let all = [self.get(RELATIVE_PATH), absolute[0], absolute[1]];
         all.into_iter().flatten().map(file_name).for_each(&mut add);
         let identity = Identity { kind: DATA_WRITE_GUID, value: self.linkage.to_string() };
         Parent { names, format: Some(NAME.to_owned()), identity: Some(identity) }
+    }
+}
+
+/// Checks that no key is there twice: two readers could take it for two different parents.
+fn check_unique(pairs: &[(String, String)]) -> Result<()> {
+    let mut keys: Vec<&str> = pairs.iter().map(|(key, _)| key.as_str()).collect();
+    keys.sort_unstable();
+    match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Error::malformed(format!("has the key {:?} twice", pair[0])).field("parent locator")),
+        None => Ok(()),
     }
 }
 
@@ -111,11 +123,24 @@ fn relative(path: &str) -> String {
     path.strip_prefix("./").unwrap_or(&path).to_owned()
 }
 
-/// A path without what only Windows knows: `\\?\`, and the drive or volume before the first folder.
+/// A path without what only Windows knows: `\\?\`, and the drive or volume before the first folder. What follows `\\?\`
+/// is never relative.
 fn without_drive(path: &str) -> String {
-    let bare = path.strip_prefix(r"\\?\").unwrap_or(path);
-    let volume = bare.find('\\').filter(|&end| bare[..end].ends_with([':', '}']));
-    bare[volume.unwrap_or(0)..].replace('\\', "/")
+    let Some(bare) = path.strip_prefix(r"\\?\") else {
+        return without_volume(path).replace('\\', "/");
+    };
+    let bare = match bare.strip_prefix(r"UNC\") {
+        Some(share) => format!(r"\\{share}"),
+        None => without_volume(bare).to_owned(),
+    };
+    let root = if bare.starts_with('\\') { "" } else { "/" };
+    format!("{root}{}", bare.replace('\\', "/"))
+}
+
+/// A path from its first folder on, where a drive or a volume comes before that.
+fn without_volume(path: &str) -> &str {
+    let volume = path.find('\\').filter(|&end| path[..end].ends_with([':', '}']));
+    &path[volume.unwrap_or(0)..]
 }
 
 /// The last part of a path.
@@ -173,6 +198,10 @@ mod tests {
             (r"\\?\C:\a\b.vhdx", "/a/b.vhdx"),
             (r"\a\b.vhdx", "/a/b.vhdx"),
             (r"\\server\share\b.vhdx", "//server/share/b.vhdx"),
+            (r"\\?\UNC\server\share\b.vhdx", "//server/share/b.vhdx"),
+            (r"\\?\server\share\b.vhdx", "/server/share/b.vhdx"),
+            (r"\\?\Volume{26a21bda}\a\b.vhdx", "/a/b.vhdx"),
+            (r"\\?\\a\b.vhdx", "/a/b.vhdx"),
             ("b.vhdx", "b.vhdx"),
         ] {
             assert_eq!(without_drive(path), name);
@@ -186,6 +215,7 @@ mod tests {
         let kind = |bytes: &[u8]| Locator::parse(bytes, &limits).unwrap_err().kind();
         assert_eq!(kind(&locator(&[(RELATIVE_PATH, "x")])), ErrorKind::Malformed);
         assert_eq!(kind(&locator(&[(PARENT_LINKAGE, "x")])), ErrorKind::Malformed);
+        assert_eq!(kind(&locator(&[LINKAGE, (RELATIVE_PATH, "x"), (RELATIVE_PATH, "y")])), ErrorKind::Malformed);
         let mut bytes = locator(&[LINKAGE]);
         bytes.truncate(bytes.len() - 1);
         assert_eq!(kind(&bytes), ErrorKind::Malformed);

@@ -35,7 +35,7 @@ fn windows_path(backing: &Backing) -> Result<(&'static str, String)> {
     }
     let path = name.replace('/', "\\");
     Ok(match backing.name.name.is_absolute() {
-        true => (ABSOLUTE_WIN32_PATH, path),
+        true => (ABSOLUTE_WIN32_PATH, format!(r"\\?\{path}")),
         false if path.starts_with('.') => (RELATIVE_PATH, path),
         false => (RELATIVE_PATH, format!(".\\{path}")),
     })

@@ -90,7 +90,9 @@ impl Settings {
     pub(super) fn places(&self) -> Result<Places> {
         let metadata = ALIGN + u64::from(self.log_len);
         let bat = metadata + METADATA_REGION_LEN;
-        let bat_len = (self.geometry.entries() * BAT_ENTRY_LEN).next_multiple_of(ALIGN).max(ALIGN);
+        // With room for what a differencing disk has more, whatever it is: § 2.5.
+        let most = Geometry { differencing: true, ..self.geometry };
+        let bat_len = (most.entries() * BAT_ENTRY_LEN).next_multiple_of(ALIGN).max(ALIGN);
         let too_large = |_| Error::invalid(format!("block_size: the table would take {bat_len} bytes"));
         Ok(Places {
             log: ALIGN,

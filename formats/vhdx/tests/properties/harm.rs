@@ -61,7 +61,7 @@ fn seal_all(bytes: &mut [u8]) {
 }
 
 proptest! {
-    #![proptest_config(config(160))]
+    #![proptest_config(config(96))]
 
     #[test]
     fn no_numbers_hurt(

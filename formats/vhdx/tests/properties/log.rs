@@ -78,7 +78,7 @@ fn read(bytes: Vec<u8>) -> Result<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(config(48))]
+    #![proptest_config(config(32))]
 
     #[test]
     fn what_is_read_is_what_a_replay_would_leave(

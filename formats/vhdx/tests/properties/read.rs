@@ -141,7 +141,7 @@ fn follows(last: &Extent, kind: ExtentKind) -> bool {
 }
 
 proptest! {
-    #![proptest_config(config(48))]
+    #![proptest_config(config(32))]
 
     #[test]
     fn the_map_is_what_entries_and_bitmaps_say(layout in layouts(), window in 1..5000u64) {

@@ -129,7 +129,7 @@ fn check(image: &dyn Image, range: Range<u64>, form: Form) {
 }
 
 proptest! {
-    #![proptest_config(config(40))]
+    #![proptest_config(config(24))]
 
     #[test]
     fn what_was_placed_is_what_is_read(
