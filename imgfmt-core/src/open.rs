@@ -17,6 +17,7 @@ use crate::gate::{Admitted, Gate};
 use crate::image::Image;
 use crate::info::Identity;
 use crate::limits::Limits;
+use crate::options::Options;
 use crate::storage::Storage;
 use crate::wrap::Wrapper;
 use crate::{Error, ErrorKind, Result, probe};
@@ -30,7 +31,8 @@ pub struct Opener<'a> {
     pub wrappers: &'a [&'a dyn Wrapper],
     /// The name of the format of files that nothing else claims; `None` refuses them.
     pub fallback: Option<&'a str>,
-    /// Limits, the gate, options and secrets for opening. Options and the snapshot are for the top layer.
+    /// Limits, the gate, options and secrets for opening. The snapshot is for the top layer, and so are options; those
+    /// that begin with `backing.` are for the layer below, those with `backing.backing.` for the next.
     pub context: OpenContext<'a>,
     /// Which image of a file that holds several: its name, or its number from 1 on.
     pub member: Option<&'a str>,
@@ -70,7 +72,8 @@ impl<'a> Opener<'a> {
         format: Option<&str>,
     ) -> Result<(Opened, &'static str)> {
         let Candidate { storage, path, format } = self.unwrap(storage, path, format)?.try_into()?;
-        self.open_bare(storage, path.as_deref(), format.as_deref(), true)
+        let (own, _) = self.context.options.split(BELOW);
+        self.open_bare(storage, path.as_deref(), format.as_deref(), &own, self.context.snapshot)
     }
 
     /// Opens the image in `storage` and every layer that it builds on, the top one first.
@@ -90,6 +93,7 @@ impl<'a> Opener<'a> {
         let mut seen = HashSet::new();
         let mut next = Some(self.unwrap(storage, path, format)?.try_into()?);
         let mut expected: Option<Identity> = None;
+        let (mut own, mut below) = self.context.options.split(BELOW);
         while let Some(Candidate { storage, path, format }) = next.take() {
             if layers.len() >= self.context.limits.chain_depth {
                 let limit = self.context.limits.chain_depth;
@@ -103,7 +107,10 @@ impl<'a> Opener<'a> {
                 (Some(path), false) => e.context(format!("cannot open the backing file {}", path.display())),
                 _ => e,
             };
-            let (opened, format) = self.open_bare(storage, path.as_deref(), format.as_deref(), top).map_err(named)?;
+            let snapshot = self.context.snapshot.filter(|_| top);
+            let opened = self.open_bare(storage, path.as_deref(), format.as_deref(), &own, snapshot);
+            let (opened, format) = opened.map_err(named)?;
+            (own, below) = below.split(BELOW);
             if let Some(expected) = expected.take() {
                 check_identity(&expected, opened.image.as_ref()).map_err(|e| named(e.in_format(format)))?;
             }
@@ -113,7 +120,12 @@ impl<'a> Opener<'a> {
             }
             layers.push(Layer { image: opened.image, format, path, bitmaps: opened.bitmaps });
         }
-        Ok(layers)
+        match own.names().chain(below.names()).next() {
+            Some(name) => {
+                Err(Error::invalid(format!("the option {BELOW}{name} is for a backing file that there is not")))
+            }
+            None => Ok(layers),
+        }
     }
 
     /// Opens the image in `storage` with all that it builds on, as one disk.
@@ -132,14 +144,13 @@ impl<'a> Opener<'a> {
         storage: Arc<dyn Storage>,
         path: Option<&Path>,
         format: Option<&str>,
-        top: bool,
+        options: &Options,
+        snapshot: Option<&str>,
     ) -> Result<(Opened, &'static str)> {
         let format = self.choose(&storage, format)?;
-        let below = OpenContext::new(self.context.limits, self.context.gate);
-        let context = OpenContext { path, ..self.context };
-        let context = if top { context } else { OpenContext { options: below.options, snapshot: None, ..context } };
+        let context = OpenContext { path, options, snapshot, ..self.context };
         let open = || {
-            context.options.check(format.open_options())?;
+            options.check(format.open_options())?;
             format.open(storage, &context)
         };
         let opened = open().map_err(|e| e.in_format(format.name()))?;
@@ -211,3 +222,6 @@ fn identity(storage: &dyn Storage) -> Option<(u64, u64)> {
     let stat = rustix::fs::fstat(storage.as_file()?.fd).ok()?;
     Some((stat.st_dev, stat.st_ino))
 }
+
+/// How options for the layer below begin.
+const BELOW: &str = "backing.";

@@ -49,6 +49,19 @@ impl Options {
         self.0.push((name.to_owned(), value.to_owned()));
     }
 
+    /// These options in two: those whose name does not begin with `prefix`, and those whose name does, without it.
+    #[must_use]
+    pub fn split(&self, prefix: &str) -> (Self, Self) {
+        let (mut own, mut other) = (Self::new(), Self::new());
+        for (name, value) in &self.0 {
+            match name.strip_prefix(prefix) {
+                Some(name) => other.set(name, value),
+                None => own.set(name, value),
+            }
+        }
+        (own, other)
+    }
+
     /// Adds all of `other` behind these.
     pub fn extend(&mut self, other: Self) {
         self.0.extend(other.0);

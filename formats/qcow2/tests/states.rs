@@ -13,11 +13,11 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::{hash, open, open_layers};
+use common::{hash, open};
 use imgfmt_core::conformance::{Disk, Fill};
 use imgfmt_core::{
-    Bitmap, CreateRequest, DenyAll, ErrorKind, FileStorage, Format, Image, Limits, MemoryTarget, OpenContext, Options,
-    Target,
+    Bitmap, CreateRequest, DenyAll, ErrorKind, FileStorage, Format, Image, Layer, Limits, MemoryTarget, OpenContext,
+    Opener, Options, Result, Storage, Target,
 };
 use imgfmt_qcow2::Qcow2;
 use pipe::Pipe;
@@ -112,7 +112,7 @@ fn snapshots_of_other_sizes_read_as_qemu_reads_them() {
         for name in if options == "compat=0.10" { &["small", "1"][..] } else { &["small", "large", "1", "2"] } {
             qemu_img(folder.path(), &["convert", "-f", "qcow2", "-l", name, "-O", "raw", "disk.qcow2", "disk.raw"]);
             let storage = Arc::new(FileStorage::open(&path).unwrap());
-            let layers = open_layers(storage, &path, None, Some(name)).unwrap();
+            let layers = open_layers(storage, &path, Some(name)).unwrap();
             let image = layers[0].image.as_ref();
             assert_eq!(
                 image.size(),
@@ -170,7 +170,7 @@ fn bitmaps_come_through_qemu_as_they_were() {
         qemu_img(folder.path(), &["convert", "--bitmaps", "-f", "qcow2", "-O", "qcow2", name, "theirs.qcow2"]);
         for name in [name, "theirs.qcow2"] {
             let path = folder.path().join(name);
-            let layers = open_layers(Arc::new(FileStorage::open(&path).unwrap()), &path, None, None).unwrap();
+            let layers = open_layers(Arc::new(FileStorage::open(&path).unwrap()), &path, None).unwrap();
             assert_eq!(layers[0].bitmaps.len(), bitmaps.len(), "{options}: {name}");
             for (stored, bitmap) in layers[0].bitmaps.iter().zip(&bitmaps) {
                 assert_eq!(stored.info(), &bitmap.info, "{options}: {name}");
@@ -216,7 +216,7 @@ impl Bitmap for Dirty {
         &self.info
     }
 
-    fn visit_dirty(&self, visit: &mut dyn FnMut(Range<u64>) -> imgfmt_core::Result<()>) -> imgfmt_core::Result<()> {
+    fn visit_dirty(&self, visit: &mut dyn FnMut(Range<u64>) -> Result<()>) -> Result<()> {
         self.runs.iter().cloned().try_for_each(visit)
     }
 }
@@ -253,4 +253,13 @@ fn compare(image: &dyn Image, disk: &[u8], what: &str) {
 fn qemu_io(folder: &Path, format: &str, image: &str, commands: &[&str]) {
     let commands = commands.iter().flat_map(|command| ["-c", *command]);
     run("qemu-io", folder, &["-f", format, image].into_iter().chain(commands).collect::<Vec<_>>());
+}
+
+/// Opens the layers of the image in `storage`, the first of them at `snapshot`.
+fn open_layers(storage: Arc<dyn Storage>, path: &Path, snapshot: Option<&str>) -> Result<Vec<Layer>> {
+    let limits = Limits::default();
+    let formats: [&dyn Format; 1] = [&Qcow2];
+    let opener = Opener::new(&formats, &DenyAll, &limits);
+    let context = OpenContext { snapshot, ..opener.context };
+    Opener { context, ..opener }.open_layers(storage, Some(path), Some("qcow2"))
 }

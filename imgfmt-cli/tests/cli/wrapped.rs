@@ -57,6 +57,19 @@ fn one_of_several_disks_is_named() {
 }
 
 #[test]
+fn a_raw_disk_in_an_archive_is_raw_whatever_its_guest_wrote() {
+    let desk = Desk::new();
+    desk.disk("disk.raw", 1 << 20, &[0]);
+    desk.ok("convert disk.raw other.qcow2");
+    let mut bytes = desk.read("disk.raw");
+    bytes[..65_536].copy_from_slice(&desk.read("other.qcow2")[..65_536]);
+    desk.write("disk.raw", &bytes);
+    system(&desk, "tar czf image.tar.gz disk.raw");
+    desk.ok("convert image.tar.gz out.raw");
+    assert!(desk.read("out.raw") == bytes);
+}
+
+#[test]
 fn an_appliance_is_written_and_read() {
     let desk = Desk::new();
     desk.disk("a.raw", 5 << 20, &[0, 3 << 20]);
@@ -87,6 +100,22 @@ fn an_encrypted_image_needs_its_secret_and_is_described_without() {
     assert!(
         desk.fails(&format!("convert --object secret,id=s,data=wrong --image-opts {opts} none")).contains("secret")
     );
+}
+
+#[test]
+fn a_backing_file_has_options_of_its_own() {
+    let desk = Desk::new();
+    desk.disk("a.raw", 1 << 20, &[0]);
+    desk.write("key", b"hunter2");
+    let secret = "--object secret,id=s,file=key";
+    desk.ok(&format!(
+        "convert {secret} -o encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10 a.raw base.qcow2"
+    ));
+    let open = "--open-options backing.encrypt.key-secret=s";
+    desk.ok(&format!("convert {secret} --open-options encrypt.key-secret=s -B base.qcow2 base.qcow2 top.qcow2"));
+    desk.ok(&format!("convert {secret} {open} top.qcow2 out.raw"));
+    assert!(desk.read("out.raw") == desk.read("a.raw"));
+    assert!(desk.fails(&format!("convert {secret} {open} a.raw none")).contains("backing file that there is not"));
 }
 
 #[test]

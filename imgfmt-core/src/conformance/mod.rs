@@ -10,14 +10,17 @@
 //! | a truncated file is an error or the same bytes; never a panic, never silent zeros | [`check_truncations`] |
 //! | the same bytes are written for 1, 2 and 7 threads | [`check_writer`] |
 //! | what is written reads back, with every byte and every zero run | [`check_writer`] |
+//! | every file of `testdata/` gives what its manifest says | [`check_testdata`] |
 //! | no bytes make a reader panic, hang, or use memory without bound | [`survive`](fn@survive), [`check_harm`] |
 
+mod config;
 mod disks;
 mod files;
 mod harm;
 mod plain;
 mod reader;
 mod survive;
+mod testdata;
 mod truncation;
 mod writer;
 
@@ -29,6 +32,7 @@ pub use files::Files;
 pub use harm::check_harm;
 pub use reader::{check_image, check_samples, read_all};
 pub use survive::survive;
+pub use testdata::{Content, Sample, bytes_of, check_testdata, content_of, whole_message};
 pub use truncation::check_truncations;
 pub use writer::{Variant, check_writer, write};
 

@@ -8,6 +8,7 @@ use crate::format::Parent;
 use crate::gate::{Reference, Role};
 use crate::image::Image;
 use crate::info::Identity;
+use crate::options::Options;
 use crate::{Error, ErrorKind, Result};
 
 impl Opener<'_> {
@@ -44,7 +45,7 @@ impl Opener<'_> {
             let reference = Reference { from: Some(from), name, role: Role::Parent };
             let Ok(found) = self.context.gate.open(&reference) else { continue };
             let format = parent.format.as_deref();
-            let opened = self.open_bare(Arc::clone(&found.storage), Some(&found.path), format, false);
+            let opened = self.open_bare(Arc::clone(&found.storage), Some(&found.path), format, &Options::new(), None);
             if opened.is_ok_and(|(opened, _)| opened.image.describe().identities.contains(identity)) {
                 return Ok(Candidate::admitted(found, parent));
             }

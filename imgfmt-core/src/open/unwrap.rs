@@ -47,11 +47,17 @@ impl<'a> Opener<'a> {
         Ok(found)
     }
 
-    /// The format that an archive says a member has: a hint, that what the member itself shows goes before.
+    /// The format that an archive says a member has. What the member itself shows goes before, but not where it is said to
+    /// be the fallback: then the guest has written its first bytes, and could have written anything.
     fn hinted(&self, storage: &Arc<dyn Storage>, name: &str) -> Result<Option<String>> {
-        let shows =
-            !probe::probe(self.formats, storage.as_ref())?.is_empty() || self.wrapper_of(storage, None)?.is_some();
-        Ok(self.by_name(name).ok().filter(|_| !shows).map(|format| format.name().to_owned()))
+        let Ok(format) = self.by_name(name) else { return Ok(None) };
+        let is_wrapped = self.wrapper_of(storage, None)?.is_some();
+        let shows = || Ok::<_, Error>(!probe::probe(self.formats, storage.as_ref())?.is_empty());
+        let is_hint_alone = self.fallback != Some(format.name());
+        if is_wrapped || (is_hint_alone && shows()?) {
+            return Ok(None);
+        }
+        Ok(Some(format.name().to_owned()))
     }
 
     /// The wrapper that `storage` shows, if any: not where the caller's `format` is the fallback, or claims the file.

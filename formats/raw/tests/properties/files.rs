@@ -12,7 +12,7 @@ use imgfmt_core::{
 };
 use imgfmt_raw::Raw;
 use proptest::prelude::{Strategy, any, prop_oneof};
-use proptest::test_runner::{Config, FileFailurePersistence};
+use proptest::test_runner::Config;
 use tempfile::NamedTempFile;
 
 /// A file with holes.
@@ -83,16 +83,7 @@ fn for_writing(path: &Path) -> File {
 
 /// The configuration of a property that `cases` cases are enough for; `PROPTEST_CASES` asks for more.
 pub(crate) fn config(cases: u32) -> Config {
-    let default = Config::default();
-    Config {
-        cases: if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases },
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/proptest-regressions/properties.txt"
-        )))),
-        max_shrink_iters: 2000,
-        ..default
-    }
+    imgfmt_core::property_config!(cases)
 }
 
 /// Checks that runs of zeros which are long enough, and aligned to their length, take no space.

@@ -7,7 +7,7 @@ use imgfmt_core::{Backing, Bitmap, CreateRequest, Error, ErrorKind, Format, Imag
 
 use super::files::{HostFile, is_part_of};
 use super::input::{Input, Open, spool_stream};
-use super::open::{RAW, open_layers, options_of};
+use super::open::{RAW, describe_layers, options_of};
 use super::output::{self, Opened};
 use super::request::{Bitmaps, ConvertRequest, ConvertSummary, Pipes};
 
@@ -179,7 +179,7 @@ fn sound(which: Bitmaps, bitmaps: &[Box<dyn Bitmap>]) -> Result<Vec<&dyn Bitmap>
 fn resolve_backing(request: &ConvertRequest<'_>, backing: &ParentName) -> Result<Backing> {
     let folder = request.target.parent().unwrap_or(Path::new(""));
     let access = request.access.below();
-    let layers = open_layers(&folder.join(&backing.name), backing.format.as_deref(), &access)?;
+    let layers = describe_layers(&folder.join(&backing.name), backing.format.as_deref(), &access)?;
     let target = HostFile::at(&request.target);
     for layer in &layers {
         if let Some(target) = target

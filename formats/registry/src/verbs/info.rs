@@ -76,6 +76,11 @@ pub fn info(path: &Path, request: &InfoRequest<'_>, access: &Access<'_>) -> Resu
         }
         // What keeps the bytes from being read need not keep the rest from being told.
         Some(Err(error)) if UNREADABLE.contains(&error.kind()) => match open(true) {
+            // Tables that can be read are counted; a file that is cut is told of instead.
+            Ok((opened, _)) if error.kind() != ErrorKind::OutOfBounds => {
+                let counts = ByteCounts::of(opened.image.as_ref());
+                (opened, Some(counts))
+            }
             Ok((opened, _)) => (opened, Some(Err(error))),
             Err(_) => return Err(cannot(error)),
         },

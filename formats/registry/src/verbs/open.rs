@@ -86,6 +86,14 @@ pub fn open_layers(path: &Path, format: Option<&str>, access: &Access<'_>) -> Re
     access.opener().open_layers(storage, Some(path), format).map_err(|e| e.context(cannot_open(path)))
 }
 
+/// Opens the image at `path` and every layer that it builds on to be described, not read: no secret is needed.
+pub(crate) fn describe_layers(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<Vec<Layer>> {
+    let storage = storage(path, format, access)?;
+    let opener = access.opener();
+    let context = OpenContext { describe_only: true, ..opener.context };
+    Opener { context, ..opener }.open_layers(storage, Some(path), format).map_err(|e| e.context(cannot_open(path)))
+}
+
 /// Opens the image at `path` alone, and says what its format is called. Its backing file is not touched.
 ///
 /// # Errors

@@ -1,12 +1,11 @@
 //! What the tests over folders of images share.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use imgfmt_core::conformance::content_of;
 use imgfmt_core::{Beneath, Chain, DenyAll, FileStorage, Format, Gate, Image, Limits, Opener, Options, Result};
 use imgfmt_vhd::Vhd;
-use sha2::{Digest, Sha256};
 
 /// Opens the image at `path` with what it builds on. It may open what lies beside it where `with_gate` says so.
 pub(crate) fn open(path: &Path, with_gate: bool, options: &str) -> Result<Chain> {
@@ -22,22 +21,5 @@ pub(crate) fn open(path: &Path, with_gate: bool, options: &str) -> Result<Chain>
 
 /// The SHA-256 of all guest bytes of `image`, read from the first to the last.
 pub(crate) fn hash(image: &dyn Image) -> Result<String> {
-    let mut hash = Sha256::new();
-    let mut bytes = vec![0; 4 << 20];
-    let mut next = 0;
-    while next < image.size() {
-        let len = usize::try_from(image.size() - next).map_or(bytes.len(), |rest| rest.min(bytes.len()));
-        image.read_at(&mut bytes[..len], next)?;
-        hash.update(&bytes[..len]);
-        next += len as u64;
-    }
-    Ok(hex(&hash.finalize()))
-}
-
-/// Bytes as hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    content_of(image).map(|(_, hash)| hash)
 }

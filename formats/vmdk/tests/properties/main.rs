@@ -12,7 +12,7 @@ use imgfmt_core::conformance::{Files, check_image, read_all};
 use imgfmt_core::{ErrorKind, Image};
 use imgfmt_vmdk::Vmdk;
 use proptest::prelude::{any, proptest};
-use proptest::test_runner::{Config, FileFailurePersistence};
+use proptest::test_runner::Config;
 
 use disk::{Disk, disks, flattened};
 use plan::{Plan, plans};
@@ -78,14 +78,5 @@ proptest! {
 
 /// The configuration of a property that `cases` cases are enough for; `PROPTEST_CASES` asks for more.
 fn config(cases: u32) -> Config {
-    let default = Config::default();
-    Config {
-        cases: if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases },
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/proptest-regressions/properties.txt"
-        )))),
-        max_shrink_iters: 2000,
-        ..default
-    }
+    imgfmt_core::property_config!(cases)
 }
