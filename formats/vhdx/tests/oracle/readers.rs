@@ -27,7 +27,7 @@ pub(crate) struct PythonReader {
 pub(crate) const PYTHON_READERS: &[PythonReader] = &[
     PythonReader {
         name: "libvhdi",
-        python: ("IMGFMT_LIBYAL_PYTHON", "/usr/bin/python3"),
+        python: ("IMGFMT_PYTHON", "/usr/bin/python3"),
         import: "import pyvhdi",
         sees_zero_blocks: false,
         script: "import sys, pyvhdi

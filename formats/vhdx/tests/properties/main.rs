@@ -12,18 +12,9 @@ mod read;
 #[cfg(test)]
 mod write;
 
-use proptest::test_runner::{Config, FileFailurePersistence};
+use proptest::test_runner::Config;
 
 /// The configuration of a property that `cases` cases are enough for; `PROPTEST_CASES` asks for more.
 pub(crate) fn config(cases: u32) -> Config {
-    let default = Config::default();
-    Config {
-        cases: if std::env::var_os("PROPTEST_CASES").is_some() { default.cases } else { cases },
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/proptest-regressions/properties.txt"
-        )))),
-        max_shrink_iters: 2000,
-        ..default
-    }
+    imgfmt_core::property_config!(cases)
 }
