@@ -38,13 +38,16 @@ impl VdiImage {
     fn map_page(&self, sink: &mut ExtentSink<'_>) -> Result<()> {
         let first = sink.rest().start / self.header.block_len;
         let (page, skip) = self.blocks.entries(self.sources[0].as_ref(), first)?;
-        for (index, &entry) in (first..).zip(page.get(skip..).unwrap_or_default()) {
-            if sink.is_full() {
-                break;
-            }
+        let (mut entries, mut index) = (page.get(skip..).unwrap_or_default(), first);
+        while let [entry, ..] = *entries
+            && !sink.is_full()
+        {
+            let alike = entries.iter().take_while(|&&other| entry >= ZERO && other == entry).count().max(1);
             let start = index * self.header.block_len;
-            let len = self.header.block_len.min(self.header.disk_size - start);
+            let len = (alike as u64 * self.header.block_len).min(self.header.disk_size - start);
             sink.push(start, len, self.kind(index, entry, len)?);
+            entries = &entries[alike..];
+            index += alike as u64;
         }
         Ok(())
     }

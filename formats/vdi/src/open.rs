@@ -18,7 +18,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Resu
     Ok(Opened { parent, ..Opened::alone(Box::new(VdiImage { sources: [storage], header, blocks })) })
 }
 
-/// By what the parent is known: its `uuidCreate`, and nothing else. It may be of any format that has one.
+/// By what the parent is known: its `uuidCreate`, and nothing else.
 fn parent(header: &Header) -> Option<Parent> {
     let identity = (!header.linkage.is_nil()).then(|| identity(header.linkage));
     (header.kind == ImageType::Differencing).then(|| Parent { identity, ..Parent::default() })
