@@ -20,6 +20,7 @@ pub mod options;
 pub mod output;
 pub mod probe;
 pub mod read;
+pub mod replay;
 pub mod secrets;
 pub mod storage;
 pub mod stream;
@@ -42,6 +43,7 @@ pub use open::{Layer, Opener, Unwrapped};
 pub use options::{OptionSpec, Options};
 pub use output::Output;
 pub use probe::Head;
+pub use replay::{Replay, Replayed};
 pub use secrets::Secrets;
 #[cfg(feature = "mmap")]
 pub use storage::MmapStorage;

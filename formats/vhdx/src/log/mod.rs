@@ -1,6 +1,7 @@
 //! The log: what was about to be written when the file was left. It is replayed in memory, for reading; the file stays
-//! as it is.
+//! as it is, unless somebody asks for [its replay](apply).
 
+pub(crate) mod apply;
 mod entry;
 mod overlay;
 
@@ -29,36 +30,60 @@ pub(crate) struct Replay {
 ///
 /// # Errors
 ///
-/// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where the header names a log and nothing in it is whole,
-/// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where the file is shorter than it was when the log was written,
-/// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) for a log that is too long, or would take too long to check.
+/// As [`Pending::read`].
 pub(crate) fn replay(
     storage: Arc<dyn Storage>,
     header: &Header,
     limits: &Limits,
 ) -> Result<(Arc<dyn Storage>, Option<Replay>)> {
-    if !header.has_log() {
+    let Some(pending) = Pending::read(storage.as_ref(), header, limits)? else {
         return Ok((storage, None));
+    };
+    let overlay = Overlay::new(storage, pending.patches, pending.last);
+    Ok((Arc::new(overlay), Some(pending.done)))
+}
+
+/// What a log holds, checked as a whole.
+struct Pending {
+    /// What replaces bytes of the file.
+    patches: Patches,
+    /// The file has to be this long, in bytes.
+    last: u64,
+    /// How much it is.
+    done: Replay,
+}
+
+impl Pending {
+    /// Reads the log that `header` names; `None` where it names none.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where the header names a log and nothing in it is whole,
+    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where the file is shorter than it was when the log was written,
+    /// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) for a log that is too long, or would take too long to check.
+    fn read(storage: &dyn Storage, header: &Header, limits: &Limits) -> Result<Option<Self>> {
+        if !header.has_log() {
+            return Ok(None);
+        }
+        let len = limits.table_len("LogLength", u64::from(header.log_len), 1)?;
+        let bytes = storage.read_vec(header.log_offset, len).map_err(|e| e.context("the log cannot be read"))?;
+        let ring = Ring(&bytes);
+        let sequence = Search::new(ring, header).active()?.ok_or_else(|| {
+            let what = "names a log to replay, but no sequence of entries in it is whole";
+            Error::malformed(what).field("LogGuid").at(HEADERS_AT[0] + LOG_GUID_AT as u64)
+        })?;
+        let (flushed, last) = sequence.last().map_or((0, 0), |head| (head.flushed, head.last));
+        if storage.len() < flushed {
+            let what = format!("is {flushed}, but the file ends at byte {}: it has been cut", storage.len());
+            return Err(Error::out_of_bounds(what).field("FlushedFileOffset").at(header.log_offset));
+        }
+        let mut patches = Patches::new(limits.items);
+        let mut done = Replay { entries: sequence.len() as u64, sectors: 0, zeroed: 0 };
+        for entry in &sequence {
+            done.apply(entry, ring, &mut patches)?;
+        }
+        Ok(Some(Self { patches, last, done }))
     }
-    let len = limits.table_len("LogLength", u64::from(header.log_len), 1)?;
-    let bytes = storage.read_vec(header.log_offset, len).map_err(|e| e.context("the log cannot be read"))?;
-    let ring = Ring(&bytes);
-    let sequence = Search::new(ring, header).active()?.ok_or_else(|| {
-        let what = "names a log to replay, but no sequence of entries in it is whole";
-        Error::malformed(what).field("LogGuid").at(HEADERS_AT[0] + LOG_GUID_AT as u64)
-    })?;
-    let (flushed, last) = sequence.last().map_or((0, 0), |head| (head.flushed, head.last));
-    if storage.len() < flushed {
-        let what = format!("is {flushed}, but the file ends at byte {}: it has been cut", storage.len());
-        return Err(Error::out_of_bounds(what).field("FlushedFileOffset").at(header.log_offset));
-    }
-    let mut patches = Patches::new(limits.items);
-    let mut done = Replay { entries: sequence.len() as u64, sectors: 0, zeroed: 0 };
-    for entry in &sequence {
-        done.apply(entry, ring, &mut patches)?;
-    }
-    let overlay = Overlay::new(storage, patches, last);
-    Ok((Arc::new(overlay), Some(done)))
 }
 
 impl Replay {

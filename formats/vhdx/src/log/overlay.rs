@@ -20,7 +20,7 @@ pub(super) struct Patches {
 
 /// What replaces bytes of the file.
 #[derive(Debug)]
-enum Patch {
+pub(super) enum Patch {
     /// A sector.
     Sector(Box<[u8]>),
     /// This many zeros: whole sectors.
@@ -29,7 +29,7 @@ enum Patch {
 
 impl Patch {
     /// How many bytes it replaces.
-    fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         match self {
             Self::Sector(bytes) => bytes.len() as u64,
             Self::Zero(len) => *len,
@@ -61,6 +61,15 @@ impl Patches {
         Limits::check("sectors in the log", self.map.len() as u64, self.max)
     }
 
+    /// How long a file of `len` bytes is with the patches: zeros behind its end do not make it longer.
+    pub(super) fn file_len(&self, len: u64) -> u64 {
+        let end = self.map.last_key_value().map_or(0, |(at, patch)| match patch {
+            Patch::Sector(_) => at + patch.len(),
+            Patch::Zero(_) => 0,
+        });
+        len.max(end)
+    }
+
     /// Removes what lies between two places. Only zeros can reach beyond one: all else is single sectors.
     fn cut_out(&mut self, start: u64, end: u64) {
         if let Some((&before, Patch::Zero(len))) = self.map.range_mut(..start).next_back()
@@ -87,8 +96,13 @@ impl Patches {
         }
     }
 
+    /// All patches, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Patch)> {
+        self.map.iter().map(|(at, patch)| (*at, patch))
+    }
+
     /// The patches that replace some of the bytes between two places, in order.
-    fn within(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, &Patch)> {
+    pub(super) fn within(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, &Patch)> {
         let before = self.map.range(..start).next_back().filter(|(at, patch)| *at + patch.len() > start);
         before.into_iter().chain(self.map.range(start..end)).map(|(at, patch)| (*at, patch))
     }
@@ -108,11 +122,7 @@ pub(super) struct Overlay {
 impl Overlay {
     /// `inner` with `patches`, made at least `len` bytes long.
     pub(super) fn new(inner: Arc<dyn Storage>, patches: Patches, len: u64) -> Self {
-        let end = patches.map.last_key_value().map_or(0, |(at, patch)| match patch {
-            Patch::Sector(_) => at + patch.len(),
-            Patch::Zero(_) => 0,
-        });
-        let len = inner.len().max(len).max(end);
+        let len = patches.file_len(inner.len().max(len));
         Self { inner, patches, len }
     }
 }

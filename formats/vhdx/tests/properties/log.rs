@@ -24,7 +24,7 @@ pub(crate) struct Change {
 }
 
 /// Any change.
-fn changes() -> impl Strategy<Value = Change> {
+pub(crate) fn changes() -> impl Strategy<Value = Change> {
     (0..SECTORS, 1..40u64, any::<Option<u8>>()).prop_map(|(start, len, fill)| {
         let len = if fill.is_some() { 1 } else { len };
         Change { run: start..(start + len).min(SECTORS), fill }

@@ -8,7 +8,11 @@ mod harm;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod medium;
+#[cfg(test)]
 mod read;
+#[cfg(test)]
+mod replay;
 #[cfg(test)]
 mod write;
 
