@@ -3,7 +3,7 @@
 mod formats;
 mod verbs;
 
-pub use formats::{FORMATS, WRAPPERS};
+pub use formats::{FORMATS, REPLAYS, WRAPPERS};
 pub use imgfmt_core::*;
 #[cfg(feature = "inside")]
 pub use imgfmt_inside as inside;
@@ -13,6 +13,7 @@ pub use verbs::info::{ImageInfo, InfoRequest, chain_info, info};
 #[cfg(feature = "inside")]
 pub use verbs::inside::look_inside;
 pub use verbs::open::{Access, format_of_name, open, open_layer, open_layers, open_options_of, options_of};
+pub use verbs::replay::replay;
 pub use verbs::request::{Bitmaps, ConvertRequest, ConvertSummary, Pipes, Source};
 
 /// The example of the project's first page, compiled and run with the documentation tests.

@@ -2,12 +2,14 @@
 
 mod convert;
 mod info;
+mod replay;
 mod source;
 
 use clap::{Parser, Subcommand};
 
 pub use convert::{Cache, ConvertArgs, NotYet, ProgressForm};
 pub use info::{InfoArgs, OutputForm};
+pub use replay::ReplayArgs;
 pub use source::SourceArgs;
 
 /// Converts and describes virtual disk images.
@@ -26,6 +28,8 @@ pub enum Command {
     Convert(Box<ConvertArgs>),
     /// Say what an image is
     Info(InfoArgs),
+    /// Finish in the file what an image's log says was about to be written
+    Replay(ReplayArgs),
 }
 
 /// What `imgfmt --help` ends with.

@@ -14,5 +14,6 @@ mod info;
 mod oracle;
 mod pipes;
 mod progress;
+mod replay;
 mod signals;
 mod wrapped;

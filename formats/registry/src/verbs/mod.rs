@@ -9,4 +9,5 @@ pub(crate) mod input;
 pub(crate) mod inside;
 pub(crate) mod open;
 mod output;
+pub(crate) mod replay;
 pub(crate) mod request;
