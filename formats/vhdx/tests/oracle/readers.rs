@@ -1,5 +1,7 @@
 //! Other readers, at arm's length: programs that are run.
 
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -74,6 +76,14 @@ pub(crate) fn has_qemu_img() -> bool {
 pub(crate) fn qemu_img(folder: &Path, args: &[&str]) {
     let output = Command::new("qemu-img").args(args).current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The bytes of a packed image of the test data.
+pub(crate) fn unpack(name: &str) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/vhdx").join(name);
+    let mut bytes = Vec::new();
+    flate2::read::GzDecoder::new(File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 /// Says that an oracle is missing, or fails where that is not allowed.
