@@ -48,14 +48,16 @@ impl Medium {
     }
 
     /// What is there after the power was cut: of the operations that were not flushed, those that `keeps` says; and a
-    /// write may be torn at any sector of 512 bytes.
+    /// write that was torn leaves half of its bytes, and noise where the rest should be.
     pub(crate) fn remains(self, mut keeps: impl FnMut() -> Fate) -> Vec<u8> {
         let state = self.0.into_inner().unwrap();
         for operation in &state.loose {
             match (operation, keeps()) {
                 (_, Fate::Lost) => {}
                 (Operation::Write(bytes, at), Fate::Torn) => {
-                    state.safe.write_at(&bytes[..bytes.len() / 1024 * 512], *at).unwrap();
+                    let half = bytes.len() / 2;
+                    let torn = [&bytes[..half], &vec![0xdb; bytes.len() - half]].concat();
+                    state.safe.write_at(&torn, *at).unwrap();
                 }
                 (operation, Fate::Kept | Fate::Torn) => operation.carry_out(&state.safe),
             }
@@ -88,7 +90,7 @@ pub(crate) enum Fate {
     Kept,
     /// Nothing is left of it.
     Lost,
-    /// Half of it is left, where it is a write.
+    /// Half of it is left and the rest is noise, where it is a write.
     Torn,
 }
 
