@@ -154,6 +154,19 @@ fn a_log_that_would_lose_itself_is_refused() {
 }
 
 #[test]
+fn the_only_good_header_is_never_at_risk() {
+    let bytes = file_with(&entry(5, 0, &[Change { run: 0..1, fill: Some(0x22) }])).0;
+    for damaged in [64 << 10, 128 << 10] {
+        let mut bytes = bytes.clone();
+        bytes[damaged..damaged + 4096].fill(0);
+        let expected = disk(&bytes).unwrap();
+        for cut in 0..9 {
+            check_cut(&bytes, &expected, cut, || Fate::Torn);
+        }
+    }
+}
+
+#[test]
 fn a_header_that_nothing_can_follow_is_refused() {
     let mut file = file_with(&entry(5, 0, &[Change { run: 0..1, fill: Some(0x22) }]));
     let mut header = file.0[64 << 10..][..4096].to_vec();
