@@ -35,10 +35,7 @@ fn through(format: &dyn Format, image: &dyn Image, compress: bool) -> Result<Vec
     let target = Arc::new(MemoryTarget::new());
     let options = Options::default();
     let size = image.size();
-    let request = CreateRequest {
-        compress,
-        ..CreateRequest::new(size, &options)
-    };
+    let request = CreateRequest { compress, ..CreateRequest::new(size, &options) };
     let convert = Convert { threads: NonZeroUsize::MIN, ..Convert::default() };
     convert.run(image, format.create(target.clone(), &request)?)?;
     let limits = Limits::default();

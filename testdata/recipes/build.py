@@ -8,8 +8,10 @@ sys.dont_write_bytecode = True
 import compressed
 import iso
 import ova
+import qcow
 import qcow2
 import raw
+import vdi
 import vhd
 import vhdx
 import vmdk
@@ -18,7 +20,7 @@ from common import FORMATS, ROOT, SHELVES, Collection
 
 def main():
     out = Collection()
-    for recipe in (vmdk, qcow2, raw, vhd, vhdx, iso, ova, compressed):
+    for recipe in (vmdk, qcow2, raw, vhd, vhdx, vdi, qcow, iso, ova, compressed):
         recipe.build(out)
     wanted = dict(out.files)
     wanted["manifest.json"] = out.manifest()

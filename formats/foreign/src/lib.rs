@@ -21,8 +21,6 @@ pub struct Foreign {
     mark: fn(&Head<'_>) -> Result<Option<&'static str>>,
 }
 
-/// VirtualBox disks.
-pub static VDI: Foreign = Foreign { name: "vdi", what: "a VirtualBox disk (VDI)", mark: marks::vdi };
 /// Parallels disks.
 pub static PARALLELS: Foreign = Foreign { name: "parallels", what: "a Parallels disk", mark: marks::parallels };
 /// QEMU enhanced disks.
@@ -51,8 +49,8 @@ pub static RAR: Foreign = Foreign { name: "rar", what: "a RAR archive", mark: ma
 pub static LZ4: Foreign = Foreign { name: "lz4", what: "a file that is compressed with LZ4", mark: marks::lz4 };
 
 /// All of them.
-pub static ALL: [&Foreign; 14] =
-    [&VDI, &PARALLELS, &QED, &BOCHS, &CLOOP, &DMG, &LUKS, &EWF, &WIM, &VMA, &ZIP, &SEVEN_ZIP, &RAR, &LZ4];
+pub static ALL: [&Foreign; 13] =
+    [&PARALLELS, &QED, &BOCHS, &CLOOP, &DMG, &LUKS, &EWF, &WIM, &VMA, &ZIP, &SEVEN_ZIP, &RAR, &LZ4];
 
 impl Foreign {
     /// What there is to say to whoever wants more than to know it.

@@ -10,11 +10,6 @@ fn has(head: &Head<'_>, at: usize, magic: &[u8], reason: &'static str) -> Found 
     Ok(head.first().get(at..).is_some_and(|rest| rest.starts_with(magic)).then_some(reason))
 }
 
-/// The signature of the image header, behind 64 bytes of text.
-pub(crate) fn vdi(head: &Head<'_>) -> Found {
-    has(head, 64, &[0x7f, 0x10, 0xda, 0xbe], "the signature of a VDI header")
-}
-
 /// The magic of the old and of the extended header.
 pub(crate) fn parallels(head: &Head<'_>) -> Found {
     let first = head.first();

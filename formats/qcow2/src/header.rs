@@ -122,7 +122,8 @@ fn cluster_bits(fields: &Fields<'_>) -> Result<ClusterBits> {
     }
     let version = fields.u32(VERSION_AT)?;
     if !(VERSION_2..=VERSION_3).contains(&version) {
-        return Err(Place::in_header("version", VERSION_AT).unsupported(format!("is {version}, neither 2 nor 3")));
+        let hint = if version == 1 { "; version 1 is the format qcow" } else { "" };
+        return Err(Place::in_header("version", VERSION_AT).unsupported(format!("is {version}, neither 2 nor 3{hint}")));
     }
     let raw = fields.u32(CLUSTER_BITS_AT)?;
     ClusterBits::new(raw).ok_or_else(|| {

@@ -42,15 +42,10 @@ impl Format for Qcow2 {
         &[]
     }
 
-    /// Claims every file with the magic, whatever its version: also qcow, the version 1 that cannot be
-    /// opened here, is no raw disk.
+    /// Claims every file with the magic, whatever its version, but for version 1: that is another format.
     fn probe(&self, head: &Head<'_>) -> Result<Option<&'static str>> {
-        let first = head.first();
-        if !first.starts_with(&layout::MAGIC) {
-            return Ok(None);
-        }
-        let qcow = first[layout::MAGIC.len()..].starts_with(&1u32.to_be_bytes());
-        Ok(Some(if qcow { "qcow magic, version 1" } else { "qcow2 magic" }))
+        let Some(rest) = head.first().strip_prefix(&layout::MAGIC) else { return Ok(None) };
+        Ok((!rest.starts_with(&1u32.to_be_bytes())).then_some("qcow2 magic"))
     }
 
     fn open_options(&self) -> &'static [OptionSpec] {

@@ -65,7 +65,7 @@ fn the_parent_is_named_as_the_image_names_it() {
 }
 
 #[test]
-fn the_magic_claims_a_file_whatever_its_version() {
+fn the_magic_claims_a_file_of_any_version_but_1() {
     use imgfmt_core::Format;
     let reason = |bytes: &[u8]| {
         let storage = MemoryStorage::new(bytes);
@@ -73,7 +73,8 @@ fn the_magic_claims_a_file_whatever_its_version() {
         Qcow2.probe(&Head::read(storage).expect("memory can be read")).expect("a probe fails on nothing but reads")
     };
     assert_eq!(reason(b"QFI\xfb\0\0\0\x03"), Some("qcow2 magic"));
-    assert_eq!(reason(b"QFI\xfb\0\0\0\x01"), Some("qcow magic, version 1"));
+    assert_eq!(reason(b"QFI\xfb\0\0\0\x01"), None);
+    assert_eq!(reason(b"QFI\xfb\0\0\0\x04"), Some("qcow2 magic"));
     assert_eq!(reason(b"QFI\xfb"), Some("qcow2 magic"));
     assert_eq!(reason(b"QFI"), None);
 }

@@ -14,10 +14,12 @@ pub static FORMATS: &[&dyn Format] = &[
     &imgfmt_vhd::Vhd,
     #[cfg(feature = "vhdx")]
     &imgfmt_vhdx::Vhdx,
+    #[cfg(feature = "vdi")]
+    &imgfmt_vdi::Vdi,
+    #[cfg(feature = "qcow")]
+    &imgfmt_qcow::Qcow,
     #[cfg(feature = "iso")]
     &imgfmt_iso::Iso,
-    #[cfg(feature = "foreign")]
-    &imgfmt_foreign::VDI,
     #[cfg(feature = "foreign")]
     &imgfmt_foreign::PARALLELS,
     #[cfg(feature = "foreign")]

@@ -173,9 +173,12 @@ fn asked_help(args: &ConvertArgs, target_format: &str) -> Result<Option<String>,
 fn list(heading: &str, specs: &[OptionSpec]) -> String {
     let mut text = format!("{heading} NAME=VALUE,...:\n");
     let shown: Vec<_> = specs.iter().map(|spec| (format!("{}={}", spec.name, spec.values), spec)).collect();
-    let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let short = |name: &String| name.len() <= MAX_NAME_WIDTH;
+    let width = shown.iter().filter(|(name, _)| short(name)).map(|(name, _)| name.len()).max().unwrap_or(0);
     for (name, OptionSpec { default, help, .. }) in shown {
-        text.push_str(&format!("  {name:width$}  {help}{}\n", default_note(default)));
+        // A list of many values has a line of its own.
+        let gap = if short(&name) { "  ".to_owned() } else { format!("\n{:1$}", "", width + 4) };
+        text.push_str(&format!("  {name:width$}{gap}{help}{}\n", default_note(default)));
     }
     text
 }
@@ -190,6 +193,8 @@ fn default_note(default: &str) -> String {
     if default.is_empty() { String::new() } else { format!(" (default: {default})") }
 }
 
+/// Columns of an option and its values that the help stands beside.
+const MAX_NAME_WIDTH: usize = 40;
 /// Bytes of a sector.
 const SECTOR_LEN: u64 = 512;
 /// Longest run of zeros that can be asked for: reads are at least that long.

@@ -43,7 +43,7 @@ pub struct ConvertRequest<'a> {
     pub in_place: bool,
     /// Whether a target that is written in place reads as zeros already.
     pub target_is_zero: bool,
-    /// Whether the new image is on the medium when [`convert`] returns.
+    /// Whether the new image is on the medium when [`convert`](fn@crate::convert) returns.
     pub durable: bool,
     /// What the sources may do while they are opened.
     pub access: Access<'a>,

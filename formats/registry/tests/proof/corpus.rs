@@ -14,7 +14,7 @@ use super::support::say::{say, whole_message};
 #[test]
 fn images_of_other_producers_convert_or_are_refused() -> Outcome {
     let Some(mut ours) = entries()? else { return Ok(()) };
-    ours.retain(|entry| ["vmdk", "qcow2", "raw", "vhd", "vhdx"].contains(&entry.format.as_str()));
+    ours.retain(|entry| ["vmdk", "qcow2", "raw", "vhd", "vhdx", "vdi", "qcow"].contains(&entry.format.as_str()));
     assert!(!ours.is_empty(), "the corpus has no image of these formats");
     // The last is taken first, and one of them takes longer than all others.
     ours.sort_by_key(|entry| entry.name.contains("version3"));
@@ -67,10 +67,8 @@ fn claimed_as(entry: &Entry) -> Vec<&str> {
         "other" | "parallels-hdd" if !entry.name.ends_with(".xml") && !entry.name.ends_with(".hdd") => {
             known.into_iter().collect()
         }
-        // Version 1 has the magic of its successors, which is reason enough not to take it for raw.
-        "qcow" => vec!["qcow2"],
         "udf" => vec!["iso"],
-        format @ ("qcow2" | "vmdk" | "vhd" | "vhdx" | "vdi" | "iso") => vec![format],
+        format @ ("qcow2" | "qcow" | "vmdk" | "vhd" | "vhdx" | "vdi" | "iso") => vec![format],
         "not-a-disk" if entry.name.ends_with(".iso") => vec!["7z"],
         _ => vec![],
     }
