@@ -72,13 +72,15 @@ impl Sample {
     }
 
     /// Opens the sample as one of `formats`, the one called `name` where it is not to be probed, and reads it to its end.
+    /// Where there are several formats, the last takes what no other claims.
     ///
     /// # Errors
     ///
     /// Whatever opening or reading says.
     pub fn read(&self, formats: &[&dyn Format], name: Option<&str>) -> Result<Content> {
         let (gate, limits) = (self.gate()?, Limits::default());
-        let opener = Opener::new(formats, gate.as_ref(), &limits);
+        let fallback = formats.last().filter(|_| formats.len() > 1).map(|format| format.name());
+        let opener = Opener { fallback, ..Opener::new(formats, gate.as_ref(), &limits) };
         content_of(&opener.open(self.storage()?, Some(&self.path), name)?)
     }
 

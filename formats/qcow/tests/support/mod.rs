@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::conformance::Plain;
+use imgfmt_core::conformance::{Plain, content_of};
 use imgfmt_core::{Beneath, Chain, DenyAll, FileStorage, Format, Gate, Image, Limits, Opener, Result};
 use imgfmt_qcow::Qcow;
-use sha2::{Digest, Sha256};
 
 /// Opens the image at `path` with what it builds on. It may open what lies beside it where `with_gate` says so.
 pub(crate) fn open(path: &Path, with_gate: bool) -> Result<Chain> {
@@ -21,16 +20,7 @@ pub(crate) fn open(path: &Path, with_gate: bool) -> Result<Chain> {
 
 /// The SHA-256 of all guest bytes of `image`, read from the first to the last.
 pub(crate) fn hash(image: &dyn Image) -> Result<String> {
-    let mut hash = Sha256::new();
-    let mut bytes = vec![0; 4 << 20];
-    let mut next = 0;
-    while next < image.size() {
-        let len = usize::try_from(image.size() - next).map_or(bytes.len(), |rest| rest.min(bytes.len()));
-        image.read_at(&mut bytes[..len], next)?;
-        hash.update(&bytes[..len]);
-        next += len as u64;
-    }
-    Ok(hex(&hash.finalize()))
+    content_of(image).map(|(_, hash)| hash)
 }
 
 /// Bytes as hexadecimal digits.

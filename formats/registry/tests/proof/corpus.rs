@@ -201,20 +201,18 @@ fn convert(entry: &Entry, format: Option<&str>, to: &Path, target_format: &str) 
     Ok(())
 }
 
-/// Refusals, with their kind and what they have to name: the type that cannot be read yet, the file that is not
-/// there, or the field that is wrong.
+/// Refusals, with their kind and what they have to name: the file that is not there, or the field that is wrong.
 const REFUSALS: &[(&str, ErrorKind, &str)] = &[
     ("cdi/cirros-snapshot1.qcow2", ErrorKind::Missing, "cirros.raw"),
     ("cdi/cirros-snapshot2.qcow2", ErrorKind::Missing, "cirros.raw"),
     ("cdi/invalid-qcow-large-memory.img", ErrorKind::Malformed, "byte 20: grainSize"),
-    ("descriptors/esxi-redolog.vmdk", ErrorKind::Unsupported, "VMFSSPARSE"),
-    ("descriptors/esxi-sesparse-child.vmdk", ErrorKind::Unsupported, "SESPARSE"),
+    ("descriptors/esxi-redolog.vmdk", ErrorKind::Missing, "android.vmdk-delta.REDO_TkLU1V"),
+    ("descriptors/esxi-sesparse-child.vmdk", ErrorKind::Missing, "Base_R91-000001-sesparse.vmdk"),
     ("descriptors/esxi-vmfs-parent.vmdk", ErrorKind::Missing, "Base_R91-flat.vmdk"),
-    ("descriptors/esxi-vmfssparse-version2.vmdk", ErrorKind::Unsupported, "VMFSSPARSE"),
+    ("descriptors/esxi-vmfssparse-version2.vmdk", ErrorKind::Missing, "HostName-000001-delta.vmdk"),
     ("descriptors/ws13-twoGbMaxExtentSparse-16extents.vmdk", ErrorKind::Missing, "disk-s001.vmdk"),
-    ("gen-vboxdiff/snapshot.vmdk", ErrorKind::Missing, "uuid fe7905ba-2bc7-4aae-8994-0e7b2dd1f9bd"),
     ("qemu-iotests/afl9.vmdk", ErrorKind::Malformed, "byte 73"),
-    ("vmdk-rs/vmfs_thick-000001.vmdk", ErrorKind::Unsupported, "VMFSSPARSE"),
+    ("vmdk-rs/vmfs_thick-000001.vmdk", ErrorKind::Missing, "vmfs_thick-000001-delta.vmdk"),
 ];
 
 /// Appliances that are refused, and what they are told.
