@@ -47,7 +47,7 @@ pub use replay::{Replay, Replayed};
 pub use secrets::Secrets;
 #[cfg(feature = "mmap")]
 pub use storage::MmapStorage;
-pub use storage::{FileSlice, FileStorage, MemoryStorage, Segment, Storage, StorageExt, Window};
+pub use storage::{FileSlice, FileStorage, MemoryStorage, Pages, Segment, Storage, StorageExt, Window};
 pub use stream::{ImageStream, StreamForm, StreamPart, Streamed};
 pub use target::{FileTarget, MemoryTarget, PipeTarget, Target};
 pub use wrap::{Contents, Member, Wrapper};

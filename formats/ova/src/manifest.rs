@@ -2,6 +2,7 @@
 //!
 //! Lines of the form `SHA256(name)= digits`.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use imgfmt_core::{Error, Result, Storage};
@@ -24,7 +25,7 @@ struct Entry {
 }
 
 /// How a hash is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Algorithm {
     /// SHA-1, of OVF 1.0.
     Sha1,
@@ -37,7 +38,7 @@ pub(crate) enum Algorithm {
 }
 
 impl Manifest {
-    /// Parses a manifest.
+    /// Parses a manifest. Each of its hashes costs a pass over the file, so one of a kind is enough.
     ///
     /// # Errors
     ///
@@ -46,12 +47,17 @@ impl Manifest {
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self> {
         let text = std::str::from_utf8(bytes).map_err(|e| Error::malformed("the manifest is not UTF-8").because(e))?;
         let mut entries: Vec<Entry> = Vec::new();
+        let mut seen = HashSet::new();
         for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             if line.trim().is_empty() {
                 continue;
             }
             let entry =
                 Entry::parse(line.trim()).map_err(|e| e.context(format!("line {} of the manifest", number + 1)))?;
+            if !seen.insert((entry.algorithm, entry.name.clone())) {
+                let what = format!("the manifest has two hashes of one kind for {}", entry.name);
+                return Err(Error::malformed(what));
+            }
             entries.push(entry);
         }
         Ok(Self(entries))
@@ -188,6 +194,14 @@ mod tests {
         }
         manifest.check("c", &abc).unwrap();
         assert!(!manifest.has("c"));
+    }
+
+    #[test]
+    fn a_file_is_hashed_once_for_each_algorithm() {
+        let line = "SHA1(a)= a9993e364706816aba3e25717850c26c9cd0d89d\n";
+        assert!(Manifest::parse(line.repeat(2).as_bytes()).is_err());
+        let other = "SHA256(a)= ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert!(Manifest::parse(format!("{line}{other}").as_bytes()).is_ok());
     }
 
     #[test]

@@ -73,6 +73,8 @@ struct Walk<'a> {
     at: u64,
     /// Members so far.
     count: u64,
+    /// Bytes that the names and maps of the files so far take.
+    held: u64,
     /// The names of the files so far.
     names: HashSet<String>,
     /// What came before the header of the next member and is about it.
@@ -84,7 +86,16 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// A walk from the start of `storage`.
     fn new(storage: &'a dyn Storage, limits: &'a Limits) -> Self {
-        Self { storage, limits, at: 0, count: 0, names: HashSet::new(), pending: Extension::default(), ended: false }
+        Self {
+            storage,
+            limits,
+            at: 0,
+            count: 0,
+            held: 0,
+            names: HashSet::new(),
+            pending: Extension::default(),
+            ended: false,
+        }
     }
 
     /// The next regular file, or nothing at the end.
@@ -181,7 +192,14 @@ impl<'a> Walk<'a> {
             pieces = Some(map.pieces(size)?);
         }
         let data = self.data(size)?;
+        self.hold(name.len() + size_of_val(pieces.as_deref().unwrap_or_default()))?;
         Ok(File { name, len, data, pieces })
+    }
+
+    /// Counts what is kept of one more file: each alone is bounded, and there may be many.
+    fn hold(&mut self, len: usize) -> Result<()> {
+        self.held = self.held.saturating_add(len as u64);
+        Limits::check("names and maps", self.held, self.limits.metadata_bytes)
     }
 
     /// The bytes of the member at the current position, which moves behind its padding.

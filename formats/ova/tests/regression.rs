@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use imgfmt_core::{DenyAll, Limits, MemoryStorage, OpenContext, Storage, Wrapper};
+use imgfmt_core::{DenyAll, ErrorKind, Limits, MemoryStorage, OpenContext, Storage, Wrapper};
 use imgfmt_ova::{Ova, Tar};
 
 #[test]
@@ -40,6 +40,22 @@ fn what_is_compared_with_all_before_it_is_bounded() {
     header.set_cksum();
     unwrap_all([header.as_bytes(), records.as_bytes()].concat());
     assert!(start.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn what_is_kept_of_all_members_is_bounded() {
+    let mut archive = tar::Builder::new(Vec::new());
+    for index in 0..20 {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(0);
+        archive.append_data(&mut header, format!("{index:090}"), std::io::empty()).unwrap();
+    }
+    let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new(archive.into_inner().unwrap()));
+    let mut limits = Limits::default();
+    let kind = |limits: &Limits| Tar.contents(&storage, &OpenContext::new(limits, &DenyAll)).err().map(|e| e.kind());
+    assert_eq!(kind(&limits), None);
+    limits.metadata_bytes = 1000;
+    assert_eq!(kind(&limits), Some(ErrorKind::LimitExceeded));
 }
 
 /// Does with `bytes` what a service does with an upload.

@@ -1,10 +1,10 @@
 //! L1 and L2 tables: read in pages when they are asked for, kept in a small cache.
 
 use std::ops::Deref;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use byteorder::{BigEndian, ByteOrder};
-use imgfmt_core::{Error, Result, Storage, StorageExt};
+use imgfmt_core::{Error, Pages, Result, Storage, StorageExt};
 
 use crate::layout::TABLE_ENTRY_LEN;
 
@@ -82,10 +82,16 @@ impl Deref for Entries {
 }
 
 /// Reads tables, and remembers the pages used last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tables {
-    /// The pages; held only to look up and to insert, never while reading.
-    cache: Mutex<Cache>,
+    /// The pages of all tables.
+    pages: Pages<Page, [u64]>,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self { pages: Pages::within(CACHE_LEN, PAGE_ENTRIES * TABLE_ENTRY_LEN) }
+    }
 }
 
 impl Tables {
@@ -97,21 +103,8 @@ impl Tables {
     pub(crate) fn entries(&self, storage: &dyn Storage, table: Table, index: u64) -> Result<Entries> {
         let skip = (index % PAGE_ENTRIES) as usize;
         let page = table.page(index);
-        let cached = self.cache().get(page);
-        let page = match cached {
-            Some(found) => found,
-            None => {
-                let read = read_page(storage, page)?;
-                self.cache().insert(page, Arc::clone(&read));
-                read
-            }
-        };
+        let page = self.pages.get(page, || read_page(storage, page))?;
         Ok(Entries { page, skip })
-    }
-
-    /// The cache; a thread that panicked cannot have left it half changed.
-    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,57 +115,10 @@ fn read_page(storage: &dyn Storage, page: Page) -> Result<Arc<[u64]>> {
     Ok(bytes.chunks_exact(TABLE_ENTRY_LEN as usize).map(BigEndian::read_u64).collect())
 }
 
-/// The pages used last.
-#[derive(Debug, Default)]
-struct Cache {
-    /// The pages, in no order; few enough to be looked through.
-    slots: Vec<Slot>,
-    /// Counts uses.
-    clock: u64,
-}
-
-/// A page in the cache.
-#[derive(Debug)]
-struct Slot {
-    /// Which it is.
-    page: Page,
-    /// When it was last used.
-    used: u64,
-    /// Its entries.
-    entries: Arc<[u64]>,
-}
-
-impl Cache {
-    /// The entries of `page`, if they are here.
-    fn get(&mut self, page: Page) -> Option<Arc<[u64]>> {
-        self.clock += 1;
-        let slot = self.slots.iter_mut().find(|slot| slot.page == page)?;
-        slot.used = self.clock;
-        Some(Arc::clone(&slot.entries))
-    }
-
-    /// Keeps the entries of `page`, in place of the page that was not used for longest.
-    fn insert(&mut self, page: Page, entries: Arc<[u64]>) {
-        let slot = Slot { page, used: self.clock, entries };
-        // Two threads may have read the same page.
-        let index = self.slots.iter().position(|slot| slot.page == page);
-        if index.is_none() && self.slots.len() < CACHED_PAGES {
-            self.slots.push(slot);
-        } else if let Some(oldest) = index.or_else(|| self.oldest()) {
-            self.slots[oldest] = slot;
-        }
-    }
-
-    /// The page that was not used for longest.
-    fn oldest(&self) -> Option<usize> {
-        (0..self.slots.len()).min_by_key(|&index| self.slots[index].used)
-    }
-}
-
 /// Entries of a page: 64 KiB, the whole L2 table of the usual cluster.
 const PAGE_ENTRIES: u64 = 8192;
-/// Pages in the cache: 4 MiB at most.
-const CACHED_PAGES: usize = 64;
+/// Bytes of pages in memory: 4 MiB.
+const CACHE_LEN: u64 = 4 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -202,19 +148,5 @@ mod tests {
         assert_eq!(Table::new(u64::MAX - 511, 64, 1024).unwrap_err().kind(), ErrorKind::OutOfBounds);
         let padded = Tables::default().entries(&counting(3), Table::padded(8, 4), 0).unwrap();
         assert_eq!(*padded, [1, 2, 0, 0]);
-    }
-
-    #[test]
-    fn the_cache_keeps_what_was_used_last_and_never_more_than_its_bound() {
-        let page = |offset| Page { offset, entries: 1 };
-        let mut cache = Cache::default();
-        for offset in 0..2 * CACHED_PAGES as u64 {
-            cache.insert(page(offset), Arc::from([offset]));
-            assert!(cache.get(page(0)).is_some(), "what is used stays");
-        }
-        assert_eq!(cache.slots.len(), CACHED_PAGES);
-        assert!(cache.get(page(1)).is_none());
-        assert_eq!(*cache.get(page(2 * CACHED_PAGES as u64 - 1)).unwrap(), [2 * CACHED_PAGES as u64 - 1]);
-        assert!(cache.get(Page { offset: 0, entries: 2 }).is_none(), "a page of another length is another page");
     }
 }

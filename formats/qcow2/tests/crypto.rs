@@ -1,8 +1,6 @@
 //! Encrypted images: what `qemu-img` makes of ours, and we of its. Skipped where it is not installed;
 //! `IMGFMT_REQUIRE_ORACLES=1` makes that a failure.
 
-#[path = "common/pipe.rs"]
-mod pipe;
 #[path = "common/qemu.rs"]
 mod qemu;
 #[path = "common/write.rs"]
@@ -11,14 +9,13 @@ mod write;
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::conformance::{Disk, Fill, read_all};
+use imgfmt_core::conformance::{Disk, Fill, Pipe, read_all};
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{
     Beneath, CreateRequest, DenyAll, Error, ErrorKind, FileStorage, Format, Image, Limits, OpenContext, Options,
     Result, Secrets, Target,
 };
 use imgfmt_qcow2::Qcow2;
-use pipe::Pipe;
 use qemu::{has_qemu_img, qemu_img};
 use serde_json::Value;
 use write::{Folder, write};

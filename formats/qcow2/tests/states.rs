@@ -2,8 +2,6 @@
 //! snapshots, bitmaps. Skipped where they are not installed; `IMGFMT_REQUIRE_ORACLES=1` makes that a failure.
 
 mod common;
-#[path = "common/pipe.rs"]
-mod pipe;
 #[path = "common/qemu.rs"]
 mod qemu;
 #[path = "common/write.rs"]
@@ -14,13 +12,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::{hash, open};
-use imgfmt_core::conformance::{Disk, Fill};
+use imgfmt_core::conformance::{Disk, Fill, Pipe};
 use imgfmt_core::{
     Bitmap, CreateRequest, DenyAll, ErrorKind, FileStorage, Format, Image, Layer, Limits, MemoryTarget, OpenContext,
     Opener, Options, Result, Storage, Target,
 };
 use imgfmt_qcow2::Qcow2;
-use pipe::Pipe;
 use qemu::{has_qemu_img, qemu_img, run};
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -1,23 +1,19 @@
 //! Every qcow2 image of `testdata/` reads, or is refused, as its manifest says.
 
-#[path = "common/raw.rs"]
-mod raw;
-
 use std::sync::Arc;
 
-use imgfmt_core::conformance::{Sample, check_testdata, content_of, whole_message};
+use imgfmt_core::conformance::{Plain, Sample, check_testdata, content_of, whole_message};
 use imgfmt_core::{
     DenyAll, ErrorKind, Format, Image, Layer, Limits, OpenContext, Opener, Options, Result, Secrets, Storage,
 };
 use imgfmt_qcow2::Qcow2;
-use raw::Raw;
 use serde_json::{Value, json};
 
 #[test]
 fn every_image_reads_or_is_refused_as_its_manifest_says() {
     check_testdata(env!("CARGO_MANIFEST_DIR"), "qcow2", |sample| match text(&sample.entry, "secret") {
         Some(secret) => content_of(open_with_secret(sample.storage()?, secret)?.as_ref()),
-        None => sample.read(&[&Qcow2, &Raw], Some("qcow2")),
+        None => sample.read(&[&Qcow2, &Plain], Some("qcow2")),
     });
 }
 
@@ -90,7 +86,7 @@ fn samples() -> Vec<Sample> {
 /// Opens the layers of an image, the first of them at `snapshot`.
 fn open_layers(sample: &Sample, snapshot: Option<&str>) -> Result<Vec<Layer>> {
     let (gate, limits) = (sample.gate()?, Limits::default());
-    let formats: [&dyn Format; 2] = [&Qcow2, &Raw];
+    let formats: [&dyn Format; 2] = [&Qcow2, &Plain];
     let opener = Opener::new(&formats, gate.as_ref(), &limits);
     let context = OpenContext { snapshot, ..opener.context };
     Opener { context, ..opener }.open_layers(sample.storage()?, Some(&sample.path), Some("qcow2"))

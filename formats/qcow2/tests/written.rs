@@ -1,8 +1,6 @@
 //! What is written here is what `qemu-img` reads, and nothing that its check complains about. Skipped where it is not
 //! installed; `IMGFMT_REQUIRE_ORACLES=1` makes that a failure.
 
-#[path = "common/pipe.rs"]
-mod pipe;
 #[path = "common/qemu.rs"]
 mod qemu;
 #[path = "common/write.rs"]
@@ -11,10 +9,9 @@ mod write;
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::conformance::{Disk, Fill};
+use imgfmt_core::conformance::{Disk, Fill, Pipe};
 use imgfmt_core::{Backing, CreateRequest, Format, Image, Options, ParentName};
 use imgfmt_qcow2::Qcow2;
-use pipe::Pipe;
 use qemu::{has_qemu_img, qemu_img};
 use serde_json::Value;
 use write::{Folder, write};

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod bitmap;
-mod cache;
 mod copies;
 mod footer;
 mod geometry;

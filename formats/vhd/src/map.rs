@@ -3,13 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use imgfmt_core::{Description, Encoded, Error, ExtentKind, ExtentSink, Image, Result, SourceId, Storage, read};
+use imgfmt_core::{Description, Encoded, Error, ExtentKind, ExtentSink, Image, Pages, Result, SourceId, Storage, read};
 
 use crate::NAME;
 use crate::bitmap::SectorBitmap;
-use crate::cache::Cache;
 use crate::layout::{SECTOR_LEN, bitmap_len};
-use crate::table::BlockTable;
+use crate::table::{BlockTable, CACHE_LEN};
 
 /// A disk.
 pub(crate) struct VhdImage {
@@ -44,13 +43,14 @@ pub(crate) struct Blocks {
     /// Whether what is not stored is the parent's.
     pub(crate) has_parent: bool,
     /// Bitmaps in memory.
-    bitmaps: Cache<SectorBitmap>,
+    bitmaps: Pages<u64, SectorBitmap>,
 }
 
 impl Blocks {
     /// Blocks of `block_len` bytes each.
     pub(crate) fn new(table: BlockTable, block_len: u64, data_end: u64, has_parent: bool) -> Self {
-        Self { table, block_len, data_end, has_parent, bitmaps: Cache::new(bitmap_len(block_len)) }
+        let bitmaps = Pages::within(CACHE_LEN, bitmap_len(block_len));
+        Self { table, block_len, data_end, has_parent, bitmaps }
     }
 
     /// Answers for `range`.
@@ -82,7 +82,7 @@ impl Blocks {
         sink: &mut ExtentSink<'_>,
     ) -> Result<u64> {
         let at = u64::from(sector) * SECTOR_LEN;
-        let read = || SectorBitmap::read(storage, at, self.block_len, self.data_end);
+        let read = || SectorBitmap::read(storage, at, self.block_len, self.data_end).map(Arc::new);
         let bitmap = self.bitmaps.get(index, read)?;
         let (start, data) = (index * self.block_len, at + bitmap_len(self.block_len));
         let end = range.end.min(start + self.block_len);

@@ -3,9 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
+use imgfmt_core::{Error, Limits, Pages, Result, Storage, StorageExt};
 
-use crate::cache::Cache;
 use crate::header::Header;
 use crate::layout::{ENTRY_LEN, FOOTER_LEN, HEADER_LEN, SECTOR_LEN, UNUSED_ENTRY, be_u32s, bitmap_len};
 
@@ -17,7 +16,7 @@ pub(crate) struct BlockTable {
     /// Entries that count: the blocks of the disk.
     entries: u64,
     /// Parts of the table.
-    pages: Cache<Box<[u32]>>,
+    pages: Pages<u64, [u32]>,
 }
 
 /// What the whole table was looked through for.
@@ -34,7 +33,9 @@ impl BlockTable {
         limits.table_len("Max Table Entries", entries, ENTRY_LEN)?;
         let at = header.table_offset;
         match at.checked_add(header.table_len()) {
-            Some(end) if end <= storage.len() => Ok(Self { at, entries, pages: Cache::new(PAGE_ENTRIES * ENTRY_LEN) }),
+            Some(end) if end <= storage.len() => {
+                Ok(Self { at, entries, pages: Pages::within(CACHE_LEN, PAGE_ENTRIES * ENTRY_LEN) })
+            }
             _ => {
                 let what = format!(
                     "puts a table of {} entries at byte {at}, but the file ends at byte {}",
@@ -102,11 +103,11 @@ impl BlockTable {
     }
 
     /// The page number `number`.
-    fn page(&self, storage: &dyn Storage, number: u64) -> Result<Arc<Box<[u32]>>> {
+    fn page(&self, storage: &dyn Storage, number: u64) -> Result<Arc<[u32]>> {
         self.pages.get(number, || {
             let mut page = Vec::new();
             self.read_page(storage, number * PAGE_ENTRIES, &mut page)?;
-            Ok(page.into_boxed_slice())
+            Ok(page.into())
         })
     }
 
@@ -141,3 +142,5 @@ fn slot(index: u64) -> usize {
 
 /// Entries that are read at once: 16 KiB of them, for 8 GiB of guest bytes in usual blocks.
 const PAGE_ENTRIES: u64 = 4096;
+/// Bytes that are kept in memory, of the table as of the bitmaps of blocks, unless one of them takes more.
+pub(crate) const CACHE_LEN: u64 = 1 << 20;

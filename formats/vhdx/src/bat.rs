@@ -1,10 +1,10 @@
 //! The block allocation table: the pages of it that were read last.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use byteorder::{ByteOrder, LittleEndian};
-use imgfmt_core::{Error, Result, Storage, StorageExt};
+use imgfmt_core::{Error, Pages, Result, Storage, StorageExt};
 
 use crate::geometry::Geometry;
 use crate::layout::BAT_ENTRY_LEN;
@@ -16,8 +16,8 @@ pub(crate) struct Bat {
     offset: u64,
     /// How many entries there are.
     entries: u64,
-    /// The pages; held only to look up and to insert, never while reading.
-    cache: Mutex<Cache>,
+    /// The pages, by number.
+    pages: Pages<u64, [u64]>,
 }
 
 /// Entries from some index on.
@@ -54,7 +54,8 @@ impl Bat {
             let what = format!("the block allocation table ends at byte {end}, but the file ends at byte {file_len}");
             return Err(Error::out_of_bounds(what).at(region.start));
         }
-        Ok(Self { offset: region.start, entries, cache: Mutex::default() })
+        let pages = Pages::within(CACHE_LEN, PAGE_ENTRIES * BAT_ENTRY_LEN);
+        Ok(Self { offset: region.start, entries, pages })
     }
 
     /// Host byte of entry `index`.
@@ -69,16 +70,14 @@ impl Bat {
     /// [`Io`](imgfmt_core::ErrorKind::Io) where the storage cannot be read.
     pub(crate) fn from(&self, storage: &dyn Storage, index: u64) -> Result<Entries> {
         let (number, skip) = (index / PAGE_ENTRIES, (index % PAGE_ENTRIES) as usize);
-        let cached = self.cache().get(number);
-        if let Some(page) = cached {
+        if let Some(page) = self.pages.held(&number) {
             return Ok(Entries::Stored { page, skip });
         }
         let segment = storage.segment(self.entry_at(index))?;
         if segment.hole && segment.len.get() >= BAT_ENTRY_LEN {
             return Ok(Entries::Hole((segment.len.get() / BAT_ENTRY_LEN).min(self.entries - index)));
         }
-        let page = self.read_page(storage, number)?;
-        self.cache().insert(number, Arc::clone(&page));
+        let page = self.pages.get(number, || self.read_page(storage, number))?;
         Ok(Entries::Stored { page, skip })
     }
 
@@ -101,62 +100,12 @@ impl Bat {
         let bytes = storage.read_vec(self.entry_at(first), count * BAT_ENTRY_LEN as usize)?;
         Ok(bytes.chunks_exact(BAT_ENTRY_LEN as usize).map(LittleEndian::read_u64).collect())
     }
-
-    /// The cache; a thread that panicked cannot have left it half changed.
-    fn cache(&self) -> std::sync::MutexGuard<'_, Cache> {
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The pages used last.
-#[derive(Debug, Default)]
-struct Cache {
-    /// The pages, in no order; few enough to be looked through.
-    slots: Vec<Slot>,
-    /// Counts uses.
-    clock: u64,
-}
-
-/// A page in the cache.
-#[derive(Debug)]
-struct Slot {
-    /// Which it is.
-    number: u64,
-    /// When it was last used.
-    used: u64,
-    /// Its entries.
-    entries: Arc<[u64]>,
-}
-
-impl Cache {
-    /// Page `number`, if it is here.
-    fn get(&mut self, number: u64) -> Option<Arc<[u64]>> {
-        self.clock += 1;
-        let slot = self.slots.iter_mut().find(|slot| slot.number == number)?;
-        slot.used = self.clock;
-        Some(Arc::clone(&slot.entries))
-    }
-
-    /// Keeps page `number`, in place of the one that was not used for longest.
-    fn insert(&mut self, number: u64, entries: Arc<[u64]>) {
-        let slot = Slot { number, used: self.clock, entries };
-        // Two threads may have read the same page.
-        let known = self.slots.iter().position(|slot| slot.number == number);
-        if known.is_none() && self.slots.len() < CACHED_PAGES {
-            self.slots.push(slot);
-            return;
-        }
-        let oldest = (0..self.slots.len()).min_by_key(|&index| self.slots[index].used);
-        if let Some(index) = known.or(oldest) {
-            self.slots[index] = slot;
-        }
-    }
 }
 
 /// Entries of a page: 64 KiB.
 const PAGE_ENTRIES: u64 = 8192;
-/// Pages in the cache: 2 MiB at most.
-const CACHED_PAGES: usize = 32;
+/// Bytes of pages in memory: 2 MiB.
+const CACHE_LEN: u64 = 2 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -179,16 +128,5 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Malformed);
         let error = Bat::new(&(8..1 << 30), &geometry(30_000 << 20, 1 << 20, false), storage.len()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::OutOfBounds);
-    }
-
-    #[test]
-    fn the_cache_keeps_what_was_used_last_and_never_more_than_its_bound() {
-        let mut cache = Cache::default();
-        for number in 0..2 * CACHED_PAGES as u64 {
-            cache.insert(number, Arc::from([number]));
-            assert!(cache.get(0).is_some(), "what is used stays");
-        }
-        assert_eq!(cache.slots.len(), CACHED_PAGES);
-        assert!(cache.get(1).is_none());
     }
 }

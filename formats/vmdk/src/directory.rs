@@ -3,11 +3,10 @@
 //! A small directory is read and checked when the extent is opened. That of a huge disk is read in pages when it is
 //! asked for, each mended for itself.
 
-use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
+use imgfmt_core::{Error, Limits, Pages, Result, Storage, StorageExt};
 
 use crate::header::{Header, Kind};
 use crate::layout::{CAPACITY_AT, GD_OFFSET_AT, byte_of, le_u32s, le_u64s};
-use crate::pages::{self, Pages};
 
 /// Where the grain tables are.
 #[derive(Debug)]
@@ -26,7 +25,7 @@ enum Tables {
     /// In memory.
     Held(Box<[u64]>),
     /// Read when they are asked for.
-    Paged(Box<Pages>),
+    Paged(Pages<u64, [u64]>),
 }
 
 impl GrainDirectory {
@@ -37,7 +36,8 @@ impl GrainDirectory {
     pub(crate) fn read(storage: &dyn Storage, header: &Header, limits: &Limits) -> Result<Self> {
         let count = header.table_count();
         Self::check_len(header, limits)?;
-        let mut directory = Self { tables: Tables::Paged(Box::default()), count, redundant_used: false };
+        let pages = Pages::within(CACHE_LEN, PAGE_ENTRIES * 8);
+        let mut directory = Self { tables: Tables::Paged(pages), count, redundant_used: false };
         if count > MAX_HELD {
             let places = [first_place(header), header.redundant_directory()];
             let len = directory.len(header);
@@ -67,7 +67,7 @@ impl GrainDirectory {
                 let (page, slot) = (index / PAGE_ENTRIES, index % PAGE_ENTRIES);
                 let first = page * PAGE_ENTRIES;
                 let range = first..self.count.min(first + PAGE_ENTRIES);
-                let page = pages.get(page, || read_range(storage, header, range).map(|(tables, _)| tables))?;
+                let page = pages.get(page, || Ok(read_range(storage, header, range)?.0.into()))?;
                 usize::try_from(slot).ok().and_then(|slot| page.get(slot)).copied()
             }
             Tables::Paged(_) => None,
@@ -84,7 +84,7 @@ impl GrainDirectory {
     pub(crate) fn held_len(&self) -> u64 {
         match &self.tables {
             Tables::Held(tables) => tables.len() as u64 * 8,
-            Tables::Paged(_) => pages::SLOTS * PAGE_ENTRIES * 8,
+            Tables::Paged(_) => CACHE_LEN,
         }
     }
 }
@@ -198,6 +198,8 @@ fn mend(tables: &mut [u64], spare: &[u64], is_sound: impl Fn(u64) -> bool) -> bo
 const MAX_HELD: u64 = 32 << 10;
 /// Entries of a page.
 const PAGE_ENTRIES: u64 = 4096;
+/// Bytes of pages in memory: as many pages as workers are likely to be in at once.
+const CACHE_LEN: u64 = 256 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,6 @@ mod info;
 mod layout;
 mod map;
 mod open;
-mod pages;
 mod parent;
 mod sesparse;
 mod sparse;

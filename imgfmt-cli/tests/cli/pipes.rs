@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use crate::desk::{Desk, Ran};
 
@@ -51,6 +51,21 @@ fn formats_that_can_be_written_in_one_pass_leave_through_a_pipe() {
         desk.ok(&format!("convert -f {format} -O raw out back"));
         assert!(desk.read("back") == desk.read("a"), "{options}");
     }
+}
+
+#[test]
+fn a_pipe_is_unwrapped_as_often_as_a_file_and_no_more() {
+    let desk = Desk::new();
+    desk.disk("0", 1 << 20, &[0]);
+    for depth in 0..5 {
+        let (from, to) = (depth.to_string(), (depth + 1).to_string());
+        let packed = Command::new("zstd").args(["-q", &from, "-o", &to]).current_dir(desk.folder()).status();
+        assert!(packed.unwrap().success());
+    }
+    assert_eq!(piped(&desk, "convert -O raw - out", "4").0, Some(0));
+    assert!(desk.read("out") == desk.read("0"));
+    let (code, _, said) = piped(&desk, "convert -O raw - other", "5");
+    assert!(code != Some(0) && said.contains("wrapped more than 4 times"), "{said}");
 }
 
 #[test]

@@ -136,19 +136,7 @@ const WINDOW_LOG_MAX: u32 = 25;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{Compression, Encoder};
-
-    fn encoded(codec: Codec, data: &[u8]) -> Vec<u8> {
-        let compression = Compression::new(codec, data.len() + 100);
-        let mut out = vec![0; data.len() + 100];
-        let len = Encoder::new(&compression).unwrap().encode(data, &mut out).unwrap().unwrap();
-        out.truncate(len);
-        out
-    }
-
-    fn sample() -> Vec<u8> {
-        (0..20_000u32).map(|i| ((i * i) >> 7) as u8).collect()
-    }
+    use crate::codec::testing::{encoded, sample};
 
     #[test]
     fn every_codec_returns_what_went_in_and_ignores_what_follows() {

@@ -10,6 +10,8 @@
 mod decode;
 mod encode;
 mod rewrap;
+#[cfg(test)]
+mod testing;
 
 use std::fmt;
 

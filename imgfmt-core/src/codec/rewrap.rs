@@ -49,19 +49,8 @@ const ZLIB_CHECKSUM_LEN: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::{Compression, Decoder, Encoder};
-
-    fn encoded(codec: Codec, data: &[u8]) -> Vec<u8> {
-        let compression = Compression::new(codec, data.len() + 100);
-        let mut out = vec![0; data.len() + 100];
-        let len = Encoder::new(&compression).unwrap().encode(data, &mut out).unwrap().unwrap();
-        out.truncate(len);
-        out
-    }
-
-    fn sample() -> Vec<u8> {
-        (0..20_000u32).map(|i| ((i * i) >> 7) as u8).collect()
-    }
+    use crate::codec::Decoder;
+    use crate::codec::testing::{encoded, sample};
 
     #[test]
     fn a_zlib_stream_rewraps_to_the_same_deflate_body() {

@@ -17,6 +17,7 @@ mod config;
 mod disks;
 mod files;
 mod harm;
+mod pipe;
 mod plain;
 mod reader;
 mod survive;
@@ -30,6 +31,8 @@ use std::sync::Arc;
 pub use disks::{Disk, Fill, Noise, disks};
 pub use files::Files;
 pub use harm::check_harm;
+pub use pipe::Pipe;
+pub use plain::{Plain, PlainImage};
 pub use reader::{check_image, check_samples, read_all};
 pub use survive::survive;
 pub use testdata::{Content, Sample, bytes_of, check_testdata, content_of, whole_message};
@@ -74,7 +77,7 @@ pub fn check(kit: &Kit<'_>) {
 
 /// Opens the image in `bytes` with its parents, which `gate` admits.
 fn open(format: &dyn Format, bytes: &[u8], gate: &dyn Gate) -> Result<Chain> {
-    let formats = [format, &plain::Plain];
+    let formats = [format, &Plain];
     let limits = Limits::default();
     let opener = Opener::new(&formats, gate, &limits);
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new(bytes));

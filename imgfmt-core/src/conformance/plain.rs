@@ -16,11 +16,12 @@ use crate::target::Target;
 use crate::writer::ImageWriter;
 use crate::{Error, Result};
 
-/// Bytes as they are.
-pub(super) struct Plain;
+/// Bytes as they are, under the name that images have for them: a format depends on no other, not even in tests.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain;
 
 /// The name of the format.
-pub(super) const NAME: &str = "plain";
+const NAME: &str = "raw";
 
 impl Format for Plain {
     fn name(&self) -> &'static str {
@@ -40,7 +41,7 @@ impl Format for Plain {
     }
 
     fn open(&self, storage: Arc<dyn Storage>, _context: &OpenContext<'_>) -> Result<Opened> {
-        Ok(Opened::alone(Box::new(PlainImage([storage]))))
+        Ok(Opened::alone(Box::new(PlainImage::new(storage))))
     }
 
     fn stream(&self, input: Box<dyn Read + Send>, _: &OpenContext<'_>) -> Result<Streamed<Box<dyn ImageStream>>> {
@@ -56,8 +57,17 @@ impl Format for Plain {
     }
 }
 
-/// Bytes as they are.
-struct PlainImage([Arc<dyn Storage>; 1]);
+/// Bytes as they are, as a disk.
+#[derive(Debug)]
+pub struct PlainImage([Arc<dyn Storage>; 1]);
+
+impl PlainImage {
+    /// The disk whose bytes are those of `storage`.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>) -> Self {
+        Self([storage])
+    }
+}
 
 impl Image for PlainImage {
     fn size(&self) -> u64 {

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::format::Format;
+use crate::format::{Format, OpenContext};
 use crate::gate::{Admitted, Beneath, DenyAll, Gate, Reference};
 use crate::image::Image;
 use crate::limits::Limits;
 use crate::open::Opener;
+use crate::probe::Head;
 use crate::storage::{FileStorage, MemoryStorage, Storage};
+use crate::wrap::Wrapper;
 use crate::{Error, Result};
 
 /// A file of the repository's `testdata/`, with its entry of the manifest.
@@ -80,6 +82,28 @@ impl Sample {
         let fallback = formats.last().filter(|_| formats.len() > 1).map(|format| format.name());
         let opener = Opener { fallback, ..Opener::new(formats, gate.as_ref(), &limits) };
         content_of(&opener.open(self.storage()?, Some(&self.path), name)?)
+    }
+
+    /// Opens the sample as the one of `wrappers` that claims it, and reads the one disk that it holds to its end.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where it is not of one kind or holds not one disk; whatever the
+    /// wrapper says.
+    pub fn unwrap(&self, wrappers: &[&dyn Wrapper]) -> Result<Content> {
+        let file = self.storage()?;
+        let head = Head::read(file.as_ref())?;
+        let mut claims = wrappers.iter().filter(|wrapper| wrapper.probe(&head).is_ok_and(|reason| reason.is_some()));
+        let (Some(wrapper), None) = (claims.next(), claims.next()) else {
+            return Err(Error::unsupported("it is not of one kind"));
+        };
+        let (gate, limits, folder) = (self.gate()?, Limits::default(), std::env::temp_dir());
+        let context =
+            OpenContext { path: Some(&self.path), spool: Some(&folder), ..OpenContext::new(&limits, gate.as_ref()) };
+        match wrapper.contents(&file, &context)?.members.len() {
+            1 => bytes_of(wrapper.open(&file, 0, &context)?.as_ref()),
+            several => Err(Error::unsupported(format!("it holds {several} disks"))),
+        }
     }
 
     /// Compares what the sample gave with what the manifest says, and says how they differ.

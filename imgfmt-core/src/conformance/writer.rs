@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::disks::Disk;
-use super::{Always, Kit, check_image, check_truncations, open};
+use super::{Always, Kit, Plain, check_image, check_truncations, open};
 use crate::convert::Convert;
-use crate::format::{Backing, CreateRequest};
+use crate::format::{Backing, CreateRequest, Format};
 use crate::image::Image;
 use crate::info::ParentName;
 use crate::options::Options;
@@ -68,7 +68,7 @@ pub fn check_writer(kit: &Kit<'_>, variant: &Variant<'_>, disk: &Disk) {
 pub fn write(kit: &Kit<'_>, variant: &Variant<'_>, image: &dyn Image, threads: usize) -> Vec<u8> {
     let target = Arc::new(MemoryTarget::new());
     let options = Options::parse(variant.options).expect("a variant has valid options");
-    let name = ParentName { name: PathBuf::from("base"), format: Some(super::plain::NAME.to_owned()) };
+    let name = ParentName { name: PathBuf::from("base"), format: Some(Plain.name().to_owned()) };
     let backing = Backing { name, size: image.size(), ..Backing::default() };
     let request = CreateRequest {
         compress: variant.compress,

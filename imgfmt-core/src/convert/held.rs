@@ -19,6 +19,11 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Nothing: the source of jobs that all hold what they are about.
+    pub(super) fn nothing() -> Self {
+        Self::new(Vec::new(), Vec::new())
+    }
+
     /// The stretch that `extents` describe, whose host offsets are places in `bytes`.
     pub(super) fn new(bytes: Vec<u8>, extents: Vec<Extent>) -> Self {
         Self { source: [Arc::new(MemoryStorage::new(bytes))], extents }
@@ -55,35 +60,6 @@ impl Image for Held {
     }
 
     /// Streams are held without what framed them.
-    fn stored_body(&self, _unit_start: u64, _unit: &Encoded, stored: &[u8]) -> Result<Range<usize>> {
-        Ok(0..stored.len())
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        through_map(self, buf, offset)
-    }
-
-    fn describe(&self) -> Description {
-        Description::default()
-    }
-}
-
-/// The source of jobs that all hold what they are about.
-pub(super) struct NoImage;
-
-impl Image for NoImage {
-    fn size(&self) -> u64 {
-        0
-    }
-
-    fn sources(&self) -> &[Arc<dyn Storage>] {
-        &[]
-    }
-
-    fn map(&self, range: Range<u64>, _sink: &mut ExtentSink<'_>) -> Result<()> {
-        Err(Error::out_of_bounds(format!("guest byte {} is not in memory", range.start)))
-    }
-
     fn stored_body(&self, _unit_start: u64, _unit: &Encoded, stored: &[u8]) -> Result<Range<usize>> {
         Ok(0..stored.len())
     }

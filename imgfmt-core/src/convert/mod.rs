@@ -30,7 +30,7 @@ use crate::writer::{ImageWriter, Order};
 use crate::{Error, ErrorKind, Result};
 use arrive::Arrivals;
 use buffers::Bytes;
-use held::NoImage;
+use held::Held;
 use order::{Next, Pipeline, Placed, Store};
 use plan::{Cut, Job, Planner};
 use work::{Task, Worker};
@@ -132,7 +132,8 @@ impl Convert<'_> {
     /// As [`run`](Self::run).
     pub fn run_stream(&self, stream: &mut dyn ImageStream, writer: Box<dyn ImageWriter>) -> Result<Progress> {
         let grows = stream.size().is_none();
-        let mut task = self.task(&NoImage, writer.as_ref());
+        let nothing = Held::nothing();
+        let mut task = self.task(&nothing, writer.as_ref());
         task.copies = false;
         let plan = Plan::Stream(Arrivals::new(stream, task.cut));
         let progress = Run::new(self, task, plan, writer.as_ref()).finish()?;

@@ -1,55 +1,22 @@
 //! Disks to look at.
 
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::{
-    Description, Encoded, Error, ExtentKind, ExtentSink, FileStorage, Image, Limits, MemoryStorage, Result, SourceId,
-    Storage,
-};
+use imgfmt_core::conformance::PlainImage;
+use imgfmt_core::{FileStorage, Limits, MemoryStorage};
 use imgfmt_inside::{Inside, look};
-
-/// Bytes of a storage as a disk.
-pub(crate) struct Bytes([Arc<dyn Storage>; 1]);
-
-impl Image for Bytes {
-    fn size(&self) -> u64 {
-        self.0[0].len()
-    }
-
-    fn sources(&self) -> &[Arc<dyn Storage>] {
-        &self.0
-    }
-
-    fn map(&self, range: Range<u64>, sink: &mut ExtentSink<'_>) -> Result<()> {
-        sink.push(range.start, range.end - range.start, ExtentKind::Data { source: SourceId(0), host: range.start });
-        Ok(())
-    }
-
-    fn stored_body(&self, _unit_start: u64, _unit: &Encoded, _stored: &[u8]) -> Result<Range<usize>> {
-        Err(Error::malformed("nothing is compressed here"))
-    }
-
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
-        self.0[0].read_at(buf, offset)
-    }
-
-    fn describe(&self) -> Description {
-        Description { format: "bytes", ..Description::default() }
-    }
-}
 
 /// Looks at a disk in memory.
 pub(crate) fn look_at(bytes: &[u8]) -> Inside {
-    look(&Bytes([Arc::new(MemoryStorage::new(bytes))]), &Limits::default()).expect("memory can be read")
+    look(&PlainImage::new(Arc::new(MemoryStorage::new(bytes))), &Limits::default()).expect("memory can be read")
 }
 
 /// Looks at a disk in a file.
 pub(crate) fn look_at_file(path: &Path) -> Inside {
     let storage = FileStorage::open(path).expect("it is there");
-    look(&Bytes([Arc::new(storage)]), &Limits::default()).expect("files can be read")
+    look(&PlainImage::new(Arc::new(storage)), &Limits::default()).expect("files can be read")
 }
 
 /// The codes of the findings.

@@ -6,9 +6,6 @@ mod build;
 #[cfg(test)]
 mod disks;
 #[cfg(test)]
-#[path = "../common/pipe.rs"]
-mod pipe;
-#[cfg(test)]
 mod read;
 #[cfg(test)]
 mod targets;

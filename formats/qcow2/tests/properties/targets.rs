@@ -8,7 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use imgfmt_core::conformance::{Disk, Files, check_image};
+use imgfmt_core::conformance::{Disk, Files, Pipe, check_image};
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{CreateRequest, ErrorKind, Format, Image, MemoryTarget, Options, Result, Siblings, Target};
 use imgfmt_qcow2::Qcow2;
@@ -16,7 +16,6 @@ use proptest::prelude::{any, proptest};
 
 use crate::config;
 use crate::disks::{Case, cases};
-use crate::pipe::Pipe;
 
 proptest! {
     #![proptest_config(config(20))]

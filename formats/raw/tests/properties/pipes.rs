@@ -2,56 +2,18 @@
 
 use std::io::Read;
 use std::num::NonZeroUsize;
-use std::ops::Range;
-use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use imgfmt_core::conformance::Pipe;
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{
-    CreateRequest, DenyAll, Error, ErrorKind, Form, Format, Image, ImageStream, ImageWriter, Limits, MemoryTarget,
+    CreateRequest, DenyAll, ErrorKind, Form, Format, Image, ImageStream, ImageWriter, Limits, MemoryTarget,
     OpenContext, Options, Piece, Result, StreamForm, Streamed, Target,
 };
 use imgfmt_raw::Raw;
 use proptest::prelude::{Just, any, prop_oneof, proptest};
 
 use crate::files::{config, open, sparse};
-
-/// A pipe that takes bytes in order, and fails for anything else.
-#[derive(Debug, Default)]
-struct Pipe(Mutex<Vec<u8>>);
-
-impl Target for Pipe {
-    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        let mut all = self.0.lock().unwrap();
-        assert_eq!(all.len() as u64, offset, "bytes leave a gap or go back");
-        all.extend(bytes);
-        Ok(())
-    }
-
-    fn set_len(&self, _len: u64) -> Result<()> {
-        Err(Error::unsupported("a pipe has no length"))
-    }
-
-    fn reserve(&self, _range: Range<u64>) -> Result<()> {
-        Err(Error::unsupported("a pipe has no space"))
-    }
-
-    fn clear(&self, range: Range<u64>) -> Result<()> {
-        self.write_at(&vec![0; usize::try_from(range.end - range.start).unwrap()], range.start)
-    }
-
-    fn sync(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn as_file(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-
-    fn in_order(&self) -> bool {
-        true
-    }
-}
 
 /// Gives its bytes in pieces of odd lengths.
 struct Trickle(Vec<u8>, usize, usize);
@@ -95,7 +57,7 @@ fn pipe(source: &dyn Image, request: &CreateRequest<'_>, threads: usize) -> Vec<
     let writer = Raw.create(Arc::clone(&pipe) as Arc<dyn Target>, request).unwrap();
     let convert = Convert { threads: NonZeroUsize::new(threads).unwrap(), ..Convert::default() };
     convert.run(source, writer).unwrap();
-    pipe.0.lock().unwrap().clone()
+    pipe.to_vec()
 }
 
 /// Writes `bytes` as a disk that grows: its size is told when all is stored.
@@ -165,7 +127,7 @@ proptest! {
         };
         let convert = Convert { threads: NonZeroUsize::new(threads).unwrap(), ..Convert::default() };
         convert.run_stream(stream.as_mut(), Raw.create(target, &request).unwrap()).unwrap();
-        let written = if into_pipe { pipe.0.lock().unwrap().clone() } else { memory.to_vec() };
+        let written = if into_pipe { pipe.to_vec() } else { memory.to_vec() };
         assert!(written == file.bytes);
     }
 
@@ -183,7 +145,7 @@ proptest! {
         assert!(target.to_vec() == file.bytes);
         let pipe = Arc::new(Pipe::default());
         grow(&file.bytes, Arc::clone(&pipe) as Arc<dyn Target>, "", true);
-        assert!(*pipe.0.lock().unwrap() == file.bytes);
+        assert!(pipe.to_vec() == file.bytes);
     }
 }
 

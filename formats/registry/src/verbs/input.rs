@@ -156,7 +156,7 @@ fn unwrap(opener: &Opener<'_>, mut input: Box<dyn Read + Send>, format: Option<&
     {
         return Ok(Unwrapped::Bare(input));
     }
-    for _ in 0..MAX_WRAPPERS {
+    for depth in 0.. {
         let (head, whole) = peek(input)?;
         input = whole;
         let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new(head));
@@ -171,6 +171,9 @@ fn unwrap(opener: &Opener<'_>, mut input: Box<dyn Read + Send>, format: Option<&
             }
         }
         let Some(wrapper) = found else { break };
+        if depth == MAX_WRAPPERS {
+            return Err(Error::limit(format!("the image is wrapped more than {MAX_WRAPPERS} times")));
+        }
         match wrapper.stream(input, &opener.context).map_err(|e| e.in_format(wrapper.name()))? {
             Streamed::OnePass(inner) => input = inner,
             Streamed::NeedsSeek { input, reason } => return Ok(Unwrapped::NeedsSeek(input, reason)),

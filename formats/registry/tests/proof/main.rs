@@ -8,6 +8,7 @@
 //! | [`corpus`] | images of other producers convert to their known content, or are refused |
 //! | [`oracles`] | other readers find our bytes, and we find those of other writers |
 //! | [`matrix`] | everything that can be read converts to everything that can be written |
+//! | [`samples`] | every valid image of the repository converts to its content |
 //! | [`copy`] | it makes no difference to the guest who copies |
 //! | [`faults`] | errors, full disks, panics and cancellations end in order and leave nothing |
 
@@ -16,4 +17,5 @@ mod corpus;
 mod faults;
 mod matrix;
 mod oracles;
+mod samples;
 mod support;

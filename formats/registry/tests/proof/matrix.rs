@@ -75,6 +75,8 @@ fn readable() -> Vec<Maker> {
         "-O qcow2 -c",
         "-O qcow2 -c -o cluster_size=4k",
         "-O qcow2 -c -o compression_type=zstd",
+        "-O qcow",
+        "-O vdi",
         "-O vmdk -o subformat=monolithicSparse",
         "-O vmdk -o subformat=monolithicSparse,zeroed_grain=on",
         "-O vmdk -o subformat=monolithicFlat",

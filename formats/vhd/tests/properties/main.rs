@@ -9,8 +9,6 @@ mod damage;
 #[path = "../support/disks.rs"]
 mod disks;
 #[cfg(test)]
-mod pipe;
-#[cfg(test)]
 mod read;
 #[cfg(test)]
 mod stream;

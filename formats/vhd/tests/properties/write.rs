@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::conformance::{Disk, Files, Fill, check_image};
+use imgfmt_core::conformance::{Disk, Files, Fill, Pipe, check_image};
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{CreateRequest, ErrorKind, Form, Format, Image, MemoryTarget, Options, Piece, Target};
 use imgfmt_vhd::Vhd;
@@ -14,7 +14,6 @@ use proptest::sample::select;
 
 use crate::config;
 use crate::disks::{backing, write_with};
-use crate::pipe::Pipe;
 
 /// What is always said, so that a file is the same every time.
 const FIXED_ID: &str = "uuid=00112233-4455-6677-8899-aabbccddeeff,timestamp=1000000000";
@@ -170,7 +169,7 @@ proptest! {
         }
         writer.set_size(disk.bytes.len() as u64).unwrap();
         writer.finish().unwrap();
-        assert!(if pipe { piped.0.lock().unwrap().clone() } else { plain.to_vec() } == file);
+        assert!(if pipe { piped.to_vec() } else { plain.to_vec() } == file);
     }
 
     #[test]
@@ -183,7 +182,7 @@ proptest! {
         let request = CreateRequest::new(disk.image().size(), &options);
         let writer = Vhd.create(pipe.clone(), &request).unwrap();
         case.convert(case.threads).run(&disk.image(), writer).unwrap();
-        assert!(*pipe.0.lock().unwrap() == file);
+        assert!(pipe.to_vec() == file);
         let dynamic = Options::default();
         let request = CreateRequest::new(disk.image().size(), &dynamic);
         let error = Vhd.create(Arc::new(Pipe::default()), &request).err().unwrap();

@@ -1,7 +1,7 @@
 //! A stream whose directory and tables come before what they list, or early enough: where each grain will be is known
 //! before the first is handed out.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use imgfmt_core::{Error, ImageStream, Limits, Result, StreamPart};
 
@@ -14,7 +14,7 @@ use crate::layout::{Flags, ZEROED_ENTRY, byte_of, le_u32s};
 
 /// The tables of an extent, in the order of the disk.
 pub(super) struct List {
-    /// The number of each table, and its entries.
+    /// The number of each table that has grains, and its entries.
     tables: VecDeque<(u64, Box<[u32]>)>,
     /// The entry of the first table that comes next.
     slot: usize,
@@ -36,19 +36,29 @@ impl List {
         let mut list =
             Self { tables: VecDeque::new(), slot: 0, zeroed: header.flags.has(Flags::ZEROED_GRAINS), gtes_per_gt: 0 };
         list.gtes_per_gt = u64::from(header.gtes_per_gt);
-        let mut last = 0;
-        for (number, &sector) in (0..).zip(&directory).filter(|(_, sector)| **sector != 0) {
+        let (mut last, mut empty) = (0, HashSet::from([0]));
+        for (number, &sector) in (0..).zip(&directory) {
+            if empty.contains(&sector) {
+                continue;
+            }
             let Some(table) = front.block(u64::from(sector), header.table_len(), most)? else {
                 return Ok(Err("its grain tables come late, or are large"));
             };
             let table = le_u32s(table);
+            let before = last;
             for &entry in table.iter().filter(|&&entry| !list.is_absent(entry)) {
                 if entry <= last {
                     return Ok(Err("its grains are not in the order of the disk"));
                 }
                 last = entry;
             }
-            list.tables.push_back((number, table));
+            // A table without grains may be that of many entries: it is looked at once, and not kept. One with grains
+            // has its own bytes, or its grains were not in order.
+            if last == before {
+                empty.insert(sector);
+            } else {
+                list.tables.push_back((number, table));
+            }
         }
         // A directory of zeros may be one that was lost, which the redundant one would tell.
         let lost = last == 0 && header.redundant_directory().is_some();

@@ -221,3 +221,36 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_table_that_many_entries_share_is_held_once() {
+    // 4 MiB of directory, every entry of which is the one table, of 16 KiB, behind it.
+    let (entries, table_at) = (1_u64 << 20, 1 + (8 << 10));
+    let mut file = b"KDMV".to_vec();
+    for word in [3_u32, 0x3_0001] {
+        file.extend(word.to_le_bytes());
+    }
+    for field in [entries * 4096 * 8, 8, 0, 0] {
+        file.extend(field.to_le_bytes());
+    }
+    file.extend(4096_u32.to_le_bytes());
+    for field in [0_u64, 1, 128] {
+        file.extend(field.to_le_bytes());
+    }
+    file.extend([0, b'\n', b' ', b'\r', b'\n', 1, 0]);
+    file.resize(512, 0);
+    file.extend((0..entries).flat_map(|_| u32::to_le_bytes(table_at)));
+    file.resize(file.len() + (16 << 10), 0);
+    let before = peak_memory();
+    let opened = Vmdk.stream(Box::new(Cursor::new(file)), &OpenContext::new(&Limits::default(), &DenyAll));
+    let Streamed::OnePass(mut stream) = opened.unwrap() else { panic!("its grains, none, are in order") };
+    assert_eq!(stream.next_part(&mut Vec::new(), 1 << 20).unwrap(), None);
+    assert!(peak_memory() - before < 256 << 10);
+}
+
+/// The most memory that this process has held, in KiB; 0 where the system does not tell.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}

@@ -1,52 +1,11 @@
 //! A target that takes bytes front to back alone.
 
-use std::ops::Range;
-use std::os::fd::BorrowedFd;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use imgfmt_core::conformance::{Files, check_image, disks};
+use imgfmt_core::conformance::{Files, Pipe, check_image, disks};
 use imgfmt_core::convert::Convert;
-use imgfmt_core::{CreateRequest, Error, ErrorKind, Format, Options, Result, Target};
+use imgfmt_core::{CreateRequest, ErrorKind, Format, Options};
 use imgfmt_vmdk::Vmdk;
-
-/// A pipe that remembers what went through.
-#[derive(Debug, Default)]
-struct Pipe(Mutex<Vec<u8>>);
-
-impl Target for Pipe {
-    fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        let mut all = self.0.lock().unwrap();
-        if offset != all.len() as u64 {
-            return Err(Error::invalid(format!("byte {offset} is written after byte {}", all.len())));
-        }
-        all.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    fn set_len(&self, len: u64) -> Result<()> {
-        Err(Error::invalid(format!("a pipe cannot be made {len} bytes long")))
-    }
-
-    fn reserve(&self, _range: Range<u64>) -> Result<()> {
-        Err(Error::invalid("a pipe has no space"))
-    }
-
-    fn clear(&self, range: Range<u64>) -> Result<()> {
-        Err(Error::invalid(format!("{range:?} is cleared, which a stream needs nowhere")))
-    }
-
-    fn sync(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn as_file(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-
-    fn in_order(&self) -> bool {
-        true
-    }
-}
 
 #[test]
 fn a_stream_goes_into_a_pipe() {
@@ -58,7 +17,7 @@ fn a_stream_goes_into_a_pipe() {
             let writer = Vmdk.create(pipe.clone(), &request).unwrap();
             Convert::default().run(&disk.image(), writer).unwrap();
             let mut files = Files::default();
-            files.add("disk.vmdk", std::mem::take(&mut pipe.0.lock().unwrap()));
+            files.add("disk.vmdk", pipe.to_vec());
             let mut expected = disk.bytes.clone();
             expected.resize(expected.len().next_multiple_of(512), 0);
             check_image(&files.open(&Vmdk, "disk.vmdk").unwrap(), Some(&expected), disk.name);
