@@ -14,6 +14,7 @@ fn help_and_version_go_to_standard_output() {
     }
     assert!(desk.ok("convert --help").contains("imgfmt convert -O qcow2 -B base.qcow2"));
     assert!(desk.ok("info --help").contains("--backing-chain"));
+    assert!(desk.ok("replay --help").contains("imgfmt replay disk.vhdx"));
 }
 
 #[test]
@@ -24,11 +25,11 @@ fn wrong_arguments_are_one_error_with_the_nearest_name() {
     assert!(said.contains("'--format'"), "{said}");
     assert!(desk.fails("konvert").contains("'convert'"));
     assert!(desk.fails("").contains("Usage: imgfmt"));
-    assert_eq!(desk.fails("convert -O qcow a b"), "imgfmt: unknown format qcow; did you mean qcow2?\n");
+    assert_eq!(desk.fails("convert -O vmdc a b"), "imgfmt: unknown format vmdc; did you mean vmdk?\n");
     for line in ["convert", "convert a"] {
         assert_eq!(desk.fails(line), "imgfmt: a source and a target are needed; see imgfmt convert --help\n");
     }
-    for line in ["convert -m 0 a b", "convert -t quick a b", "convert -F raw a b", "info", "info a b"] {
+    for line in ["convert -m 0 a b", "convert -t quick a b", "convert -F raw a b", "info", "info a b", "replay"] {
         desk.fails(line);
     }
 }
