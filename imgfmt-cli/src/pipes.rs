@@ -1,11 +1,14 @@
 //! `-` as a file: standard input and output.
 
 use std::fs::File;
-use std::io::Seek;
+use std::io::{self, IsTerminal, Read, Seek, Stdin};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use imgfmt::Pipes;
+use imgfmt::convert::Cancel;
+use imgfmt::{ErrorKind, Pipes};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::failure::Failure;
 
@@ -20,19 +23,21 @@ pub(crate) struct Resolved {
 
 /// Looks at what standard input and output are, where they take the place of a source or of the target. A file that was
 /// redirected from its start is opened as the file that it is.
-pub(crate) fn resolve(source: bool, target: bool) -> Result<Resolved, Failure> {
+///
+/// Reading from the pipe ends with an error once `cancel` says so, also while nothing comes.
+pub(crate) fn resolve(source: bool, target: bool, cancel: &Cancel) -> Result<Resolved, Failure> {
     let mut resolved = Resolved::default();
     if source {
-        let stdin = std::io::stdin();
+        let stdin = io::stdin();
         if is_file_at_its_start(stdin.as_fd()) {
             resolved.input = Some(PathBuf::from("/dev/stdin"));
         } else {
-            resolved.pipes.input = Some(Box::new(stdin));
+            resolved.pipes.input = Some(Box::new(Waiting { stdin, cancel: cancel.clone() }));
         }
     }
     if target {
-        let stdout = std::io::stdout();
-        if std::io::IsTerminal::is_terminal(&stdout) {
+        let stdout = io::stdout();
+        if stdout.is_terminal() {
             return Err(Failure::Usage("standard output is a terminal; an image goes to a file or a pipe".to_owned()));
         }
         // Around the lines that standard output is buffered by.
@@ -40,6 +45,31 @@ pub(crate) fn resolve(source: bool, target: bool) -> Result<Resolved, Failure> {
         resolved.pipes.output = Some(Box::new(File::from(file)));
     }
     Ok(resolved)
+}
+
+/// Standard input that can be waited for and given up.
+struct Waiting {
+    /// The input.
+    stdin: Stdin,
+    /// Whether to give up.
+    cancel: Cancel,
+}
+
+impl Read for Waiting {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let patience = Timespec { tv_sec: 0, tv_nsec: PATIENCE_NANOS };
+        loop {
+            if self.cancel.is_cancelled() {
+                let error = imgfmt::Error::new(ErrorKind::Cancelled, "the conversion was cancelled");
+                return Err(io::Error::other(error));
+            }
+            match poll(&mut [PollFd::new(&self.stdin, PollFlags::IN)], Some(&patience)) {
+                Ok(0) | Err(Errno::INTR) => {}
+                // What cannot be waited for says so when it is read.
+                Ok(_) | Err(_) => return self.stdin.read(buf),
+            }
+        }
+    }
 }
 
 /// Whether `path` is `-`.
@@ -56,3 +86,6 @@ fn is_file_at_its_start(fd: BorrowedFd<'_>) -> bool {
     });
     seekable && (&file).stream_position().is_ok_and(|at| at == 0)
 }
+
+/// Longest wait for input before a look at whether it is still wanted: 50 ms.
+const PATIENCE_NANOS: i64 = 50_000_000;

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use imgfmt::convert::{Convert, KernelCopy, Progress};
+use imgfmt::convert::{Cancel, Convert, KernelCopy, Progress};
 use imgfmt::{Access, Bitmaps, ConvertRequest, OptionSpec, Options, ParentName};
 use imgfmt_cli::args::{Cache, ConvertArgs, NotYet};
 
@@ -23,7 +23,8 @@ pub(crate) fn run(args: &ConvertArgs, signals: &Signals) -> Result<(), Failure> 
     }
     let (files, target) = files(&args.files)?;
     let (from_pipe, to_pipe) = (files.iter().any(|file| is_pipe(file)), is_pipe(target));
-    let Resolved { pipes, input } = pipes::resolve(from_pipe, to_pipe)?;
+    let cancel = Cancel::default();
+    let Resolved { pipes, input } = pipes::resolve(from_pipe, to_pipe, &cancel)?;
     let real = |file| input.as_deref().filter(|_| is_pipe(file)).unwrap_or(file);
     let sources = Sources::new(&args.source, files.iter().map(|file| real(file.as_path())))?;
     let mut request = request(args, &sources, target, format)?;
@@ -32,6 +33,7 @@ pub(crate) fn run(args: &ConvertArgs, signals: &Signals) -> Result<(), Failure> 
     let report = |progress: Progress| reporter.report(progress);
     request.access = sources.access(&gate, args.snapshot.as_deref().map(snapshot));
     request.engine.progress = reporter.is_shown().then_some(&report);
+    request.engine.cancel = cancel;
     signals.cancel(&request.engine.cancel).map_err(|e| Failure::System("cannot watch for signals", e))?;
     let result = imgfmt::convert_piped(&request, pipes);
     reporter.finish(result.as_ref().ok());

@@ -37,6 +37,11 @@ fn kill(signal: &str, child: &Child) {
 
 /// Sends a signal to a conversion and checks how it ends.
 fn check(signal: &str, code: i32) {
+    let number = code - 128;
+    if is_ignored(number) {
+        println!("skipped: this test was started with signal {number} ignored, and so is what it starts");
+        return;
+    }
     let desk = Desk::new();
     let child = start(&desk, &[]);
     kill(signal, &child);
@@ -59,18 +64,32 @@ fn a_terminated_conversion_leaves_the_old_file_and_no_litter() {
 
 #[test]
 fn a_conversion_whose_terminal_goes_leaves_the_old_file_and_no_litter() {
-    if hangups_are_ignored() {
-        eprintln!("skipped: this test was started with SIGHUP ignored, and so is what it starts");
-        return;
-    }
     check("-HUP", 129);
 }
 
-/// Whether this process ignores SIGHUP, which is the lowest bit of `SigIgn`, as under `nohup`.
-fn hangups_are_ignored() -> bool {
+/// Whether this process ignores a signal, as SIGHUP under `nohup`, or SIGINT in the background of a script.
+fn is_ignored(number: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap_or_default();
-    u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask & 1 != 0)
+    u64::from_str_radix(mask.trim(), 16).is_ok_and(|mask| mask >> (number - 1) & 1 != 0)
+}
+
+#[test]
+fn a_conversion_that_waits_for_its_input_can_be_terminated() {
+    let desk = Desk::new();
+    let mut command = desk.command("convert -f raw -O raw - new");
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let stdin = child.stdin.take();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while desk.names().is_empty() {
+        assert!(Instant::now() < deadline, "nothing is written");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    kill("-TERM", &child);
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    drop(stdin);
+    assert_eq!(ran.code, Some(143), "{ran:?}");
+    assert_eq!(desk.names(), [""; 0]);
 }
 
 #[test]
