@@ -75,7 +75,8 @@ impl Input {
             Unwrapped::Bare(input) => (input, format),
             Unwrapped::NeedsSeek(input, reason) => return Self::spooled(request, input, format, reason),
         };
-        let (head, input) = peek(bare)?;
+        // Whoever names the format need not wait for the first bytes.
+        let (head, input) = if said.is_some() { (Vec::new(), bare) } else { peek(bare)? };
         let (chosen, is_fallback) = choose(&opener, &head, said)?;
         // Some formats are known by their end alone, which has not come yet.
         let input = if is_fallback { Box::new(Watched::new(input, FORMATS)) } else { input };
