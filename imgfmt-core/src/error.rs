@@ -22,6 +22,8 @@ pub enum ErrorKind {
     OutOfBounds,
     /// The [`Gate`](crate::Gate) or the operating system does not allow it.
     Refused,
+    /// Another program uses the file.
+    Locked,
     /// A file that the image or the caller names is not there.
     Missing,
     /// More than one format claims the file; the caller has to name one.
@@ -44,6 +46,7 @@ impl ErrorKind {
             Self::LimitExceeded => "limit-exceeded",
             Self::OutOfBounds => "out-of-bounds",
             Self::Refused => "refused",
+            Self::Locked => "locked",
             Self::Missing => "missing",
             Self::Ambiguous => "ambiguous",
             Self::Invalid => "invalid",

@@ -5,8 +5,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::abilities::Abilities;
 use crate::bitmap::Bitmap;
-use crate::gate::{Admitted, Gate, Reference, Role};
+use crate::gate::{Admitted, Gate, Reference, Role, Writable};
 use crate::image::Image;
 use crate::info::{Identity, ParentName};
 use crate::limits::Limits;
@@ -62,6 +63,9 @@ pub trait Format: Send + Sync {
     /// [`Invalid`](crate::ErrorKind::Invalid) for options and combinations that the format does not have,
     /// [`Io`](crate::ErrorKind::Io) where the target fails.
     fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>>;
+
+    /// The verbs that the format has for its images besides.
+    fn abilities(&self) -> Abilities;
 }
 
 /// What a format may use while it opens a file.
@@ -109,6 +113,15 @@ impl<'a> OpenContext<'a> {
     /// As [`Gate::open`].
     pub fn admit(&self, name: &Path, role: Role) -> Result<Admitted> {
         self.gate.open(&Reference { from: self.path, name, role })
+    }
+
+    /// Asks the gate for the file called `name`, to be written too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gate::open_to_write`].
+    pub fn admit_to_write(&self, name: &Path, role: Role) -> Result<Writable> {
+        self.gate.open_to_write(&Reference { from: self.path, name, role })
     }
 
     /// Refuses a snapshot, for formats that have none.

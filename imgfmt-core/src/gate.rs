@@ -3,12 +3,15 @@
 //! An image never opens another file by itself: backing files, data files and extents are asked for
 //! here, and the default answer is no.
 
-use std::os::fd::OwnedFd;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
+use crate::lock::{Locking, lock};
+use crate::medium::{FileMedium, Medium};
 use crate::storage::{FileStorage, Storage};
 use crate::{Error, Result};
 
@@ -42,6 +45,15 @@ pub struct Admitted {
     pub path: PathBuf,
 }
 
+/// A file that may be changed.
+#[derive(Clone, Debug)]
+pub struct Writable {
+    /// Its bytes.
+    pub medium: Arc<dyn Medium>,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
 /// Decides about the files that images name, and opens those that it admits.
 pub trait Gate: Send + Sync {
     /// Opens the file that `reference` names.
@@ -51,6 +63,16 @@ pub trait Gate: Send + Sync {
     /// [`Refused`](crate::ErrorKind::Refused) where it may not be opened,
     /// [`Missing`](crate::ErrorKind::Missing) where it may but is not there.
     fn open(&self, reference: &Reference<'_>) -> Result<Admitted>;
+
+    /// Opens the file that `reference` names to be changed, too. A gate that does not say otherwise refuses.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and [`Locked`](crate::ErrorKind::Locked) where another program uses the file.
+    fn open_to_write(&self, reference: &Reference<'_>) -> Result<Writable> {
+        let name = reference.name.display();
+        Err(Error::refused(format!("the image names {name}, and images may not change other files here")))
+    }
 
     /// The names of the files beside `image` that [`open`](Self::open) could be asked for, in order of their names: for
     /// parents that are known by an identity alone.
@@ -82,6 +104,8 @@ impl Gate for DenyAll {
 pub struct Beneath {
     /// The folders, absolute and without links.
     roots: Vec<PathBuf>,
+    /// Whether files may be opened that other programs write.
+    ignores_locks: bool,
 }
 
 impl Beneath {
@@ -116,17 +140,21 @@ impl Beneath {
         }
     }
 
+    /// Opens files whatever other programs do with them.
+    pub fn ignore_locks(&mut self) {
+        self.ignores_locks = true;
+    }
+
     /// Opens `path` by way of the first folder that it does not lead out of, if there is one.
-    fn open_below(&self, path: &Path) -> Option<rustix::io::Result<OwnedFd>> {
+    fn open_below(&self, path: &Path, access: OFlags) -> Option<rustix::io::Result<OwnedFd>> {
         let below = self.roots.iter().filter_map(|root| Some((root, path.strip_prefix(root).ok()?)));
         below
-            .map(|(root, below)| open_beneath(root, below))
+            .map(|(root, below)| open_beneath(root, below, access))
             .find(|opened| !matches!(opened, Err(rustix::io::Errno::XDEV | rustix::io::Errno::LOOP)))
     }
-}
 
-impl Gate for Beneath {
-    fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
+    /// Opens the file that `reference` means, if it is below one of the folders, and says where it is.
+    fn admit(&self, reference: &Reference<'_>, access: OFlags) -> Result<(File, PathBuf)> {
         let path = absolute(reference)?;
         let refused = || {
             let roots: Vec<_> = self.roots.iter().map(|root| root.display().to_string()).collect();
@@ -137,13 +165,33 @@ impl Gate for Beneath {
             ))
         };
         // The name as it stands; and where it leads, for by way of `..` and links it may lie below another folder.
-        let opened = self.open_below(&path).or_else(|| self.open_below(&real(&path)?));
-        let fd = opened.ok_or_else(refused)?.map_err(|e| {
-            Error::io(format!("cannot open {}, which the image names", path.display()), std::io::Error::from(e))
-        })?;
-        let storage = FileStorage::from_file(fd.into())
-            .map_err(|e| e.context(format!("cannot open {}, which the image names", path.display())))?;
-        Ok(Admitted { storage: Arc::new(storage), path })
+        let opened = self.open_below(&path, access).or_else(|| self.open_below(&real(&path)?, access));
+        let fd = opened.ok_or_else(refused)?.map_err(|e| Error::io(cannot(&path), std::io::Error::from(e)))?;
+        Ok((fd.into(), path))
+    }
+
+    /// The locks to take for `locking`.
+    fn locking(&self, locking: Locking) -> Locking {
+        if self.ignores_locks { Locking::Ignore } else { locking }
+    }
+}
+
+/// What could not be done.
+fn cannot(path: &Path) -> String {
+    format!("cannot open {}, which the image names", path.display())
+}
+
+impl Gate for Beneath {
+    fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
+        let (file, path) = self.admit(reference, OFlags::RDONLY)?;
+        let storage = lock(file.as_fd(), self.locking(Locking::Read)).and_then(|()| FileStorage::from_file(file));
+        Ok(Admitted { storage: Arc::new(storage.map_err(|e| e.context(cannot(&path)))?), path })
+    }
+
+    fn open_to_write(&self, reference: &Reference<'_>) -> Result<Writable> {
+        let (file, path) = self.admit(reference, OFlags::RDWR)?;
+        let medium = FileMedium::from_file(file, self.locking(Locking::Write)).map_err(|e| e.context(cannot(&path)))?;
+        Ok(Writable { medium: Arc::new(medium), path })
     }
 
     fn beside(&self, image: &Path) -> Result<Vec<PathBuf>> {
@@ -183,9 +231,9 @@ fn real(path: &Path) -> Option<PathBuf> {
 }
 
 /// Opens `below` under `root` without leaving it. An empty `below` is the root itself, a single file.
-fn open_beneath(root: &Path, below: &Path) -> rustix::io::Result<OwnedFd> {
+fn open_beneath(root: &Path, below: &Path, access: OFlags) -> rustix::io::Result<OwnedFd> {
     // A pipe would block until a writer comes; it is refused for its type once it is open.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let flags = access | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     if below.as_os_str().is_empty() {
         return rustix::fs::open(root, flags, Mode::empty());
     }

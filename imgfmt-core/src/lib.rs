@@ -1,13 +1,17 @@
 #![doc = include_str!("../README.md")]
 
+pub mod abilities;
+pub mod amend;
 pub mod bitmap;
 pub mod chain;
+pub mod check;
 pub mod codec;
 mod compose;
 pub mod concat;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod convert;
+pub mod editor;
 pub mod error;
 pub mod extent;
 pub mod format;
@@ -15,36 +19,48 @@ pub mod gate;
 pub mod image;
 pub mod info;
 pub mod limits;
+pub mod lock;
+pub mod medium;
 pub mod open;
 pub mod options;
 pub mod output;
 pub mod probe;
 pub mod read;
+pub mod reparent;
 pub mod replay;
 pub mod secrets;
+pub mod snapshot;
 pub mod storage;
 pub mod stream;
 pub mod target;
 pub mod wrap;
 pub mod writer;
 
-pub use bitmap::{Bitmap, BitmapInfo};
+pub use abilities::Abilities;
+pub use amend::Amend;
+pub use bitmap::{Bitmap, BitmapChange, BitmapInfo, EditBitmaps};
 pub use chain::Chain;
+pub use check::{Check, CheckStats, Finding, Findings, Repair, Severity};
 pub use codec::Codec;
 pub use concat::Concat;
+pub use editor::{Edit, Erase, ImageEditor, Preallocation};
 pub use error::{Error, ErrorKind, Result};
 pub use extent::{Encoded, Extent, ExtentKind, ExtentSink, SourceId};
 pub use format::{Backing, CreateRequest, Format, OneFile, OpenContext, Opened, Parent, Siblings};
-pub use gate::{Admitted, Beneath, DenyAll, Gate, Reference, Role};
+pub use gate::{Admitted, Beneath, DenyAll, Gate, Reference, Role, Writable};
 pub use image::{Image, ImageExt};
 pub use info::{ByteCounts, Description, Identity, ParentName};
 pub use limits::Limits;
+pub use lock::{Locking, lock};
+pub use medium::{FileMedium, Medium, MemoryMedium};
 pub use open::{Layer, Opener, Unwrapped};
 pub use options::{OptionSpec, Options};
 pub use output::Output;
 pub use probe::Head;
+pub use reparent::Reparent;
 pub use replay::{Replay, Replayed};
 pub use secrets::Secrets;
+pub use snapshot::{SnapshotInfo, Snapshots};
 #[cfg(feature = "mmap")]
 pub use storage::MmapStorage;
 pub use storage::{FileSlice, FileStorage, MemoryStorage, Pages, Segment, Storage, StorageExt, Window};

@@ -6,8 +6,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
-    Streamed, Target,
+    Abilities, CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result,
+    Storage, Streamed, Target,
 };
 
 /// A format that is known by sight.
@@ -90,5 +90,9 @@ impl Format for Foreign {
 
     fn create(&self, _target: Arc<dyn Target>, _request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
         Err(Error::unsupported(format!("{} cannot be written here", self.what)).in_format(self.name))
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::NONE
     }
 }

@@ -21,8 +21,8 @@ use envelope::Envelope;
 use hashed::Hashed;
 use imgfmt_core::target::PipeTarget;
 use imgfmt_core::{
-    CreateRequest, Error, Form, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Options,
-    Piece, Placed, Result, Shape, Storage, Streamed, Target,
+    Abilities, CreateRequest, Error, Form, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec,
+    Options, Piece, Placed, Result, Shape, Storage, Streamed, Target,
 };
 use settings::Settings;
 
@@ -67,6 +67,10 @@ impl Format for OvaFormat {
 
     fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
         self.start(target, request).map_err(|e| e.in_format(NAME))
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::NONE
     }
 }
 

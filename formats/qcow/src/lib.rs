@@ -13,8 +13,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
-    Streamed, Target,
+    Abilities, CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result,
+    Storage, Streamed, Target,
 };
 
 /// The qcow format, version 1.
@@ -55,6 +55,10 @@ impl Format for Qcow {
 
     fn create(&self, _target: Arc<dyn Target>, _request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
         Err(Error::unsupported("qcow images are read, not written").in_format(NAME))
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::NONE
     }
 }
 

@@ -25,8 +25,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage, Streamed,
-    Target,
+    Abilities, CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
+    Streamed, Target,
 };
 
 /// The qcow2 format.
@@ -70,6 +70,10 @@ impl Format for Qcow2 {
 
     fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
         write::create(target, request).map_err(|e| e.in_format(NAME))
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::NONE
     }
 }
 

@@ -1,6 +1,6 @@
 //! The list of formats: the one place that names them all.
 
-use imgfmt_core::{Format, Replay, Wrapper};
+use imgfmt_core::{Format, Wrapper};
 
 /// Every format that this build knows, in the order in which help shows them.
 pub static FORMATS: &[&dyn Format] = &[
@@ -48,12 +48,6 @@ pub static FORMATS: &[&dyn Format] = &[
     &imgfmt_foreign::LZ4,
     #[cfg(feature = "ova")]
     &imgfmt_ova::OvaFormat { disk: &imgfmt_vmdk::Vmdk },
-];
-
-/// Every format whose images have a log that can be replayed in the file.
-pub static REPLAYS: &[&dyn Replay] = &[
-    #[cfg(feature = "vhdx")]
-    &imgfmt_vhdx::Vhdx,
 ];
 
 /// Everything that images come wrapped in and that this build can take off.

@@ -3,7 +3,7 @@
 mod formats;
 mod verbs;
 
-pub use formats::{FORMATS, REPLAYS, WRAPPERS};
+pub use formats::{FORMATS, WRAPPERS};
 pub use imgfmt_core::*;
 #[cfg(feature = "inside")]
 pub use imgfmt_inside as inside;

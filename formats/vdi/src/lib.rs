@@ -12,8 +12,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
-    Streamed, Target,
+    Abilities, CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result,
+    Storage, Streamed, Target,
 };
 
 /// The VDI format.
@@ -53,6 +53,10 @@ impl Format for Vdi {
 
     fn create(&self, _target: Arc<dyn Target>, _request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
         Err(Error::unsupported("VDI images are read, not written").in_format(NAME))
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::NONE
     }
 }
 

@@ -19,8 +19,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Replay, Replayed, Result,
-    Storage, Streamed, Target,
+    Abilities, CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Replay,
+    Replayed, Result, Storage, Streamed, Target,
 };
 
 /// The vhdx format.
@@ -64,6 +64,10 @@ impl Format for Vhdx {
     fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
         let writer = write::VhdxWriter::new(target, request).map_err(|e| e.in_format(NAME))?;
         Ok(Box::new(writer))
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities { replay: Some(&Vhdx), ..Abilities::NONE }
     }
 }
 

@@ -22,7 +22,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
+    Abilities, CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
     StorageExt, Streamed, Target,
 };
 
@@ -72,6 +72,10 @@ impl Format for Vmdk {
 
     fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
         write::create(target, request).map_err(|e| e.in_format(NAME))
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::NONE
     }
 }
 

@@ -6,20 +6,35 @@ use std::sync::Arc;
 
 use crate::chain::Chain;
 use crate::format::Format;
-use crate::gate::{Admitted, Gate, Reference};
+use crate::gate::{Admitted, Gate, Reference, Writable};
 use crate::limits::Limits;
+use crate::medium::{Medium, MemoryMedium};
 use crate::open::Opener;
-use crate::storage::{MemoryStorage, Storage};
+use crate::storage::Storage;
 use crate::{Error, ErrorKind, Result};
 
 /// Files by their names, as a gate that admits them all.
 #[derive(Clone, Debug, Default)]
-pub struct Files(HashMap<PathBuf, Arc<dyn Storage>>);
+pub struct Files(HashMap<PathBuf, Arc<dyn Medium>>);
 
 impl Files {
     /// Adds a file.
     pub fn add(&mut self, name: &str, bytes: Vec<u8>) {
-        self.0.insert(PathBuf::from(name), Arc::new(MemoryStorage::new(bytes)));
+        self.add_medium(name, Arc::new(MemoryMedium::new(&bytes)));
+    }
+
+    /// Adds a file that may be written elsewhere, too.
+    pub fn add_medium(&mut self, name: &str, medium: Arc<dyn Medium>) {
+        self.0.insert(PathBuf::from(name), medium);
+    }
+
+    /// The file called `name`, to be changed.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`](ErrorKind::Missing) where no file is called so.
+    pub fn medium(&self, name: &Path) -> Result<Arc<dyn Medium>> {
+        self.0.get(name).cloned().ok_or_else(|| Error::new(ErrorKind::Missing, "there is no such file"))
     }
 
     /// Opens the image of `format` called `name` with all that it builds on.
@@ -36,13 +51,17 @@ impl Files {
 
     /// The bytes of the file called `name`.
     fn storage(&self, name: &Path) -> Result<Arc<dyn Storage>> {
-        self.0.get(name).cloned().ok_or_else(|| Error::new(ErrorKind::Missing, "there is no such file"))
+        Ok(self.medium(name)?)
     }
 }
 
 impl Gate for Files {
     fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
         Ok(Admitted { storage: self.storage(reference.name)?, path: reference.name.to_path_buf() })
+    }
+
+    fn open_to_write(&self, reference: &Reference<'_>) -> Result<Writable> {
+        Ok(Writable { medium: self.medium(reference.name)?, path: reference.name.to_path_buf() })
     }
 
     fn beside(&self, image: &Path) -> Result<Vec<PathBuf>> {

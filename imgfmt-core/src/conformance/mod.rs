@@ -10,16 +10,20 @@
 //! | a truncated file is an error or the same bytes; never a panic, never silent zeros | [`check_truncations`] |
 //! | the same bytes are written for 1, 2 and 7 threads | [`check_writer`] |
 //! | what is written reads back, with every byte and every zero run | [`check_writer`] |
+//! | edits in place read back as those of a byte vector would, and leave a whole image | [`check_edits`] |
+//! | cut at any write, sectors are old or new, and repair mends the rest | [`check_cuts`], [`check_repair`] |
 //! | every file of `testdata/` gives what its manifest says | [`check_testdata`] |
 //! | no bytes make a reader panic, hang, or use memory without bound | [`survive`](fn@survive), [`check_harm`] |
 
 mod config;
 mod disks;
+mod editing;
 mod files;
 mod harm;
 mod pipe;
 mod plain;
 mod reader;
+mod recording;
 mod survive;
 mod testdata;
 mod truncation;
@@ -29,11 +33,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub use disks::{Disk, Fill, Noise, disks};
+pub use editing::{
+    Edited, Step, apply, apply_to_model, check_cuts, check_deeply, check_edits, check_repair, random_steps,
+};
 pub use files::Files;
 pub use harm::check_harm;
 pub use pipe::Pipe;
 pub use plain::{Plain, PlainImage};
 pub use reader::{check_image, check_samples, read_all};
+pub use recording::Recording;
 pub use survive::survive;
 pub use testdata::{Content, Sample, bytes_of, check_testdata, content_of, whole_message};
 pub use truncation::check_truncations;

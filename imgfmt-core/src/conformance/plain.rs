@@ -4,6 +4,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::abilities::Abilities;
 use crate::extent::{Encoded, ExtentKind, ExtentSink, SourceId};
 use crate::format::{CreateRequest, Format, OpenContext, Opened};
 use crate::image::Image;
@@ -54,6 +55,10 @@ impl Format for Plain {
 
     fn create(&self, _target: Arc<dyn Target>, _request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
         Err(Error::unsupported("only read in tests"))
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::NONE
     }
 }
 

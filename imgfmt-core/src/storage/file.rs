@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::{FileSlice, Segment, Storage, check_bounds, segment_to};
+use crate::lock::{Locking, lock};
 use crate::{Error, Result};
 
 /// A regular file or block device, read with positional reads.
@@ -38,6 +39,17 @@ impl FileStorage {
         let flags = i32::try_from((OFlags::NONBLOCK | OFlags::NOCTTY).bits()).unwrap_or(0);
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|e| Error::io(cannot(), e))?;
         Self::from_file(file).map_err(|e| e.context(cannot()))
+    }
+
+    /// Opens the file at `path` for reading, with the locks for `locking`.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and [`Locked`](crate::ErrorKind::Locked) where another program stands against it.
+    pub fn open_locked(path: &Path, locking: Locking) -> Result<Self> {
+        let storage = Self::open(path)?;
+        lock(storage.file.as_fd(), locking).map_err(|e| e.context(format!("cannot open {}", path.display())))?;
+        Ok(storage)
     }
 
     /// Takes over an open file.

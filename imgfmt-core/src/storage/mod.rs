@@ -130,7 +130,7 @@ pub trait StorageExt: Storage {
 impl<S: Storage + ?Sized> StorageExt for S {}
 
 /// Checks that `len` bytes from `offset` on lie within `end`.
-fn check_bounds(end: u64, offset: u64, len: usize) -> Result<Range<u64>> {
+pub(crate) fn check_bounds(end: u64, offset: u64, len: usize) -> Result<Range<u64>> {
     match offset.checked_add(len as u64) {
         Some(last) if last <= end => Ok(offset..last),
         _ => {
@@ -141,7 +141,7 @@ fn check_bounds(end: u64, offset: u64, len: usize) -> Result<Range<u64>> {
 }
 
 /// The segment from `offset` to `end`, or an error when `offset` is not below `end`.
-fn segment_to(end: u64, offset: u64, hole: bool) -> Result<Segment> {
+pub(crate) fn segment_to(end: u64, offset: u64, hole: bool) -> Result<Segment> {
     match NonZeroU64::new(end.saturating_sub(offset)) {
         Some(len) => Ok(Segment { hole, len }),
         None => Err(Error::out_of_bounds(format!("the file ends at byte {end}")).at(offset)),

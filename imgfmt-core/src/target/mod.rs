@@ -88,6 +88,11 @@ impl FileTarget {
         Ok(Self { file, device_len })
     }
 
+    /// Whether it is a device, whose length stays.
+    pub(crate) fn is_device(&self) -> bool {
+        self.device_len.is_some()
+    }
+
     /// Writes zeros over `range`.
     fn write_zeros(&self, range: Range<u64>) -> Result<()> {
         let zeros = vec![0; ZEROS_LEN];
@@ -166,6 +171,19 @@ impl MemoryTarget {
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
         self.lock().clone()
+    }
+
+    /// How many bytes there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.lock().len() as u64
+    }
+
+    /// Fills `buf` with the bytes from `offset` on.
+    pub(crate) fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        let all = self.lock();
+        let range = crate::storage::check_bounds(all.len() as u64, offset, buf.len())?;
+        buf.copy_from_slice(&all[Self::index(range.start)?..Self::index(range.end)?]);
+        Ok(())
     }
 
     /// The bytes; a panic of another thread while it held them left them whole.

@@ -7,8 +7,8 @@ use crate::support::members;
 use imgfmt_core::conformance::{Disk, Fill, Kit, Variant, write};
 use imgfmt_core::target::PipeTarget;
 use imgfmt_core::{
-    CreateRequest, ErrorKind, Form, Format, Head, ImageStream, ImageWriter, MemoryStorage, MemoryTarget, OpenContext,
-    Opened, OptionSpec, Options, Order, Piece, Placed, Result, Shape, Storage, Streamed, Target, Wrapper,
+    Abilities, CreateRequest, ErrorKind, Form, Format, Head, ImageStream, ImageWriter, MemoryStorage, MemoryTarget,
+    OpenContext, Opened, OptionSpec, Options, Order, Piece, Placed, Result, Shape, Storage, Streamed, Target, Wrapper,
 };
 use imgfmt_ova::{Ova, OvaFormat};
 
@@ -49,6 +49,10 @@ impl Format for Flat {
         *SEEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(request.options.clone());
         target.write_at(b"early", request.size)?;
         Ok(Box::new(FlatWriter(target)))
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::NONE
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use imgfmt_core::conformance::{Disk, Fill, Kit, Variant, check_writer};
 use imgfmt_core::{
-    CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Options, Result, Secrets,
-    Storage, Streamed, Target,
+    Abilities, CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Options, Result,
+    Secrets, Storage, Streamed, Target,
 };
 
 use super::random::counting;
@@ -75,5 +75,9 @@ impl Format for WithSecret {
         with_secret(request.options, |options, secrets| {
             write::create_with(target, &CreateRequest { options, secrets, ..*request }, counting)
         })
+    }
+
+    fn abilities(&self) -> Abilities {
+        Qcow2.abilities()
     }
 }
