@@ -3,9 +3,9 @@
 use uuid::Uuid;
 
 use super::settings::{METADATA_REGION_LEN, Places, Settings};
-use crate::fields::checksum;
+use crate::fields::{put, seal};
 use crate::layout::{
-    BAT_REGION, CHECKSUM_AT, CREATOR_AT, DATA_WRITE_GUID_AT, ENTRY_LEN, FILE_PARAMETERS, FILE_SIGNATURE,
+    BAT_REGION, CREATOR_AT, DATA_WRITE_GUID_AT, ENTRY_LEN, FILE_PARAMETERS, FILE_SIGNATURE,
     FILE_WRITE_GUID_AT, HAS_PARENT, HEADER_LEN, HEADER_SIGNATURE, IS_REQUIRED, IS_VIRTUAL_DISK, ITEM_FLAGS_AT,
     ITEM_LENGTH_AT, ITEM_OFFSET_AT, LEAVE_BLOCKS_ALLOCATED, LOG_LENGTH_AT, LOG_OFFSET_AT, LOGICAL_SECTOR_SIZE,
     METADATA_COUNT_AT, METADATA_ENTRIES_AT, METADATA_REGION, METADATA_SIGNATURE, METADATA_TABLE_LEN, PARENT_LOCATOR,
@@ -92,14 +92,8 @@ fn items(settings: &Settings) -> Vec<(Uuid, u32, Vec<u8>)> {
 
 /// The structure with its checksum.
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
-    let sum = checksum(&bytes);
-    put(&mut bytes, CHECKSUM_AT, &sum.to_le_bytes());
+    seal(&mut bytes);
     bytes
-}
-
-/// Writes a field.
-fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
-    bytes[at..at + field.len()].copy_from_slice(field);
 }
 
 /// The name that is left in the file.
