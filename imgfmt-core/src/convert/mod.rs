@@ -8,21 +8,26 @@ mod arrive;
 mod buffers;
 mod copy;
 mod fill;
+mod hashing;
 mod held;
 mod order;
 mod plan;
+mod rate;
 mod run;
+mod salvage;
 mod work;
 mod zero;
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::atomic::{self, AtomicBool, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 pub use copy::KernelCopy;
+pub use salvage::Salvage;
 pub use zero::is_zero;
 
 use crate::extent::SourceId;
+use crate::hash::Hasher;
 use crate::image::Image;
 use crate::read::source_of;
 use crate::stream::ImageStream;
@@ -33,6 +38,7 @@ use buffers::Bytes;
 use held::Held;
 use order::{Next, Pipeline, Placed, Store};
 use plan::{Cut, Job, Planner};
+use rate::Rate;
 use work::{Task, Worker};
 
 /// How a conversion is to be done. [`Default`] is right for most.
@@ -53,6 +59,12 @@ pub struct Convert<'a> {
     pub trust_encoded: bool,
     /// Who copies bytes that are stored alike on both sides.
     pub kernel_copy: KernelCopy,
+    /// Fed with all guest bytes of the source, in order, while they are converted. All of them are read then.
+    pub hasher: Option<&'a Mutex<Hasher>>,
+    /// Where what cannot be read becomes zeros, and is noted; without, it is an error.
+    pub salvage: Option<&'a Salvage>,
+    /// Bytes that may be stored in a second.
+    pub rate_limit: Option<NonZeroU64>,
     /// Called from any worker, after each run that is stored.
     pub progress: Option<&'a (dyn Fn(Progress) + Sync)>,
     /// Stops the conversion.
@@ -102,13 +114,16 @@ impl Default for Convert<'_> {
             absent_from: None,
             trust_encoded: false,
             kernel_copy: KernelCopy::Auto,
+            hasher: None,
+            salvage: None,
+            rate_limit: None,
             progress: None,
             cancel: Cancel::default(),
         }
     }
 }
 
-impl Convert<'_> {
+impl<'a> Convert<'a> {
     /// Converts all of `source` with `writer`, and finishes it.
     ///
     /// # Errors
@@ -118,7 +133,7 @@ impl Convert<'_> {
     /// then is not an image.
     pub fn run(&self, source: &dyn Image, writer: Box<dyn ImageWriter>) -> Result<Progress> {
         let task = self.task(source, writer.as_ref());
-        let plan = Plan::Map(Planner::new(source, task.cut));
+        let plan = Plan::Map(Planner::new(source, task.cut, self.salvage));
         let progress = Run::new(self, task, plan, writer.as_ref()).finish()?;
         writer.finish()?;
         Ok(progress)
@@ -145,7 +160,10 @@ impl Convert<'_> {
     }
 
     /// What all jobs from `source` to `writer` have in common.
-    fn task<'t>(&self, source: &'t dyn Image, writer: &dyn ImageWriter) -> Task<'t> {
+    fn task<'t>(&self, source: &'t dyn Image, writer: &dyn ImageWriter) -> Task<'t>
+    where
+        'a: 't,
+    {
         let shape = writer.shape();
         // A compressed unit is encoded as one; what is stored plain may as well be looked at in larger steps.
         let grain = if shape.compression.is_some() { 0 } else { self.zero_grain.unwrap_or(0).min(MAX_ZERO_GRAIN) };
@@ -161,8 +179,9 @@ impl Convert<'_> {
                 zeros_as_data: shape.zeros_as_data,
             },
             find_zeros: self.zero_grain.is_some() && !shape.zeros_as_data,
-            trust_encoded: self.trust_encoded,
-            copies: plain && self.kernel_copy.applies(source, writer.target().as_ref()),
+            trust_encoded: self.trust_encoded && self.hasher.is_none(),
+            salvage: self.salvage,
+            copies: plain && self.hasher.is_none() && self.kernel_copy.applies(source, writer.target().as_ref()),
         }
     }
 }
@@ -209,6 +228,8 @@ struct Run<'a> {
     pipeline: Mutex<Pipeline>,
     /// Told when something changes for those who wait.
     changed: Condvar,
+    /// Keeps to the rate, where there is one.
+    rate: Option<Rate>,
     /// Guest bytes that are settled.
     done: AtomicU64,
     /// Bytes that have been stored.
@@ -218,7 +239,10 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     /// A conversion that has not begun.
     fn new(options: &'a Convert<'a>, task: Task<'a>, plan: Plan<'a>, writer: &'a dyn ImageWriter) -> Self {
-        let pipeline = Pipeline::new(task.shape.order, options.threads.get(), options.in_flight, task.cut.job_len);
+        let mut pipeline = Pipeline::new(task.shape.order, options.threads.get(), options.in_flight, task.cut.job_len);
+        if options.hasher.is_some() {
+            pipeline.hash_in_order();
+        }
         Self {
             options,
             task,
@@ -227,6 +251,7 @@ impl<'a> Run<'a> {
             plan: Mutex::new(plan),
             pipeline: Mutex::new(pipeline),
             changed: Condvar::new(),
+            rate: options.rate_limit.map(Rate::new),
             done: AtomicU64::new(0),
             stored: AtomicU64::new(0),
         }
@@ -282,6 +307,7 @@ impl<'a> Run<'a> {
             }
             match self.next() {
                 Next::Store(placed) => self.store(placed)?,
+                Next::Hash(placed) => self.hash(placed)?,
                 Next::Work(buffers) => {
                     match self.next_job()? {
                         None => self.lock().plan_ended(),
@@ -309,6 +335,16 @@ impl<'a> Run<'a> {
         next
     }
 
+    /// Hashes a job whose turn it is.
+    fn hash(&self, placed: Placed) -> Result<()> {
+        if let Some(hasher) = self.options.hasher {
+            hashing::feed(hasher, &placed.parts, &placed.buffers, self.task.source)?;
+        }
+        self.lock().hashed(placed);
+        self.changed.notify_all();
+        Ok(())
+    }
+
     /// Stores a job whose pieces have their places.
     fn store(&self, placed: Placed) -> Result<()> {
         let mut stored = 0;
@@ -321,6 +357,9 @@ impl<'a> Run<'a> {
                     bytes.len() as u64
                 }
             };
+        }
+        if let Some(rate) = &self.rate {
+            rate.spend(stored, &self.options.cancel);
         }
         self.done.fetch_add(placed.guest_len, atomic::Ordering::Relaxed);
         self.stored.fetch_add(stored, atomic::Ordering::Relaxed);

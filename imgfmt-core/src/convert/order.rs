@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
 use super::buffers::{Buffers, Bytes};
+use super::hashing::{Part, parts};
 use super::work::Done;
 use crate::writer::{Form, ImageWriter, Order, Piece};
 use crate::{Error, Result};
@@ -14,6 +15,8 @@ pub(super) struct Placed {
     pub(super) stores: Vec<Store>,
     /// The bytes.
     pub(super) buffers: Buffers,
+    /// What a hash sees of it; empty where nothing is hashed.
+    pub(super) parts: Vec<Part>,
     /// Guest bytes that are settled once this is stored.
     pub(super) guest_len: u64,
 }
@@ -32,6 +35,8 @@ pub(super) struct Store {
 pub(super) enum Next {
     /// Store this.
     Store(Placed),
+    /// Hash this, which comes next in order.
+    Hash(Placed),
     /// Take a job from the plan, with these buffers.
     Work(Buffers),
     /// Wait until something changes.
@@ -46,6 +51,12 @@ pub(super) struct Pipeline {
     next: u64,
     /// Jobs that were done before their turn.
     ready: BTreeMap<u64, Done>,
+    /// Jobs that wait to be hashed, in order, where that is done.
+    to_hash: VecDeque<Placed>,
+    /// Whether what is placed is hashed before it is stored.
+    hashes: bool,
+    /// Whether a job is being hashed.
+    hashing: bool,
     /// Jobs that wait to be stored.
     to_store: VecDeque<Placed>,
     /// Jobs that are being worked on or stored.
@@ -77,6 +88,9 @@ impl Pipeline {
         Self {
             next: 0,
             ready: BTreeMap::new(),
+            to_hash: VecDeque::new(),
+            hashes: false,
+            hashing: false,
             to_store: VecDeque::new(),
             busy: 0,
             storing: 0,
@@ -91,6 +105,11 @@ impl Pipeline {
         }
     }
 
+    /// Has every job hashed before it is stored, one after the other in guest order.
+    pub(super) fn hash_in_order(&mut self) {
+        self.hashes = true;
+    }
+
     /// Says what a worker shall do next, and counts it as begun.
     pub(super) fn begin(&mut self) -> Next {
         if self.error.is_some() {
@@ -103,12 +122,23 @@ impl Pipeline {
             self.busy += 1;
             return Next::Store(placed);
         }
+        if !self.hashing
+            && let Some(placed) = self.to_hash.pop_front()
+        {
+            self.hashing = true;
+            self.busy += 1;
+            return Next::Hash(placed);
+        }
         if !self.exhausted && self.has_room() {
             self.in_flight += 1;
             self.busy += 1;
             return Next::Work(self.spare.pop().unwrap_or_default());
         }
-        if self.exhausted && self.busy == 0 && self.to_store.is_empty() { Next::Stop } else { Next::Wait }
+        if self.exhausted && self.busy == 0 && self.to_store.is_empty() && self.to_hash.is_empty() {
+            Next::Stop
+        } else {
+            Next::Wait
+        }
     }
 
     /// Whether another job may be in flight, as large as the largest so far.
@@ -126,11 +156,19 @@ impl Pipeline {
             && let Some(done) = self.ready.remove(&self.next)
         {
             self.next += 1;
-            match place(done, writer) {
+            match place(done, writer, self.hashes) {
+                Ok(placed) if self.hashes => self.to_hash.push_back(placed),
                 Ok(placed) => self.to_store.push_back(placed),
                 Err(error) => self.fail(error),
             }
         }
+    }
+
+    /// Takes a job that has been hashed, to be stored.
+    pub(super) fn hashed(&mut self, placed: Placed) {
+        self.busy -= 1;
+        self.hashing = false;
+        self.to_store.push_back(placed);
     }
 
     /// Takes note that the plan has no more jobs; the worker that was told so has no work.
@@ -162,8 +200,9 @@ impl Pipeline {
 }
 
 /// Gives every piece of a job its place.
-fn place(done: Done, writer: &dyn ImageWriter) -> Result<Placed> {
+fn place(done: Done, writer: &dyn ImageWriter, hashes: bool) -> Result<Placed> {
     let guest_len = done.job.guest_len();
+    let parts = if hashes { parts(&done.job, &done.pieces) } else { Vec::new() };
     let mut stores = Vec::new();
     for piece in &done.job.before {
         place_piece(*piece, Bytes::None, writer, &mut stores)?;
@@ -171,7 +210,7 @@ fn place(done: Done, writer: &dyn ImageWriter) -> Result<Placed> {
     for (piece, bytes) in done.pieces {
         place_piece(piece, bytes, writer, &mut stores)?;
     }
-    Ok(Placed { stores, buffers: done.buffers, guest_len })
+    Ok(Placed { stores, buffers: done.buffers, parts, guest_len })
 }
 
 /// Gives one piece its place, in as many parts as the writer needs.

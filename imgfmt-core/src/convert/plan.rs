@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::held::Held;
+use super::salvage::Salvage;
 use crate::Result;
 use crate::extent::{Extent, ExtentKind};
 use crate::image::{EXTENTS_AT_ONCE, ExtentBudget, Image, ImageExt};
@@ -77,11 +78,13 @@ pub(super) struct Planner<'a> {
     answer: Vec<Extent>,
     /// Ends a map that has no end.
     budget: ExtentBudget,
+    /// Where parts of the map that cannot be followed are noted, if that is no error.
+    salvage: Option<&'a Salvage>,
 }
 
 impl<'a> Planner<'a> {
     /// A plan for all of `source`.
-    pub(super) fn new(source: &'a dyn Image, cut: Cut) -> Self {
+    pub(super) fn new(source: &'a dyn Image, cut: Cut, salvage: Option<&'a Salvage>) -> Self {
         Self {
             source,
             cut,
@@ -91,6 +94,7 @@ impl<'a> Planner<'a> {
             seq: 0,
             answer: Vec::new(),
             budget: ExtentBudget::of(source.sources()),
+            salvage,
         }
     }
 
@@ -187,10 +191,40 @@ impl<'a> Planner<'a> {
     /// Asks for the extents behind those that are known.
     fn map_more(&mut self) -> Result<()> {
         self.answer.clear();
-        self.mapped = self.source.extents(self.mapped..self.source.size(), EXTENTS_AT_ONCE, &mut self.answer)?;
+        let rest = self.mapped..self.source.size();
+        self.mapped = match (self.source.extents(rest, EXTENTS_AT_ONCE, &mut self.answer), self.salvage) {
+            (Ok(mapped), _) => mapped,
+            (Err(_), Some(salvage)) => self.map_what_can_be(salvage),
+            (Err(error), None) => return Err(error),
+        };
         self.budget.spend(self.answer.len())?;
         self.known.extend(self.answer.iter().copied());
         Ok(())
+    }
+
+    /// Asks for less and less of the map; the least that cannot be had is lost, and zero.
+    fn map_what_can_be(&mut self, salvage: &Salvage) -> u64 {
+        let start = self.mapped;
+        let unit = self.source.describe().cluster_size.unwrap_or(SECTOR_LEN).clamp(SECTOR_LEN, self.cut.job_len);
+        // To the end of the unit that `start` is in.
+        let least = (unit - start % unit).min(self.source.size() - start);
+        let mut len = LOST_AT_FIRST.min(self.source.size() - start);
+        loop {
+            self.answer.clear();
+            let range = start..start + len;
+            if let Ok(mapped) = self.source.extents(range.clone(), EXTENTS_AT_ONCE, &mut self.answer) {
+                return mapped;
+            }
+            if len <= least {
+                salvage.lose(range.clone());
+                let kind = ExtentKind::Zero { explicit: false };
+                self.answer.clear();
+                self.answer.push(Extent { start, len, layer: 0, kind });
+                return range.end;
+            }
+            // At the end of a unit, so that nothing but whole units is lost.
+            len = ((start + len / 2) / unit * unit).saturating_sub(start).max(least);
+        }
     }
 
     /// Forgets what lies before `end`.
@@ -218,3 +252,8 @@ impl<'a> Planner<'a> {
         self.drop_until(end);
     }
 }
+
+/// Guest bytes that are asked for first where more could not be had: 64 MiB.
+const LOST_AT_FIRST: u64 = 64 << 20;
+/// Guest bytes that are lost at least where the map cannot be followed, and the format has no unit.
+const SECTOR_LEN: u64 = 512;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::buffers::{Buffers, Bytes, grow, in_memory};
 use super::fill::{Pass, Passed};
 use super::plan::{Cut, Job};
+use super::salvage::Salvage;
 use super::zero::is_zero;
 use crate::Result;
 use crate::codec::{Decoder, Encoder, ZLIB_FRAME_LEN, frame_zlib};
@@ -25,6 +26,8 @@ pub(super) struct Task<'a> {
     pub(super) find_zeros: bool,
     /// Whether compressed units are passed on without a look into them.
     pub(super) trust_encoded: bool,
+    /// Where what cannot be read is noted, if that is no error.
+    pub(super) salvage: Option<&'a Salvage>,
     /// Whether plain units are left to the kernel to copy.
     pub(super) copies: bool,
 }
@@ -68,7 +71,14 @@ impl<'a> Worker<'a> {
             if self.task.shape.pads_last { len.next_multiple_of(in_memory(self.task.shape.unit)) } else { len };
         grow(&mut done.buffers.plain, padded);
         done.buffers.plain[len..padded].fill(0);
-        let passed = self.fill(&done.job, &mut done.buffers)?;
+        let passed = match (self.fill(&done.job, &mut done.buffers), self.task.salvage) {
+            (Ok(passed), _) => passed,
+            (Err(_), Some(salvage)) => {
+                self.fill_what_can_be(&done.job, &mut done.buffers, salvage);
+                Vec::new()
+            }
+            (Err(error), None) => return Err(error),
+        };
         self.cut_into_pieces(&mut done, padded, &passed)?;
         Ok(done)
     }

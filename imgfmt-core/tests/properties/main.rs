@@ -4,11 +4,15 @@
 #[cfg(test)]
 mod chain;
 #[cfg(test)]
+mod compare;
+#[cfg(test)]
 mod concat;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod found;
+#[cfg(test)]
+mod hash;
 #[cfg(test)]
 mod layer;
 #[cfg(test)]
@@ -17,6 +21,8 @@ mod noise;
 mod recorder;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod salvage;
 #[cfg(test)]
 mod sink;
 #[cfg(test)]
