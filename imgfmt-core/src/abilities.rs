@@ -4,6 +4,7 @@ use crate::amend::Amend;
 use crate::bitmap::EditBitmaps;
 use crate::check::Check;
 use crate::editor::Edit;
+use crate::measure::Measure;
 use crate::reparent::Reparent;
 use crate::replay::Replay;
 use crate::snapshot::Snapshots;
@@ -24,12 +25,22 @@ pub struct Abilities {
     pub bitmaps: Option<&'static dyn EditBitmaps>,
     /// Changing options of an image.
     pub amend: Option<&'static dyn Amend>,
+    /// Telling the size of a new image by its layout.
+    pub measure: Option<&'static dyn Measure>,
     /// Replaying a log in the file.
     pub replay: Option<&'static dyn Replay>,
 }
 
 impl Abilities {
     /// No verb but those that all formats share.
-    pub const NONE: Self =
-        Self { check: None, edit: None, reparent: None, snapshots: None, bitmaps: None, amend: None, replay: None };
+    pub const NONE: Self = Self {
+        check: None,
+        edit: None,
+        reparent: None,
+        snapshots: None,
+        bitmaps: None,
+        amend: None,
+        measure: None,
+        replay: None,
+    };
 }

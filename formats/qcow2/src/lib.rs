@@ -16,6 +16,7 @@ mod image;
 mod info;
 mod layout;
 mod map;
+mod measure;
 mod snapshots;
 mod tables;
 mod whole;
@@ -73,7 +74,7 @@ impl Format for Qcow2 {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities::NONE
+        Abilities { measure: Some(&Qcow2), ..Abilities::NONE }
     }
 }
 

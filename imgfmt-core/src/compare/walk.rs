@@ -7,6 +7,7 @@ use super::CompareError;
 use crate::Result;
 use crate::extent::{Extent, ExtentKind};
 use crate::image::{EXTENTS_AT_ONCE, ExtentBudget, Image, ImageExt};
+use crate::storage::Storage;
 
 /// A window to compare.
 pub(super) struct Task {
@@ -80,13 +81,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether two sources are the same storage.
+    /// Whether two sources are the same bytes of the same file.
     fn same_file(&self, first: u32, second: u32) -> bool {
-        let source = |map: &Map<'a>, index: u32| map.disk.sources().get(index as usize).cloned();
-        match (source(&self.maps[0], first), source(&self.maps[1], second)) {
-            (Some(a), Some(b)) => std::sync::Arc::ptr_eq(&a, &b),
-            _ => false,
-        }
+        let place = |map: &Map<'a>, index: u32| map.places.get(index as usize).copied().flatten();
+        let (first, second) = (place(&self.maps[0], first), place(&self.maps[1], second));
+        first.is_some() && first == second
     }
 
     /// The window that starts at the next byte, and moves on behind it.
@@ -110,6 +109,13 @@ impl<'a> Walk<'a> {
         self.next = end;
         Ok(Task { range, extents, status })
     }
+}
+
+/// Device, inode and first byte of the file behind a storage.
+fn place(storage: &dyn Storage) -> Option<(u64, u64, u64)> {
+    let slice = storage.as_file()?;
+    let stat = rustix::fs::fstat(slice.fd).ok()?;
+    Some((stat.st_dev, stat.st_ino, slice.start))
 }
 
 /// Whether a layer has an entry for the bytes.
@@ -147,12 +153,15 @@ struct Map<'a> {
     mapped: u64,
     /// Ends a map that has no end.
     budget: ExtentBudget,
+    /// Device, inode and first byte of each source that is a file.
+    places: Vec<Option<(u64, u64, u64)>>,
 }
 
 impl<'a> Map<'a> {
     /// A map of which nothing is known.
     fn new(disk: &'a dyn Image) -> Self {
-        Self { disk, known: VecDeque::new(), mapped: 0, budget: ExtentBudget::of(disk.sources()) }
+        let places = disk.sources().iter().map(|source| place(source.as_ref())).collect();
+        Self { disk, known: VecDeque::new(), mapped: 0, budget: ExtentBudget::of(disk.sources()), places }
     }
 
     /// The extent that guest byte `at` is in, from there on; zeros from the end of the disk up to `end`.

@@ -7,6 +7,7 @@
 mod arrive;
 mod buffers;
 mod copy;
+mod editing;
 mod fill;
 mod hashing;
 mod held;
@@ -23,6 +24,7 @@ use std::sync::atomic::{self, AtomicBool, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 pub use copy::KernelCopy;
+pub use editing::EditingWriter;
 pub use salvage::Salvage;
 pub use zero::is_zero;
 
@@ -131,7 +133,7 @@ impl<'a> Convert<'a> {
     /// The first that reading, decoding, encoding or writing meets, with its place;
     /// [`Cancelled`](ErrorKind::Cancelled) where [`Convert::cancel`] was used. What the writer has written by
     /// then is not an image.
-    pub fn run(&self, source: &dyn Image, writer: Box<dyn ImageWriter>) -> Result<Progress> {
+    pub fn run<'w>(&self, source: &dyn Image, writer: Box<dyn ImageWriter + 'w>) -> Result<Progress> {
         let task = self.task(source, writer.as_ref());
         let plan = Plan::Map(Planner::new(source, task.cut, self.salvage));
         let progress = Run::new(self, task, plan, writer.as_ref()).finish()?;
@@ -145,7 +147,11 @@ impl<'a> Convert<'a> {
     /// # Errors
     ///
     /// As [`run`](Self::run).
-    pub fn run_stream(&self, stream: &mut dyn ImageStream, writer: Box<dyn ImageWriter>) -> Result<Progress> {
+    pub fn run_stream<'w>(
+        &self,
+        stream: &mut dyn ImageStream,
+        writer: Box<dyn ImageWriter + 'w>,
+    ) -> Result<Progress> {
         let grows = stream.size().is_none();
         let nothing = Held::nothing();
         let mut task = self.task(&nothing, writer.as_ref());

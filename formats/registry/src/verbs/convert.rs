@@ -1,15 +1,22 @@
 //! From images to one new image.
 
+use std::num::NonZeroU64;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use imgfmt_core::convert::Progress;
-use imgfmt_core::{Backing, Bitmap, CreateRequest, Error, ErrorKind, Format, Image, ImageWriter, ParentName, Result};
+use imgfmt_core::convert::{Convert, EditingWriter, Progress, Salvage};
+use imgfmt_core::hash::Hasher;
+use imgfmt_core::{
+    Backing, Bitmap, CreateRequest, Error, ErrorKind, FileMedium, Format, HashAlgorithm, HashValue, Image, ImageWriter,
+    Locking, OpenContext, ParentName, Result,
+};
 
 use super::files::{HostFile, is_part_of};
 use super::input::{Input, Open, spool_stream};
 use super::open::{RAW, describe_layers, options_of};
 use super::output::{self, Opened};
 use super::request::{Bitmaps, ConvertRequest, ConvertSummary, Pipes};
+use super::verify;
 
 /// Converts. A target that is not written in place is untouched until the new image is whole.
 ///
@@ -26,16 +33,34 @@ pub fn convert(request: &ConvertRequest<'_>) -> Result<ConvertSummary> {
 ///
 /// # Errors
 ///
-/// As [`convert`]; [`Unsupported`](ErrorKind::Unsupported) where the format cannot be written front to back.
+/// As [`convert`]; [`Unsupported`](ErrorKind::Unsupported) where the format cannot be written front to back;
+/// [`Malformed`](ErrorKind::Malformed) where what was written reads as something else.
 pub fn convert_piped(request: &ConvertRequest<'_>, pipes: Pipes) -> Result<ConvertSummary> {
     check(request, &pipes)?;
     options_of(&request.target_format)?;
+    let on_the_way = OnTheWay::new(request);
+    let engine = on_the_way.engine(request)?;
+    let done = if request.in_place && request.target_format != RAW {
+        edit(request, &engine, pipes)?
+    } else {
+        write(request, &engine, pipes, &on_the_way)?
+    };
+    on_the_way.summary(request, done)
+}
+
+/// Converts to a new image, or onto a raw one.
+fn write(
+    request: &ConvertRequest<'_>,
+    engine: &Convert<'_>,
+    pipes: Pipes,
+    on_the_way: &OnTheWay,
+) -> Result<Converted> {
     let format = request.access.opener().by_name(&request.target_format)?;
     let Input { open, bitmaps, mut spooled } = Input::open(request, pipes.input)?;
     let backing = request.backing.as_ref().map(|backing| resolve_backing(request, backing)).transpose()?;
     let target = output::open(request, open.image(), pipes.output)?;
-    let parts =
-        Parts { request, format, backing: backing.as_ref(), bitmaps: &sound(request.bitmaps, &bitmaps)?, target };
+    let bitmaps = &sound(request.bitmaps, &bitmaps)?;
+    let parts = Parts { request, engine, format, backing: backing.as_ref(), bitmaps, target };
     let done = match open {
         Open::Image(image) => parts.run_image(image.as_ref())?,
         Open::Stream(mut stream) => match parts.writer_of_stream(stream.size()) {
@@ -47,17 +72,115 @@ pub fn convert_piped(request: &ConvertRequest<'_>, pipes: Pipes) -> Result<Conve
             writer => parts.engine().run_stream(stream.as_mut(), writer?).map_err(|e| parts.cannot_convert(e))?,
         },
     };
+    cancelled(request)?;
+    if request.verify {
+        let cannot = |e: Error| e.context(format!("what was written to {} is not right", request.target.display()));
+        verify::check(request, &parts.target.output, done.size, &on_the_way.hashes()).map_err(cannot)?;
+    }
+    parts.target.output.commit(request.durable)?;
+    Ok(Converted { done, spooled })
+}
+
+/// Converts into an image that exists, by way of its editor.
+fn edit(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes) -> Result<Converted> {
+    let cannot = |e: Error| e.context(format!("cannot convert to {}", request.target.display()));
+    let Input { open, spooled, .. } = Input::open(request, pipes.input)?;
+    let image = match open {
+        Open::Image(image) => image,
+        Open::Stream(mut stream) => spool_stream(request, stream.as_mut())?,
+    };
+    if let Some(target) = HostFile::at(&request.target)
+        && is_part_of(target, image.as_ref())?
+    {
+        let what = format!("{} is a source, and would be overwritten while it is read", request.target.display());
+        return Err(Error::invalid(what));
+    }
+    let run = || {
+        let opener = request.access.opener();
+        let format = opener.by_name(&request.target_format)?;
+        let unable = || Error::unsupported(format!("images in the format {} cannot be changed in place", format.name()));
+        let edit = format.abilities().edit.ok_or_else(unable)?;
+        let medium = Arc::new(FileMedium::open(&request.target, request.access.locking(Locking::Write))?);
+        let options = verify::open_options(format, &request.options);
+        let context = OpenContext { path: Some(&request.target), options: &options, snapshot: None, ..opener.context };
+        let editor = edit.edit(medium, &context).map_err(|e| e.in_format(format.name()))?;
+        let writer = EditingWriter::new(editor, image.size(), request.target_is_zero)?;
+        engine.run(image.as_ref(), Box::new(writer))
+    };
+    let done = run().map_err(cannot)?;
+    cancelled(request)?;
+    Ok(Converted { done, spooled })
+}
+
+/// Says so where the conversion was cancelled.
+fn cancelled(request: &ConvertRequest<'_>) -> Result<()> {
     if request.engine.cancel.is_cancelled() {
         return Err(Error::new(ErrorKind::Cancelled, "the conversion was cancelled"));
     }
-    parts.target.output.commit(request.durable)?;
-    Ok(summary(done, spooled))
+    Ok(())
+}
+
+/// A conversion that was made.
+struct Converted {
+    /// How far it came.
+    done: Progress,
+    /// Why the input had to be kept in a temporary file first, where it had to.
+    spooled: Option<String>,
+}
+
+/// What is learned while a disk is converted.
+struct OnTheWay {
+    /// The hashes of its content.
+    hasher: Mutex<Hasher>,
+    /// What could not be read.
+    salvage: Salvage,
+}
+
+impl OnTheWay {
+    /// Nothing is learned yet. Where the new image is to be verified, one more hash is needed than those asked for.
+    fn new(request: &ConvertRequest<'_>) -> Self {
+        let mut algorithms = request.hashes.clone();
+        if request.verify {
+            algorithms.push(HashAlgorithm::Blake3);
+        }
+        Self { hasher: Mutex::new(Hasher::new(&algorithms)), salvage: Salvage::new() }
+    }
+
+    /// The engine of `request`, which tells what there is to learn.
+    fn engine<'a>(&'a self, request: &ConvertRequest<'a>) -> Result<Convert<'a>> {
+        let hashes = request.verify || !request.hashes.is_empty();
+        let rate = request.rate_limit.map(|rate| {
+            NonZeroU64::new(rate).ok_or_else(|| Error::invalid("at a rate of 0, nothing would ever be written"))
+        });
+        Ok(Convert {
+            hasher: hashes.then_some(&self.hasher),
+            salvage: request.salvage.then_some(&self.salvage),
+            rate_limit: rate.transpose()?.or(request.engine.rate_limit),
+            ..request.engine.clone()
+        })
+    }
+
+    /// The hashes.
+    fn hashes(&self) -> Vec<HashValue> {
+        let mut hasher = self.hasher.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *hasher, Hasher::new(&[])).finish()
+    }
+
+    /// The summary of the conversion `converted`.
+    fn summary(self, request: &ConvertRequest<'_>, converted: Converted) -> Result<ConvertSummary> {
+        let Converted { done, spooled } = converted;
+        let mut hashes = self.hashes();
+        hashes.truncate(request.hashes.len());
+        Ok(ConvertSummary { size: done.size, stored: done.stored, spooled, hashes, lost: self.salvage.into_lost() })
+    }
 }
 
 /// All that a new image is made of, but for its bytes.
 struct Parts<'a> {
     /// What is asked for.
     request: &'a ConvertRequest<'a>,
+    /// How it is done.
+    engine: &'a Convert<'a>,
     /// The new image's format.
     format: &'a dyn Format,
     /// The file that it builds on.
@@ -104,8 +227,8 @@ impl<'a> Parts<'a> {
     }
 
     /// The engine, which leaves to the backing file what is its own.
-    fn engine(&self) -> imgfmt_core::convert::Convert<'a> {
-        let mut engine = self.request.engine.clone();
+    fn engine(&self) -> Convert<'a> {
+        let mut engine = self.engine.clone();
         engine.absent_from = self.backing.is_some().then_some(FIRST_LAYER_BELOW);
         engine
     }
@@ -130,18 +253,12 @@ fn innermost(error: &Error) -> String {
     level.to_string()
 }
 
-/// The summary of a conversion that came as far as `done`.
-fn summary(done: Progress, spooled: Option<String>) -> ConvertSummary {
-    ConvertSummary { size: done.size, stored: done.stored, spooled }
-}
-
 /// Refuses requests that make no sense.
 fn check(request: &ConvertRequest<'_>, pipes: &Pipes) -> Result<()> {
-    if request.in_place && request.target_format != RAW {
-        let what = format!("an existing image cannot be overwritten as {} yet, only as raw", request.target_format);
-        return Err(Error::unsupported(what));
+    if request.in_place && request.target_format != RAW && (request.backing.is_some() || request.compress) {
+        return Err(Error::invalid("a backing file and compression are for a new image, and the target is overwritten in place"));
     }
-    if request.in_place && request.options.names().next().is_some() {
+    if request.in_place && request.target_format == RAW && request.options.names().next().is_some() {
         return Err(Error::invalid("options are for a new image, and the target is overwritten in place"));
     }
     if request.in_place && pipes.output.is_some() {

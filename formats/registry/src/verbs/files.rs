@@ -88,6 +88,12 @@ fn image_file(path: PathBuf, source: Option<usize>, metadata: &Metadata) -> Imag
     ImageFile { path, source, len: metadata.len(), actual_size: metadata.blocks().saturating_mul(BLOCK_LEN) }
 }
 
+/// Where the file behind `storage` is, if there is one.
+pub(crate) fn path_of(storage: &dyn Storage) -> Option<PathBuf> {
+    let slice = storage.as_file()?;
+    Path::new("/proc/self/fd").join(slice.fd.as_raw_fd().to_string()).read_link().ok()
+}
+
 /// Where the file behind `storage` is and what the operating system knows of it, if there is one.
 fn metadata(storage: &dyn Storage) -> Result<Option<(PathBuf, Metadata)>> {
     let Some(slice) = storage.as_file() else {

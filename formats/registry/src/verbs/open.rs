@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    Chain, DenyAll, Error, FileStorage, Format, Gate, Layer, Limits, OpenContext, Opened, Opener, OptionSpec, Options,
-    Result, Secrets, Storage,
+    Chain, DenyAll, Error, FileStorage, Format, Gate, Layer, Limits, Locking, OpenContext, Opened, Opener, OptionSpec,
+    Options, Result, Secrets, Storage,
 };
 
 use crate::{FORMATS, WRAPPERS};
@@ -29,6 +29,9 @@ pub struct Access<'a> {
     pub member: Option<&'a str>,
     /// The folder for temporary files; `None` for `/var/tmp`.
     pub spool: Option<&'a Path>,
+    /// Whether files are opened whatever other programs do with them. Without it, a file that another program writes is
+    /// refused.
+    pub force_share: bool,
 }
 
 /// No other file is opened, limits are the usual ones, and what no format claims is raw.
@@ -43,6 +46,7 @@ impl Default for Access<'_> {
             snapshot: None,
             member: None,
             spool: None,
+            force_share: false,
         }
     }
 }
@@ -51,6 +55,11 @@ impl Access<'_> {
     /// The same rules without what is said of one image alone: options, the snapshot, and which member.
     pub(crate) fn below(&self) -> Self {
         Self { options: &NO_OPTIONS, snapshot: None, member: None, ..self.clone() }
+    }
+
+    /// The locks to take for `locking`.
+    pub(crate) fn locking(&self, locking: Locking) -> Locking {
+        if self.force_share { Locking::Ignore } else { locking }
     }
 
     /// The opener that goes by these rules.
@@ -136,7 +145,7 @@ pub(crate) fn storage(path: &Path, format: Option<&str>, access: &Access<'_>) ->
     if let Some(name) = format {
         access.opener().by_name(name)?;
     }
-    Ok(Arc::new(FileStorage::open(path)?))
+    Ok(Arc::new(FileStorage::open_locked(path, access.locking(Locking::Read))?))
 }
 
 /// What could not be done.

@@ -1,10 +1,11 @@
 //! What is asked of a conversion, and what is told of it.
 
 use std::io::{Read, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 
 use imgfmt_core::convert::Convert;
-use imgfmt_core::{Options, ParentName};
+use imgfmt_core::{HashAlgorithm, HashValue, Options, ParentName};
 
 use super::open::Access;
 
@@ -39,12 +40,21 @@ pub struct ConvertRequest<'a> {
     pub backing: Option<ParentName>,
     /// Whether the dirty bitmaps of the source are copied. Only for a single source.
     pub bitmaps: Bitmaps,
-    /// Whether the target exists and is overwritten in place, keeping its length. Only for raw targets.
+    /// Whether the target exists and is overwritten in place, keeping its length or the size of its disk. For every format
+    /// that can be edited.
     pub in_place: bool,
     /// Whether a target that is written in place reads as zeros already.
     pub target_is_zero: bool,
     /// Whether the new image is on the medium when [`convert`](fn@crate::convert) returns.
     pub durable: bool,
+    /// The hashes of the disk's content to compute on the way.
+    pub hashes: Vec<HashAlgorithm>,
+    /// Whether what was written is read again and compared with what was read, before a new image gets its name.
+    pub verify: bool,
+    /// Bytes that may be stored in a second.
+    pub rate_limit: Option<u64>,
+    /// Whether what cannot be read becomes zeros, and is told of, in place of an error.
+    pub salvage: bool,
     /// What the sources may do while they are opened.
     pub access: Access<'a>,
     /// Threads, zeros to find, progress and cancellation.
@@ -66,6 +76,10 @@ impl ConvertRequest<'_> {
             in_place: false,
             target_is_zero: false,
             durable: false,
+            hashes: Vec::new(),
+            verify: false,
+            rate_limit: None,
+            salvage: false,
             access: Access::default(),
             engine: Convert::default(),
         }
@@ -102,4 +116,8 @@ pub struct ConvertSummary {
     pub stored: u64,
     /// Why the input had to be kept in a temporary file first, where it had to.
     pub spooled: Option<String>,
+    /// The hashes that were asked for.
+    pub hashes: Vec<HashValue>,
+    /// Guest bytes that could not be read and are zero now, where that was no error.
+    pub lost: Vec<Range<u64>>,
 }

@@ -70,11 +70,7 @@ fn what_comes_to_a_disk_is_not_the_parents() {
 #[test]
 fn a_block_that_was_left_does_not_keep_its_sectors() {
     let files = layers("block_size=1M");
-    let steps = [
-        Step::Erase(MIB, MIB, Erase::Absent),
-        Step::Flush,
-        Step::Write(MIB + 512 * 9, 512, 0x77),
-    ];
+    let steps = [Step::Erase(MIB, MIB, Erase::Absent), Step::Flush, Step::Write(MIB + 512 * 9, 512, 0x77)];
     let files = done(&files, &steps);
     let disk = read(&files);
     let own = disk[MIB as usize..2 * MIB as usize].iter().filter(|byte| **byte != 0xb5).count();

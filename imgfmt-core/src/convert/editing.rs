@@ -1,0 +1,79 @@
+//! A conversion into an image that exists: what is written goes through its editor.
+
+use std::sync::Arc;
+
+use crate::editor::{Erase, ImageEditor};
+use crate::target::{MemoryTarget, Target};
+use crate::writer::{Form, ImageWriter, Order, Piece, Placed, Shape};
+use crate::{Error, Result};
+
+/// Writes to the disk of an image, from its first byte on; what lies behind the end of what is written stays.
+pub struct EditingWriter<'e> {
+    /// The image.
+    editor: Box<dyn ImageEditor + 'e>,
+    /// Guest bytes that are placed as one.
+    unit: u64,
+    /// Whether the disk reads as zeros already.
+    is_zero: bool,
+    /// Nothing is written past the editor.
+    target: Arc<dyn Target>,
+}
+
+impl<'e> EditingWriter<'e> {
+    /// A writer of a disk of `size` bytes into the image of `editor`, which reads as zeros where `is_zero`.
+    ///
+    /// # Errors
+    ///
+    /// As [`ImageEditor::image`]; [`Invalid`](crate::ErrorKind::Invalid) where the image's disk is smaller.
+    pub fn new(editor: Box<dyn ImageEditor + 'e>, size: u64, is_zero: bool) -> Result<Self> {
+        let image = editor.image()?;
+        if image.size() < size {
+            let what = format!("the disk has {size} bytes, and that of the target only {}", image.size());
+            return Err(Error::invalid(what));
+        }
+        let unit = image.describe().cluster_size.unwrap_or(MIN_UNIT_LEN).next_power_of_two();
+        let unit = unit.clamp(MIN_UNIT_LEN, MAX_UNIT_LEN);
+        Ok(Self { editor, unit, is_zero, target: Arc::new(MemoryTarget::new()) })
+    }
+}
+
+impl ImageWriter for EditingWriter<'_> {
+    fn shape(&self) -> Shape {
+        Shape {
+            unit: self.unit,
+            order: Order::Random,
+            compression: None,
+            pads_last: false,
+            stores_plain: false,
+            zeros_as_data: false,
+        }
+    }
+
+    fn place(&self, piece: &Piece) -> Result<Placed> {
+        if piece.form == Form::Zero && !self.is_zero {
+            self.editor.erase(piece.guest..piece.guest + piece.len, Erase::Zero)?;
+        }
+        Ok(Placed { host: piece.guest, len: piece.len })
+    }
+
+    fn store(&self, piece: &Piece, _host: u64, bytes: &[u8]) -> Result<()> {
+        self.editor.write_at(bytes, piece.guest)
+    }
+
+    fn target(&self) -> &Arc<dyn Target> {
+        &self.target
+    }
+
+    fn set_size(&self, _size: u64) -> Result<()> {
+        Err(Error::unsupported("the disk of an image that exists is as large as it is"))
+    }
+
+    fn finish(self: Box<Self>) -> Result<()> {
+        self.editor.close()
+    }
+}
+
+/// Least guest bytes that are placed as one.
+const MIN_UNIT_LEN: u64 = 4096;
+/// Most guest bytes that are placed as one: larger units are filled by several pieces.
+const MAX_UNIT_LEN: u64 = 2 << 20;
