@@ -1,6 +1,7 @@
 //! What is done with images, one verb a file: functions from paths to results, for programs and services.
 
 pub(crate) mod amend;
+mod backing;
 pub(crate) mod bench;
 pub(crate) mod bitmap;
 pub(crate) mod check;
@@ -9,6 +10,7 @@ pub(crate) mod compact;
 pub(crate) mod convert;
 pub(crate) mod create;
 pub(crate) mod dd;
+mod edited;
 mod ends;
 pub(crate) mod files;
 pub(crate) mod info;
