@@ -52,7 +52,8 @@ impl ItemTable {
         let index = items.iter().position(|item| item.id == id && !item.is_user()).unwrap_or(items.len());
         let stored_len = u32::try_from(len).ok().filter(|&len| len <= MAX_ITEM_LEN).ok_or_else(no_room)?;
         let region_len = self.region.end - self.region.start;
-        let others: Vec<_> = items.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, item)| item).collect();
+        let others: Vec<_> =
+            items.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, item)| item).collect();
         let fits = |start: u64| {
             let end = start + u64::from(stored_len);
             let free = |item: &&Item| item.range().end <= start || item.range().start >= end;

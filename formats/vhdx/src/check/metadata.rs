@@ -6,9 +6,7 @@ use imgfmt_core::{Error, Finding, Findings, Limits, Result, Severity, Storage, S
 
 use super::{of_error, only_content};
 use crate::fields::u32_at;
-use crate::layout::{
-    FILE_PARAMETERS, HAS_PARENT, METADATA_TABLE_LEN, PHYSICAL_SECTOR_SIZE, VIRTUAL_DISK_ID,
-};
+use crate::layout::{FILE_PARAMETERS, HAS_PARENT, METADATA_TABLE_LEN, PHYSICAL_SECTOR_SIZE, VIRTUAL_DISK_ID};
 use crate::metadata::{Item, Items, check_item, entries, name, twice};
 
 /// Looks at the metadata in `region`.
@@ -16,12 +14,7 @@ use crate::metadata::{Item, Items, check_item, entries, name, twice};
 /// # Errors
 ///
 /// [`Io`](imgfmt_core::ErrorKind::Io).
-pub(super) fn look(
-    storage: &dyn Storage,
-    region: &Range<u64>,
-    limits: &Limits,
-    findings: &mut Findings,
-) -> Result<()> {
+pub(super) fn look(storage: &dyn Storage, region: &Range<u64>, limits: &Limits, findings: &mut Findings) -> Result<()> {
     let table = storage.read_vec(region.start, METADATA_TABLE_LEN).and_then(|table| entries(&table, region));
     let all = match table {
         Ok(all) => all,
