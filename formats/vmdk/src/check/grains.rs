@@ -86,7 +86,12 @@ impl Walk<'_, '_, '_, '_> {
         }
         self.judge_pairs();
         // Where it is not stored, others may be there, so nothing is told of it.
-        self.tail.iter().for_each(|tail| self.usage.add_grain(tail));
+        if let Some(tail) = &self.tail {
+            let sectors = self.subject.file_sectors();
+            let shared = tail.end > sectors || self.usage.has_grain(tail) || self.usage.has_metadata(tail);
+            self.job.shares_tail |= shared;
+            self.usage.add_grain(tail);
+        }
         Ok(())
     }
 

@@ -16,12 +16,14 @@ pub(super) struct Job<'a, 'f> {
     pub(super) tells: bool,
     /// Damage that is still there.
     pub(super) trouble: u64,
+    /// Whether the last grain of an extent is stored only as far as the disk goes.
+    pub(super) shares_tail: bool,
 }
 
 impl<'a, 'f> Job<'a, 'f> {
     /// A check, or a repair of what `repair` allows.
     pub(super) fn new(context: &'a OpenContext<'a>, repair: Option<Repair>, findings: &'f mut Findings) -> Self {
-        Self { context, repair, findings, stats: CheckStats::default(), tells: true, trouble: 0 }
+        Self { context, repair, findings, stats: CheckStats::default(), tells: true, trouble: 0, shares_tail: false }
     }
 
     /// Whether what needs `repair` is mended.

@@ -1,5 +1,7 @@
 //! The whole layer: the file that was opened, and the extents that it names.
 
+use std::collections::HashMap;
+
 use imgfmt_core::{Error, ErrorKind, Finding, Limits, Repair, Result, Severity, StorageExt};
 
 use super::descriptor;
@@ -64,41 +66,59 @@ fn check_text(job: &mut Job<'_, '_>, file: &File) -> Result<()> {
     if descriptor.extents.is_empty() {
         job.tell(descriptor::broken(&Error::malformed("the descriptor has no extent line")));
     }
+    let mut admitted = HashMap::new();
     for line in &descriptor.extents {
-        check_line(job, file, &text, &descriptor, line)?;
+        if !line.readable || line.kind == ExtentType::Zero {
+            continue;
+        }
+        if let ExtentType::Foreign(name) = line.kind {
+            let what = format!("an extent of type {name} cannot be looked at");
+            job.tell(Finding::new("vmdk-extent-unchecked", Severity::Unchecked, what).at(line.at));
+            continue;
+        }
+        if let Some(extent) = admit(job, &mut admitted, &descriptor, line) {
+            check_line(job, file, &extent, &text, line)?;
+        }
     }
     Ok(())
 }
 
-/// Checks the extent of one line.
-fn check_line(
+/// The file that a line names; one that was named before is not asked for again.
+fn admit(
     job: &mut Job<'_, '_>,
-    file: &File,
-    text: &DescriptorText,
+    admitted: &mut HashMap<Vec<u8>, File>,
     descriptor: &Descriptor,
     line: &ExtentLine,
-) -> Result<()> {
-    if !line.readable || line.kind == ExtentType::Zero {
-        return Ok(());
+) -> Option<File> {
+    if let Some(known) = admitted.get(&line.name) {
+        return Some(known.clone());
     }
-    if let ExtentType::Foreign(name) = line.kind {
-        let what = format!("an extent of type {name} cannot be looked at");
-        job.tell(Finding::new("vmdk-extent-unchecked", Severity::Unchecked, what).at(line.at));
-        return Ok(());
-    }
-    let extent = match descriptor.encoding.path(&line.name).and_then(|name| File::admit(job, &name)) {
-        Ok(extent) => extent,
+    match descriptor.encoding.path(&line.name).and_then(|name| File::admit(job, &name)) {
+        Ok(extent) => {
+            admitted.insert(line.name.clone(), extent.clone());
+            Some(extent)
+        }
         Err(error) => {
             job.tell(not_there(&error, line));
-            return Ok(());
+            None
         }
-    };
+    }
+}
+
+/// Checks the extent of one line, which is in the file `extent`; the line is in `text` in the file `home`.
+fn check_line(
+    job: &mut Job<'_, '_>,
+    home: &File,
+    extent: &File,
+    text: &DescriptorText,
+    line: &ExtentLine,
+) -> Result<()> {
     if !matches!(line.kind, ExtentType::Sparse | ExtentType::VmfsSparse | ExtentType::SeSparse) {
-        check_flat(job, &extent, line);
+        check_flat(job, extent, line);
         return Ok(());
     }
-    match extent::open(job, &extent) {
-        Ok(opening) => check_sparse(job, file, &extent, text, Some(line), opening),
+    match extent::open(job, extent) {
+        Ok(opening) => check_sparse(job, home, extent, text, Some(line), opening),
         Err(error) if is_damage(&error) => {
             let name = String::from_utf8_lossy(&line.name);
             let what = format!("the extent {name} cannot be opened: {error}");

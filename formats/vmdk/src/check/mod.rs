@@ -27,18 +27,20 @@ use crate::NAME;
 use file::File;
 use job::Job;
 
-/// Checks that the sparse extent in `storage`, which has `size` guest bytes, has no damage.
+/// Checks that the sparse extent in `storage`, which has `size` guest bytes, has no damage; says whether its last grain is
+/// stored only as far as the disk goes.
 ///
 /// # Errors
 ///
 /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) with the first damage that there is.
-pub(crate) fn require_sound(storage: Arc<dyn Storage>, size: u64, context: &OpenContext<'_>) -> Result<()> {
+pub(crate) fn require_sound(storage: Arc<dyn Storage>, size: u64, context: &OpenContext<'_>) -> Result<bool> {
     let mut findings = Findings::new();
     let mut job = Job::new(context, None, &mut findings);
     extent::check_quickly(&mut job, &File::to_read(storage), size)?;
+    let shares_tail = job.shares_tail;
     let bad = |finding: &&Finding| matches!(finding.severity, Severity::Corruption | Severity::Unchecked);
     match findings.kept().iter().find(bad) {
-        None => Ok(()),
+        None => Ok(shares_tail),
         Some(found) => {
             let what = format!("the image has to be repaired first: {}", found.what);
             Err(Error::malformed(what).at(found.offset.unwrap_or(0)))

@@ -91,6 +91,10 @@ impl DescriptorText {
     /// The whole text, where it takes one sector before and after.
     fn whole(&self, changes: &[Change], text_len: usize) -> Option<Patch> {
         let mut bytes = changed(&self.bytes[..text_len], changes, 0)?;
+        // Empty lines at the end are what a change before has left.
+        while bytes.len() > text_len && bytes.ends_with(b"\n\n") {
+            bytes.pop();
+        }
         if text_len > SECTOR || bytes.len() > SECTOR.min(self.room) {
             return None;
         }

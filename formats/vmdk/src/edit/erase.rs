@@ -5,8 +5,8 @@ use std::ops::Range;
 use imgfmt_core::{Erase, Error, Result};
 
 use super::grains::{Grain, Grains};
+use super::sectors::zero;
 use super::state::{Content, State};
-use super::write::write_zeros;
 use crate::layout::byte_of;
 
 impl State {
@@ -22,8 +22,8 @@ impl State {
             state.begin(number)?;
             match &mut state.parts[number].content {
                 Content::Flat { medium, host } => {
-                    let (medium, range) = (&state.media[*medium], *host + within.start..*host + within.end);
-                    if how == Erase::ZeroKeepSpace { write_zeros(medium.as_ref(), range) } else { medium.clear(range) }
+                    let range = *host + within.start..*host + within.end;
+                    zero(state.media[*medium].as_ref(), range, how == Erase::ZeroKeepSpace)
                 }
                 Content::Sparse(grains) => grains.erase(within, how, has_parent),
             }
@@ -58,7 +58,11 @@ impl Grains {
                 self.erase_whole(grain, how, has_parent)?;
             } else if let Grain::Stored(sector) = self.get(grain)? {
                 let host = byte_of(u64::from(sector));
-                self.zero_stored(host + (at - whole.start)..host + (end - whole.start), how == Erase::ZeroKeepSpace)?;
+                zero(
+                    self.medium.as_ref(),
+                    host + (at - whole.start)..host + (end - whole.start),
+                    how == Erase::ZeroKeepSpace,
+                )?;
             }
             at = end;
         }
@@ -80,12 +84,12 @@ impl Grains {
         match (found, new) {
             (Grain::Stored(sector), Some(new)) => {
                 self.set(grain, new)?;
-                self.give_up(grain, sector)
+                self.give_up(sector)
             }
             (_, Some(new)) => self.set(grain, new),
             (Grain::Stored(sector), None) => {
                 let (host, len) = (byte_of(u64::from(sector)), self.range_of(grain));
-                self.zero_stored(host..host + (len.end - len.start), keeps)
+                zero(self.medium.as_ref(), host..host + (len.end - len.start), keeps)
             }
             (_, None) => {
                 let sector = self.allocate()?;

@@ -13,17 +13,13 @@ impl Grains {
             self.flush_tables()?;
         }
         for sector in std::mem::take(&mut self.freed) {
-            let start = byte_of(u64::from(sector));
-            self.medium.clear(start..start + self.header.grain_len())?;
-            if self.free.len() < MAX_FREE {
-                self.free.insert(sector);
-            }
+            self.clear_grain(sector)?;
         }
         Ok(())
     }
 
     /// Writes all tables that have changed.
-    fn flush_tables(&mut self) -> Result<()> {
+    pub(super) fn flush_tables(&mut self) -> Result<()> {
         let dirty: Vec<u64> = self.tables.iter().filter(|(_, table)| table.dirty).map(|(&index, _)| index).collect();
         let placed = self.place_tables(&dirty)?;
         // The data first, with tables that nothing leads to yet.
@@ -82,6 +78,3 @@ impl Grains {
         }
     }
 }
-
-/// Grains that are remembered as free; more are zeros that nobody uses again before the image is opened anew.
-const MAX_FREE: usize = 1 << 20;

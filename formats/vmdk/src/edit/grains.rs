@@ -32,6 +32,8 @@ pub(super) struct Grains {
     pub(super) free: BTreeSet<u32>,
     /// The sector at which the next grain goes, where none is free.
     pub(super) end: u64,
+    /// The sector of the last grain, where it is stored only as far as the disk goes, so that behind it is something else.
+    pub(super) short_last: Option<u32>,
     /// Whether the header says that the extent is being changed.
     pub(super) begun: bool,
 }
@@ -80,6 +82,7 @@ impl Grains {
             freed: Vec::new(),
             free: BTreeSet::new(),
             end,
+            short_last: None,
             begun: false,
         })
     }
@@ -205,18 +208,30 @@ impl Grains {
         Ok(sector)
     }
 
-    /// Gives up the grain number `grain` at `sector`, as soon as no table on the medium leads to it.
-    ///
-    /// The last one may be stored only as far as the disk goes, so its place is not used again.
-    pub(super) fn give_up(&mut self, grain: u64, sector: u32) -> Result<()> {
-        let range = self.range_of(grain);
-        if range.end - range.start == self.header.grain_len() {
+    /// Gives up the grain at `sector`, as soon as no table on the medium leads to it.
+    pub(super) fn give_up(&mut self, sector: u32) -> Result<()> {
+        if self.short_last != Some(sector) {
             self.freed.push(sector);
             return Ok(());
         }
-        self.flush()?;
-        let host = byte_of(u64::from(sector));
-        self.medium.clear(host..host + (range.end - range.start))
+        // Its place is not long enough to be used again.
+        self.flush_tables()?;
+        self.clear_grain(sector)
+    }
+
+    /// Makes the grain at `sector`, which no table leads to, zeros, and its place free.
+    pub(super) fn clear_grain(&mut self, sector: u32) -> Result<()> {
+        let start = byte_of(u64::from(sector));
+        if self.short_last == Some(sector) {
+            self.short_last = None;
+            let last = self.range_of(self.count().saturating_sub(1));
+            return self.medium.clear(start..start + (last.end - last.start));
+        }
+        self.medium.clear(start..start + self.header.grain_len())?;
+        if self.free.len() < MAX_FREE {
+            self.free.insert(sector);
+        }
+        Ok(())
     }
 
     /// Marks the extent as one that is being changed.
@@ -252,5 +267,7 @@ impl Grains {
     }
 }
 
+/// Grains that are remembered as free; more are zeros that nobody uses again before the image is opened anew.
+const MAX_FREE: usize = 1 << 20;
 /// Grain tables in memory: 512 KiB, or 4 MiB where they are as long as they can be.
 const MAX_TABLES: usize = 256;

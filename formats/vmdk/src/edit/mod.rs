@@ -16,6 +16,7 @@ mod reparent;
 mod resize;
 mod resize_flat;
 mod resize_grains;
+mod sectors;
 mod state;
 mod write;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use imgfmt_core::{Error, Limits, Medium, OpenContext, Parent, Result, Role, SourceId, Storage, StorageExt};
 
-use super::grains::Grains;
+use super::grains::{Grain, Grains};
 use super::state::{Content, Part, State, Text};
 use crate::assemble::Assembly;
 use crate::check;
@@ -153,8 +153,11 @@ fn open_grains(
     let source = sparse.source();
     let medium = media.get(source.0 as usize).ok_or_else(read_only)?;
     let context = OpenContext { limits, ..*context };
-    check::require_sound(Arc::clone(medium) as Arc<dyn Storage>, sparse.size(), &context)?;
-    let grains = Grains::open(Arc::clone(medium), source, sparse, limits)?;
+    let shares_tail = check::require_sound(Arc::clone(medium) as Arc<dyn Storage>, sparse.size(), &context)?;
+    let mut grains = Grains::open(Arc::clone(medium), source, sparse, limits)?;
+    if shares_tail && let Grain::Stored(sector) = grains.get(grains.count() - 1)? {
+        grains.short_last = Some(sector);
+    }
     limits.metadata_bytes = limits.metadata_bytes.saturating_sub(grains.directory_len());
     Ok(grains)
 }

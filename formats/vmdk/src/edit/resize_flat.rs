@@ -5,8 +5,8 @@ use std::sync::Arc;
 use imgfmt_core::{Error, Medium, Preallocation, Result};
 
 use super::resize::Plan;
+use super::sectors::write_zeros;
 use super::state::{Content, State};
-use super::write::write_zeros;
 
 impl State {
     /// Makes the last extent, which is flat and starts at byte `host` of file number `medium`, as large as `plan` says.

@@ -2,16 +2,19 @@
 
 use std::ops::Range;
 
-use imgfmt_core::{Error, Preallocation, Result, Storage, StorageExt};
+use imgfmt_core::{Error, Preallocation, Result, StorageExt};
 
 use super::directory::Which;
 use super::grains::{Grain, Grains};
 use super::parents_bytes;
 use super::resize::Plan;
+use super::sectors::write_zeros;
 use super::state::{Content, State};
-use super::write::{usize_of, write_zeros};
+use super::write::usize_of;
 use crate::header::Header;
-use crate::layout::{CAPACITY_AT, ENTRY_LEN, GD_OFFSET_AT, HEADER_LEN, RGD_OFFSET_AT, SECTOR_LEN, byte_of, le_u32s};
+use crate::layout::{
+    CAPACITY_AT, ENTRY_LEN, GD_OFFSET_AT, HEADER_LEN, RGD_OFFSET_AT, SECTOR_LEN, ZEROED_ENTRY, byte_of, le_u32s,
+};
 
 impl State {
     /// Makes the last extent, which is sparse, as large as `plan` says.
@@ -22,8 +25,14 @@ impl State {
         };
         let old = (grains.size, grains.header);
         if plan.size > grains.size {
-            grains.prepare_growth(plan.size, plan.preallocation, has_parent)?;
-            grains.write_header()?;
+            let (first, spare) = (grains.first.clone(), grains.spare.clone());
+            let prepared = grains.prepare_growth(plan.size, plan.preallocation, has_parent);
+            if let Err(error) = prepared.and_then(|()| grains.write_header()) {
+                // The header does not lead to what has been prepared.
+                (grains.size, grains.header) = old;
+                (grains.first, grains.spare) = (first, spare);
+                return Err(error);
+            }
             let grains = Self::grains_of(&mut self.parts, plan.number);
             let abandoned = grains.map(|grains| grains.abandoned(&old.1)).unwrap_or_default();
             self.resize_text(&plan)?;
@@ -92,7 +101,7 @@ impl Grains {
             at += len as u64;
         }
         self.set(grain, Grain::Stored(new))?;
-        self.give_up(grain, sector)
+        self.give_up(sector)
     }
 
     /// Makes both directories as long as `header` needs, with tables of nothing, at the end where there is no room.
@@ -227,15 +236,15 @@ impl Grains {
             self.medium.write_at(&vec![0; usize_of(slots * ENTRY_LEN)], place(table))?;
         }
         for (grain, &entry) in range.zip(&entries) {
-            if entry == 0 || (entry == 1 && self.has_zeroed()) {
+            if entry == 0 || (entry == ZEROED_ENTRY && self.has_zeroed()) {
                 continue;
             }
-            let start = grain * self.header.grain_len();
-            let len = self.header.grain_len().min(old_size - start);
-            let host = byte_of(u64::from(entry));
-            self.medium.clear(host..(host + len).min(self.medium.len()))?;
-            if len == self.header.grain_len() && self.free.len() < MAX_FREE {
-                self.free.insert(entry);
+            if self.short_last == Some(entry) {
+                let (start, len) = (byte_of(u64::from(entry)), old_size - grain * self.header.grain_len());
+                self.short_last = None;
+                self.medium.clear(start..start + len)?;
+            } else {
+                self.clear_grain(entry)?;
             }
         }
         Ok(())
@@ -244,5 +253,3 @@ impl Grains {
 
 /// Bytes that are copied at once.
 const COPY_LEN: usize = 1 << 20;
-/// Grains that are remembered as free.
-const MAX_FREE: usize = 1 << 20;

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use imgfmt_core::{Erase, Result, Storage};
+use imgfmt_core::{Erase, Result};
 
 use super::grains::{Grain, Grains};
 use super::parents_bytes;
+use super::sectors::write_sectors;
 use super::state::{Content, State};
 use crate::layout::byte_of;
 
@@ -21,7 +22,9 @@ impl State {
             let (here, after) = rest.split_at(usize_of(within.end - within.start).min(rest.len()));
             rest = after;
             match &mut state.parts[number].content {
-                Content::Flat { medium, host } => state.media[*medium].write_at(here, *host + within.start),
+                Content::Flat { medium, host } => {
+                    write_sectors(state.media[*medium].as_ref(), here, *host + within.start)
+                }
                 Content::Sparse(grains) => grains.write(here, within.start),
             }
         })
@@ -67,37 +70,15 @@ impl Grains {
                     sector
                 }
             };
-            self.medium.write_at(here, byte_of(u64::from(sector)) + (at - whole.start))?;
+            write_sectors(self.medium.as_ref(), here, byte_of(u64::from(sector)) + (at - whole.start))?;
             at += here.len() as u64;
             rest = after;
         }
         Ok(())
     }
-
-    /// Makes bytes of a stored grain zero, keeping their space where that is asked for.
-    pub(super) fn zero_stored(&self, host: Range<u64>, keeps_space: bool) -> Result<()> {
-        // What is not stored of the last grain need not be.
-        let host = host.start..host.end.min(self.medium.len());
-        if keeps_space { write_zeros(self.medium.as_ref(), host) } else { self.medium.clear(host) }
-    }
-}
-
-/// Writes zeros.
-pub(super) fn write_zeros(target: &dyn imgfmt_core::Target, range: Range<u64>) -> Result<()> {
-    let zeros = vec![0; usize_of(range.end.saturating_sub(range.start)).min(ZEROS_LEN)];
-    let mut at = range.start;
-    while at < range.end {
-        let len = usize_of(range.end - at).min(zeros.len());
-        target.write_at(&zeros[..len], at)?;
-        at += len as u64;
-    }
-    Ok(())
 }
 
 /// A length in memory.
 pub(super) fn usize_of(len: u64) -> usize {
     usize::try_from(len).unwrap_or(usize::MAX)
 }
-
-/// Zeros that are written at once.
-const ZEROS_LEN: usize = 1 << 20;
