@@ -72,17 +72,7 @@ impl Directories {
         let spare = self.spare.as_ref().and_then(|spare| spare.table(index));
         match self.first.table(index) {
             Some(first) => (Some(first), spare.filter(|&spare| spare != first)),
-            None if self.takes_spare(index) => (spare, None),
-            None => (None, None),
-        }
-    }
-
-    /// Whether the first directory has no table `index` because it is lost.
-    fn takes_spare(&self, index: usize) -> bool {
-        match self.first.tables.get(index) {
-            Some(&BAD) => true,
-            Some(0) => self.first.is_lost(),
-            _ => false,
+            None => (spare, None),
         }
     }
 
@@ -121,12 +111,17 @@ impl Directories {
     /// Tells of every entry that is lost, and mends it where `scope` says so.
     pub(super) fn check(&mut self, job: &mut Job<'_, '_>, subject: &Subject<'_>, scope: Scope) -> Result<()> {
         let mut mender = Mender::new(subject, self);
+        let first_lost = self.first.is_lost();
         let spare_lost = self.spare.as_ref().is_some_and(Directory::is_empty) && !self.first.is_empty();
         for index in 0..self.first.tables.len() {
             let first = self.first.tables[index];
             let spare = self.spare.as_ref().map(|spare| spare.tables[index]);
             match (first, spare) {
-                (first, Some(spare)) if is_table(spare) && !is_table(first) && self.takes_spare(index) => {
+                (first, Some(spare))
+                    if is_table(spare)
+                        && !is_table(first)
+                        && (first == BAD || first_lost || !is_empty_table(subject, spare)?) =>
+                {
                     self.tell_lost(job, subject, Which::First, index, true);
                     mender.copy_table(index, spare, Which::First);
                 }
@@ -141,17 +136,6 @@ impl Directories {
                 (BAD, Some(0)) if self.spare.as_ref().is_some_and(|spare| !spare.is_lost()) => {
                     self.tell_lost(job, subject, Which::First, index, true);
                     mender.forget_table(index, Which::First);
-                }
-                (0, Some(spare)) if is_table(spare) && !is_empty_table(subject, spare)? => {
-                    let what = format!("table {index} is in the redundant directory alone");
-                    let finding = Finding::new("vmdk-directories-differ", Severity::Corruption, what);
-                    let finding = finding.at(self.entry_at(subject, Which::Spare, index));
-                    if subject.unclean {
-                        job.tell(finding.mended_by(Repair::All).fixed(scope.mends));
-                        mender.forget_table(index, Which::Spare);
-                    } else {
-                        job.tell(finding);
-                    }
                 }
                 (BAD, _) => self.tell_lost(job, subject, Which::First, index, false),
                 (0, Some(BAD)) => {

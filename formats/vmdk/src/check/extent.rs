@@ -130,21 +130,25 @@ pub(super) fn check(job: &mut Job<'_, '_>, file: &File, opening: Opening, size: 
     }
     let size = size.unwrap_or(byte_of(header.capacity));
     let (unclean, has_footer) = (opening.unclean, opening.has_footer);
-    let subject = Subject { file, header, size, unclean, has_footer, front: front_of(&header) };
+    let mut subject = Subject { file, header, size, unclean, has_footer, front: front_of(&header) };
     let before = std::mem::take(&mut job.trouble);
     if subject.has_footer {
         stream::check_frame(job, &subject)?;
     }
     let all = job.mends(Repair::All);
-    let mut stats = examine(job, &subject, Scope { mends: all, leaks: !all })?;
+    let (mut stats, places) = examine(job, &subject, Scope { mends: all, leaks: !all })?;
     if all {
+        // A directory that had no place may have one now.
+        let [gd_offset, rgd_offset] = places;
+        subject.header.gd_offset = gd_offset.unwrap_or(header.gd_offset);
+        subject.header.rgd_offset = rgd_offset.unwrap_or(header.rgd_offset);
         // What was mended may have left something behind.
         subject.file.target()?.sync()?;
         job.trouble = 0;
         job.tells = false;
         let again = examine(job, &subject, Scope { mends: false, leaks: true });
         job.tells = true;
-        stats = again?;
+        stats = again?.0;
     }
     close(job, &subject)?;
     add(&mut job.stats, &stats);
@@ -160,13 +164,14 @@ pub(super) fn check_quickly(job: &mut Job<'_, '_>, file: &File, size: u64) -> Re
     examine(job, &subject, Scope { mends: false, leaks: false }).map(drop)
 }
 
-/// Looks at everything behind the header.
-fn examine(job: &mut Job<'_, '_>, subject: &Subject<'_>, scope: Scope) -> Result<CheckStats> {
+/// Looks at everything behind the header; says where the directories are then, where they are anywhere.
+fn examine(job: &mut Job<'_, '_>, subject: &Subject<'_>, scope: Scope) -> Result<(CheckStats, [Option<u64>; 2])> {
     let Some(mut directories) = Directories::read(job, subject)? else {
-        return Ok(CheckStats::default());
+        return Ok((CheckStats::default(), [None; 2]));
     };
     directories.check(job, subject, scope)?;
-    grains::check(job, subject, &directories, scope)
+    let places = [directories.first.sector, directories.spare.as_ref().and_then(|spare| spare.sector)];
+    Ok((grains::check(job, subject, &directories, scope)?, places))
 }
 
 /// Tells of an extent that was not closed, and closes it.

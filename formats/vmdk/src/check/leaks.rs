@@ -41,9 +41,13 @@ impl Leaks {
         Ok(())
     }
 
-    /// Tells of them, and gives their space back where that is allowed and nothing else is in doubt.
+    /// Tells of them, and gives their space back where that is allowed. Where tables are in doubt, what none of them leads
+    /// to may be what they should lead to, and nothing is told.
     pub(super) fn settle(&self, job: &mut Job<'_, '_>, subject: &Subject<'_>) -> Result<()> {
-        let frees = job.mends(Repair::Leaks) && job.trouble == 0;
+        if job.trouble > 0 {
+            return Ok(());
+        }
+        let frees = job.mends(Repair::Leaks);
         let sectors = subject.file_sectors();
         for run in &self.runs {
             if frees {

@@ -106,8 +106,9 @@ pub(super) fn marker_fault(subject: &Subject<'_>, grain: u64, entry: u64) -> Res
 /// Sectors that the grain at sector `entry` takes by its marker.
 pub(super) fn stored_sectors(subject: &Subject<'_>, entry: u64) -> Result<u64> {
     let most = max_stored_len(subject.header.grain_len());
-    let size = marker(subject, entry)?.map_or(0, |(_, size)| size);
-    Ok((size + GRAIN_MARKER_LEN as u64).min(most).div_ceil(SECTOR_LEN))
+    let len = marker(subject, entry)?.map_or(0, |(_, size)| size) + GRAIN_MARKER_LEN as u64;
+    // A size that cannot be right says nothing of where others may be.
+    Ok(if len > most { 1 } else { len.div_ceil(SECTOR_LEN) })
 }
 
 /// The guest sector and the size in the marker at sector `entry`, where it is within the file.

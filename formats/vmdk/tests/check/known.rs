@@ -17,7 +17,7 @@ fn valid_images_have_no_damage_but_what_their_names_say() {
         let lost = ["sparse-gd-offset-lost.vmdk", "sparse-gd-out-of-range.vmdk", "sparse-gd-zeroed.vmdk"];
         let expected: &[&str] = match name.as_str() {
             name if lost.contains(&name) => &["vmdk-directory-entry"],
-            "sparse-unclean.vmdk" => &["vmdk-unclean"],
+            "sparse-unclean.vmdk" | "esx-000002.vmdk" | "esx-000002-delta.vmdk" => &["vmdk-unclean"],
             "stream-no-eos.vmdk" => &["vmdk-end-missing"],
             _ => &[],
         };

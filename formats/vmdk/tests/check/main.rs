@@ -1,7 +1,21 @@
 //! Damage is found, told by its name, and mended where it can be.
 
 #[cfg(test)]
+#[path = "../sparse/build.rs"]
+mod build;
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod descriptors;
+#[cfg(test)]
+#[path = "../edit/images.rs"]
+mod images;
+#[cfg(test)]
 mod known;
+#[cfg(test)]
+mod several;
+#[cfg(test)]
+mod streams;
 
 use std::path::Path;
 
