@@ -1,6 +1,7 @@
 //! Output that is all or nothing.
 
 use std::fs::{File, OpenOptions, Permissions};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
 use crate::format::Siblings;
+use crate::storage::{FileStorage, Storage};
 use crate::target::{FileTarget, PipeTarget, Target};
 use crate::{Error, Result};
 
@@ -82,6 +84,30 @@ impl Output {
         Arc::clone(&self.target)
     }
 
+    /// What has been written so far, to be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) for a pipe; [`Io`](crate::ErrorKind::Io).
+    pub fn read_back(&self) -> Result<Arc<dyn Storage>> {
+        let file = self.target.as_file().ok_or_else(|| Error::unsupported("a pipe cannot be read back"))?;
+        read_again(file)
+    }
+
+    /// What has been written so far to the other file called `name`, relative to the folder of the image's own file, if there
+    /// is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](crate::ErrorKind::Io).
+    pub fn read_sibling(&self, name: &Path) -> Result<Option<Arc<dyn Storage>>> {
+        let Some(main) = &self.beside else { return Ok(None) };
+        let path = resolve_links(&folder_of(&main.path).join(name));
+        let siblings = self.siblings.lock().unwrap_or_else(PoisonError::into_inner);
+        let sibling = siblings.iter().find(|part| part.path == path);
+        sibling.map(|part| read_again(part.file.as_file().as_fd())).transpose()
+    }
+
     /// Puts the files under their names. With `durable`, the bytes and then the names are on the medium
     /// when this returns; without, a power cut can still lose them, as with `qemu-img` by default.
     ///
@@ -146,6 +172,13 @@ impl Part {
         file.persist(&path).map_err(|e| Error::io(format!("cannot rename to {}", path.display()), e.error))?;
         if durable { sync_folder(&path) } else { Ok(()) }
     }
+}
+
+/// The file that is open as `file`, opened again to be read.
+fn read_again(file: BorrowedFd<'_>) -> Result<Arc<dyn Storage>> {
+    let path = Path::new("/proc/self/fd").join(file.as_raw_fd().to_string());
+    let file = File::open(path).map_err(|e| Error::io("cannot open what was written to read it", e))?;
+    Ok(Arc::new(FileStorage::from_file(file)?))
 }
 
 /// The folder that `path` is in.

@@ -3,6 +3,7 @@
 mod backing;
 mod bitmap_data;
 mod bitmaps;
+mod check;
 mod cluster;
 mod crypto;
 mod data_file;
@@ -74,7 +75,7 @@ impl Format for Qcow2 {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { measure: Some(&Qcow2), ..Abilities::NONE }
+        Abilities { check: Some(&Qcow2), measure: Some(&Qcow2), ..Abilities::NONE }
     }
 }
 

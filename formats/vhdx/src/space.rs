@@ -13,6 +13,8 @@ pub(crate) struct Space {
     words: Vec<u64>,
     /// Nothing before this MiB has room for a block.
     hint: u64,
+    /// What must not be given out, though it lies in part behind the end of the file.
+    avoided: Vec<Range<u64>>,
 }
 
 impl Space {
@@ -23,7 +25,7 @@ impl Space {
     /// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) where there are too many.
     pub(crate) fn new(file_len: u64, limits: &Limits) -> Result<Self> {
         let words = limits.table_len("MiB of the file", file_len.div_ceil(ALIGN).div_ceil(64), 8)? / 8;
-        Ok(Self { words: vec![0; words], hint: 0 })
+        Ok(Self { words: vec![0; words], hint: 0, avoided: Vec::new() })
     }
 
     /// Takes the MiB that `range` touches, and says the first byte of one that was taken already.
@@ -36,6 +38,11 @@ impl Space {
             self.set(unit, true);
         }
         clash
+    }
+
+    /// Never gives out anything of `range`.
+    pub(crate) fn avoid(&mut self, range: Range<u64>) {
+        self.avoided.push(range);
     }
 
     /// Takes what is taken in `other`, too.
@@ -82,8 +89,21 @@ impl Space {
         gaps
     }
 
-    /// The first MiB, not before `from`, of a run of `count` that are free.
+    /// The first MiB, not before `from`, of a run of `count` that may be given out.
     fn find(&self, from: u64, count: u64) -> u64 {
+        let mut start = self.find_free(from, count);
+        let clash = |start: u64| {
+            let range = start * ALIGN..(start + count) * ALIGN;
+            self.avoided.iter().find(|avoided| avoided.start < range.end && avoided.end > range.start)
+        };
+        while let Some(avoided) = clash(start) {
+            start = self.find_free(avoided.end.div_ceil(ALIGN), count);
+        }
+        start
+    }
+
+    /// The first MiB, not before `from`, of a run of `count` that are free.
+    fn find_free(&self, from: u64, count: u64) -> u64 {
         let (mut start, mut at) = (from, from);
         let end = self.words.len() as u64 * 64;
         while at < end && at - start < count {
@@ -151,5 +171,8 @@ mod tests {
         assert_eq!((space.allocate(M), space.allocate(2 * M)), (4 * M, 74 * M));
         space.release(70 * M..76 * M);
         assert_eq!(space.end(), 70 * M);
+        space.avoid(72 * M..90 * M);
+        space.avoid(70 * M..71 * M);
+        assert_eq!((space.allocate_block(2 * M), space.allocate(M), space.end()), (90 * M, 71 * M, 92 * M));
     }
 }

@@ -147,11 +147,7 @@ impl<'a> Convert<'a> {
     /// # Errors
     ///
     /// As [`run`](Self::run).
-    pub fn run_stream<'w>(
-        &self,
-        stream: &mut dyn ImageStream,
-        writer: Box<dyn ImageWriter + 'w>,
-    ) -> Result<Progress> {
+    pub fn run_stream<'w>(&self, stream: &mut dyn ImageStream, writer: Box<dyn ImageWriter + 'w>) -> Result<Progress> {
         let grows = stream.size().is_none();
         let nothing = Held::nothing();
         let mut task = self.task(&nothing, writer.as_ref());

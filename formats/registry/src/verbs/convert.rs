@@ -1,19 +1,19 @@
 //! From images to one new image.
 
 use std::num::NonZeroU64;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use imgfmt_core::convert::{Convert, EditingWriter, Progress, Salvage};
 use imgfmt_core::hash::Hasher;
 use imgfmt_core::{
     Backing, Bitmap, CreateRequest, Error, ErrorKind, FileMedium, Format, HashAlgorithm, HashValue, Image, ImageWriter,
-    Locking, OpenContext, ParentName, Result,
+    Locking, OpenContext, Result,
 };
 
+use super::backing;
 use super::files::{HostFile, is_part_of};
 use super::input::{Input, Open, spool_stream};
-use super::open::{RAW, describe_layers, options_of};
+use super::open::{RAW, options_of};
 use super::output::{self, Opened};
 use super::request::{Bitmaps, ConvertRequest, ConvertSummary, Pipes};
 use super::verify;
@@ -49,15 +49,11 @@ pub fn convert_piped(request: &ConvertRequest<'_>, pipes: Pipes) -> Result<Conve
 }
 
 /// Converts to a new image, or onto a raw one.
-fn write(
-    request: &ConvertRequest<'_>,
-    engine: &Convert<'_>,
-    pipes: Pipes,
-    on_the_way: &OnTheWay,
-) -> Result<Converted> {
+fn write(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes, on_the_way: &OnTheWay) -> Result<Converted> {
     let format = request.access.opener().by_name(&request.target_format)?;
     let Input { open, bitmaps, mut spooled } = Input::open(request, pipes.input)?;
-    let backing = request.backing.as_ref().map(|backing| resolve_backing(request, backing)).transpose()?;
+    let resolve = |backing| backing::resolve(&request.target, backing, &request.access);
+    let backing = request.backing.as_ref().map(resolve).transpose()?;
     let target = output::open(request, open.image(), pipes.output)?;
     let bitmaps = &sound(request.bitmaps, &bitmaps)?;
     let parts = Parts { request, engine, format, backing: backing.as_ref(), bitmaps, target };
@@ -98,7 +94,8 @@ fn edit(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes) -> Res
     let run = || {
         let opener = request.access.opener();
         let format = opener.by_name(&request.target_format)?;
-        let unable = || Error::unsupported(format!("images in the format {} cannot be changed in place", format.name()));
+        let unable =
+            || Error::unsupported(format!("images in the format {} cannot be changed in place", format.name()));
         let edit = format.abilities().edit.ok_or_else(unable)?;
         let medium = Arc::new(FileMedium::open(&request.target, request.access.locking(Locking::Write))?);
         let options = verify::open_options(format, &request.options);
@@ -256,7 +253,9 @@ fn innermost(error: &Error) -> String {
 /// Refuses requests that make no sense.
 fn check(request: &ConvertRequest<'_>, pipes: &Pipes) -> Result<()> {
     if request.in_place && request.target_format != RAW && (request.backing.is_some() || request.compress) {
-        return Err(Error::invalid("a backing file and compression are for a new image, and the target is overwritten in place"));
+        return Err(Error::invalid(
+            "a backing file and compression are for a new image, and the target is overwritten in place",
+        ));
     }
     if request.in_place && request.target_format == RAW && request.options.names().next().is_some() {
         return Err(Error::invalid("options are for a new image, and the target is overwritten in place"));
@@ -292,34 +291,13 @@ fn sound(which: Bitmaps, bitmaps: &[Box<dyn Bitmap>]) -> Result<Vec<&dyn Bitmap>
     Ok(copied)
 }
 
-/// Opens the backing file that the new image is to have, which shows that it is there and what it is.
-fn resolve_backing(request: &ConvertRequest<'_>, backing: &ParentName) -> Result<Backing> {
-    let folder = request.target.parent().unwrap_or(Path::new(""));
-    let access = request.access.below();
-    let layers = describe_layers(&folder.join(&backing.name), backing.format.as_deref(), &access)?;
-    let target = HostFile::at(&request.target);
-    for layer in &layers {
-        if let Some(target) = target
-            && is_part_of(target, layer.image.as_ref())?
-        {
-            let what = format!("{} would become its own backing file", request.target.display());
-            return Err(Error::invalid(what));
-        }
-    }
-    let top = layers.first().ok_or_else(|| Error::invalid("a chain needs a layer"))?;
-    Ok(Backing {
-        name: ParentName { name: backing.name.clone(), format: Some(top.format.to_owned()) },
-        path: folder.join(&backing.name).canonicalize().ok(),
-        identities: top.image.describe().identities,
-        size: top.image.size(),
-    })
-}
-
 /// The first layer of the source that a backing file stands for: the one below the top.
-const FIRST_LAYER_BELOW: u16 = 1;
+pub(crate) const FIRST_LAYER_BELOW: u16 = 1;
 
 #[cfg(test)]
 mod tests {
+    use imgfmt_core::ParentName;
+
     use super::*;
 
     /// A folder with a disk `base` of 1 MiB, half of it data.

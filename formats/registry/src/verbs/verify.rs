@@ -1,16 +1,15 @@
 //! Reading back what was written, before it counts.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{
-    Admitted, Chain, Error, Format, Gate, HashAlgorithm, HashValue, Image, ImageExt, OpenContext, Opener, Options, Output,
-    Reference, Result, Storage, Window,
+    Admitted, Chain, Error, Format, Gate, HashAlgorithm, HashValue, Image, OpenContext, Opener, Options, Output, Part,
+    Reference, Result, Writable,
 };
 
-use super::open::RAW;
 use super::request::ConvertRequest;
+use crate::WRAPPERS;
 
 /// Reads the new image in `output`, of a disk of `size` bytes, and compares its content with the last of `hashes`, which is
 /// that of what was read.
@@ -27,22 +26,17 @@ pub(super) fn check(request: &ConvertRequest<'_>, output: &Output, size: u64, ha
     let path = request.target.as_path();
     let context = OpenContext { gate: &gate, path: Some(path), options: &options, snapshot: None, ..opener.context };
     let opener = Opener { wrappers: opener.wrappers, context, member: None, ..opener };
-    let storage = output.read_back()?;
-    // What lies behind the disk on a device, or in a file that was overwritten in place, is not of this conversion.
-    let storage: Arc<dyn Storage> = match format.name() {
-        RAW if storage.len() > size => Arc::new(Window::new(storage, 0..size)?),
-        _ => storage,
-    };
-    let layers = opener.open_layers(storage, Some(path), Some(format.name()).filter(|_| opens(format)))?;
+    let format = Some(format.name()).filter(|_| !WRAPPERS.iter().any(|wrapper| wrapper.name() == format.name()));
+    let layers = opener.open_layers(output.read_back()?, Some(path), format)?;
     let disk = Chain::new(layers.into_iter().map(|layer| layer.image).collect())?;
     if disk.size() < size {
         return Err(Error::malformed(format!("the disk has {} bytes of {size}", disk.size())));
     }
-    if let Some(error) = behind(&disk, size)? {
-        return Err(error);
-    }
-    let engine = Convert { threads: request.engine.threads, cancel: request.engine.cancel.clone(), ..Convert::default() };
-    let written = imgfmt_core::hash::hash(&Front { disk: &disk, size }, &[HashAlgorithm::Blake3], &engine)?;
+    // What lies behind, as on a device, or where a format has no such size, is not of this conversion.
+    let disk = Part::new(Box::new(disk), 0..size)?;
+    let engine =
+        Convert { threads: request.engine.threads, cancel: request.engine.cancel.clone(), ..Convert::default() };
+    let written = imgfmt_core::hash::hash(&disk, &[HashAlgorithm::Blake3], &engine)?;
     match written.first() {
         Some(written) if written == read => Ok(()),
         Some(written) => {
@@ -50,5 +44,40 @@ pub(super) fn check(request: &ConvertRequest<'_>, output: &Output, size: u64, ha
             Err(Error::malformed(format!("its content has the BLAKE3 hash {written}, and what was read {read}")))
         }
         None => Err(Error::malformed("there is no hash of what was written")),
+    }
+}
+
+/// Those of `options` that the format knows for opening, too.
+pub(super) fn open_options(format: &dyn Format, options: &Options) -> Options {
+    let mut known = Options::new();
+    for name in options.names().filter(|name| format.open_options().iter().any(|spec| spec.name == *name)) {
+        known.set(name, options.get(name).unwrap_or_default());
+    }
+    known
+}
+
+/// Admits the other files of the new image, which have no names yet, and what another gate admits.
+struct Parts<'a> {
+    /// The new image.
+    output: &'a Output,
+    /// Decides about all else.
+    other: &'a dyn Gate,
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Gate for Parts<'_> {
+    fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
+        match self.output.read_sibling(reference.name)? {
+            Some(storage) => Ok(Admitted { storage, path: reference.name.to_path_buf() }),
+            None => self.other.open(reference),
+        }
+    }
+
+    fn open_to_write(&self, reference: &Reference<'_>) -> Result<Writable> {
+        self.other.open_to_write(reference)
+    }
+
+    fn beside(&self, image: &Path) -> Result<Vec<PathBuf>> {
+        self.other.beside(image)
     }
 }

@@ -66,6 +66,9 @@ impl<'a> Walk<'a> {
         let file_end = storage.len().next_multiple_of(ALIGN);
         for taken in &regions.taken {
             space.claim(taken.start.min(file_end)..taken.end.min(file_end));
+            if taken.end > file_end {
+                space.avoid(taken.clone());
+            }
         }
         let stats = CheckStats { total_units: geometry.blocks(), ..CheckStats::default() };
         let first = space.end();

@@ -95,17 +95,30 @@ impl State {
             Block::Absent if self.geometry.differencing && !self.is_whole(block, &within) => {
                 self.check_alignment(&within)?;
                 self.unmark(block)?;
-                let host = self.allocate_block()?;
-                self.put(host + within.start, &within, content)?;
-                self.mark(block, &within)?;
-                self.set_entry(index, host | entry_state::PARTIALLY_PRESENT)
+                self.add_block(&within, content, |state, host| {
+                    state.mark(block, &within)?;
+                    state.set_entry(index, host | entry_state::PARTIALLY_PRESENT)
+                })
             }
-            Block::Absent | Block::Zero => {
-                let host = self.allocate_block()?;
-                self.put(host + within.start, &within, content)?;
-                self.set_entry(index, host | entry_state::FULLY_PRESENT)
-            }
+            Block::Absent | Block::Zero => self
+                .add_block(&within, content, |state, host| state.set_entry(index, host | entry_state::FULLY_PRESENT)),
         }
+    }
+
+    /// Stores `content` for the bytes `within` a block in a new place, which `enter` enters.
+    fn add_block(
+        &mut self,
+        within: &Range<u64>,
+        content: Content<'_>,
+        enter: impl FnOnce(&mut Self, u64) -> Result<()>,
+    ) -> Result<()> {
+        let host = self.allocate_block()?;
+        let put = self.put(host + within.start, within, content);
+        let outcome = put.and_then(|()| enter(self, host));
+        if outcome.is_err() {
+            self.abandon(host..host + self.geometry.block_len);
+        }
+        outcome
     }
 
     /// Writes `content` for the bytes `within` a block, from `host` on.

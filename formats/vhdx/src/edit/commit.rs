@@ -25,14 +25,14 @@ impl State {
     pub(super) fn commit(&mut self) -> Result<()> {
         self.check_failed()?;
         if self.journal.is_empty() {
-            self.medium.sync()?;
-        } else {
-            self.failed = true;
-            self.put_in_place()?;
-            self.journal.clear();
-            self.failed = false;
+            return self.medium.sync();
         }
-        self.give_back()
+        self.failed = true;
+        self.put_in_place()?;
+        self.journal.clear();
+        self.give_back()?;
+        self.failed = false;
+        Ok(())
     }
 
     /// Commits, and leaves two headers that name no log.

@@ -13,6 +13,15 @@ use crate::layout::{
 };
 use crate::regions::Regions;
 
+/// What becomes of entries behind the last one of a disk.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Filling {
+    /// They are of blocks that come to the disk.
+    Blocks(Preallocation),
+    /// They are zero.
+    Zeros,
+}
+
 impl State {
     /// Moves the table to where it has room for the entries of `new`, if it has not. The region tables follow with the
     /// next commit, both at once.
@@ -65,19 +74,18 @@ impl State {
         Ok(())
     }
 
-    /// Writes the entries that `new` has and `old` has not, in place.
+    /// Writes the entries that `new` has and `old`, which is smaller, has not, in place.
     ///
     /// # Errors
     ///
     /// [`Io`](imgfmt_core::ErrorKind::Io).
-    pub(super) fn fill_entries(&mut self, old: &Geometry, new: &Geometry, preallocation: Preallocation) -> Result<()> {
+    pub(super) fn fill_entries(&mut self, old: &Geometry, new: &Geometry, filling: Filling) -> Result<()> {
         // The bitmap of the old disk's last chunk lies behind entries that are new.
         let kept = old.differencing.then(|| old.entries().checked_sub(1)).flatten();
         let (mut index, end) = (old.payload_index(old.blocks()), new.entries());
         while index < end {
             let until = kept.filter(|&kept| kept >= index).unwrap_or(end).min(index + STEP_ENTRIES).min(end);
-            let entries: Result<Vec<u64>> =
-                (index..until).map(|index| self.new_entry(index, new, preallocation)).collect();
+            let entries: Result<Vec<u64>> = (index..until).map(|index| self.new_entry(index, new, filling)).collect();
             self.write_entries(index, &entries?)?;
             index = if kept == Some(until) { until + 1 } else { until };
         }
@@ -86,7 +94,8 @@ impl State {
     }
 
     /// What a new entry is.
-    fn new_entry(&mut self, index: u64, new: &Geometry, preallocation: Preallocation) -> Result<u64> {
+    fn new_entry(&mut self, index: u64, new: &Geometry, filling: Filling) -> Result<u64> {
+        let Filling::Blocks(preallocation) = filling else { return Ok(0) };
         let is_bitmap = index % (new.chunk_blocks() + 1) == new.chunk_blocks();
         if is_bitmap || new.blocks_before(index) >= new.blocks() {
             return Ok(0);

@@ -12,8 +12,8 @@ use crate::fields::u32_at;
 use crate::geometry::Geometry;
 use crate::items::ItemTable;
 use crate::layout::{
-    BAT_ENTRY_LEN, BAT_OFFSET_MASK, BAT_STATE_MASK, FILE_PARAMETERS, HAS_PARENT, IS_REQUIRED, METADATA_TABLE_LEN,
-    PARENT_LOCATOR, SECTOR_BITMAP_LEN, state as entry_state,
+    BAT_OFFSET_MASK, BAT_STATE_MASK, FILE_PARAMETERS, HAS_PARENT, IS_REQUIRED, METADATA_TABLE_LEN, PARENT_LOCATOR,
+    SECTOR_BITMAP_LEN, state as entry_state,
 };
 use crate::map::Block;
 use crate::write::locator;
@@ -85,11 +85,7 @@ impl State {
             return Err(Error::unsupported("a fixed disk cannot have a parent"));
         }
         let new = Geometry { differencing: true, ..self.geometry };
-        let bat = &self.regions.bat;
-        let end = new.entries() * BAT_ENTRY_LEN;
-        if end > bat.end - bat.start || bat.start + end > self.medium.len() {
-            return Err(Error::unsupported("the block allocation table has no room for sector bitmaps"));
-        }
+        self.make_table_room(&self.geometry.clone(), &new)?;
         for chunk in 0..new.blocks().div_ceil(new.chunk_blocks()) {
             self.set_entry(new.bitmap_index(chunk), 0)?;
             self.check_fits()?;

@@ -5,6 +5,7 @@
 
 use imgfmt_core::{Erase, Error, Limits, Preallocation, Result};
 
+use super::grow::Filling;
 use super::state::State;
 use crate::geometry::Geometry;
 use crate::layout::{BAT_OFFSET_MASK, BAT_STATE_MASK, MAX_DISK_LEN, SECTOR_BITMAP_LEN, state as entry_state};
@@ -23,15 +24,18 @@ impl State {
         }
         self.begin()?;
         self.commit()?;
-        let before = (self.geometry, self.regions.clone());
-        let outcome = match size < before.0.size {
+        let (geometry, regions) = (self.geometry, self.regions.clone());
+        let (space, len) = (self.space.clone(), self.medium.len());
+        let outcome = match size < geometry.size {
             true => self.shrink(size),
             false => self.grow(size, preallocation),
         };
         if outcome.is_err() && !self.failed {
-            (self.geometry, self.regions) = before;
+            (self.geometry, self.regions, self.space) = (geometry, regions, space);
             self.journal.clear();
             self.freed.clear();
+            // Where that fails too, the space is leaked: what went wrong before is what is told.
+            let _ = self.medium.set_len(len);
         }
         outcome
     }
@@ -48,7 +52,7 @@ impl State {
         Limits::check("size", size, self.limits.virtual_size)
     }
 
-    /// Gives back the blocks behind `size`. Their entries stay: nobody looks at them.
+    /// Gives back the blocks behind `size`.
     fn shrink(&mut self, size: u64) -> Result<()> {
         let (old, new) = (self.geometry, Geometry { size, ..self.geometry });
         for block in new.blocks()..old.blocks() {
@@ -67,7 +71,10 @@ impl State {
         }
         self.set_size(size)?;
         self.geometry = new;
-        self.commit()
+        self.commit()?;
+        // Nobody looks at their entries, until somebody makes the disk larger: it is smaller even where this fails.
+        let _ = self.fill_entries(&new, &old, Filling::Zeros);
+        Ok(())
     }
 
     /// Adds zeros up to `size`.
@@ -75,7 +82,7 @@ impl State {
         let (old, new) = (self.geometry, Geometry { size, ..self.geometry });
         self.complete_last_block(&old)?;
         self.make_table_room(&old, &new)?;
-        self.fill_entries(&old, &new, preallocation)?;
+        self.fill_entries(&old, &new, Filling::Blocks(preallocation))?;
         // What the last block had behind the end of the disk may be anything.
         self.geometry = new;
         let block = old.size / old.block_len;

@@ -64,7 +64,7 @@ impl State {
         }
         let space = used(&image, limits)?;
         Ok(Self {
-            headers: Headers::new(medium.as_ref(), &image.header, 1)?,
+            headers: Headers::new(medium.as_ref(), &image.header, UPDATES)?,
             medium,
             limits: *limits,
             log,
@@ -202,9 +202,18 @@ impl State {
             false => Ok(()),
         });
         if outcome.is_err() {
-            self.space.release(range);
+            self.abandon(range);
         }
         outcome
+    }
+
+    /// Gives back bytes that nothing names yet: the file as it was, if it was made longer for them.
+    pub(super) fn abandon(&mut self, range: Range<u64>) {
+        if self.medium.len() == range.end {
+            // Where that fails too, they are leaked: what went wrong before is what is told.
+            let _ = self.medium.set_len(range.start);
+        }
+        self.space.release(range);
     }
 
     /// Gives back `len` bytes from `host` on with the next commit.
@@ -235,5 +244,7 @@ fn used(image: &VhdxImage, limits: &Limits) -> Result<Space> {
     }
 }
 
+/// How often headers can be written: more often than anybody does while a file is open.
+const UPDATES: u64 = 1 << 40;
 /// Sectors of the journal that the changes of one block can take: two of the table, and the bits of the largest block.
 pub(super) const ROOM: usize = 24;

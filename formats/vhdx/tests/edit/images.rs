@@ -55,12 +55,22 @@ pub(crate) fn backing(name: &str, bytes: &[u8]) -> Backing {
 
 /// A base of `3.5` MiB without zeros, and a layer over it with whole blocks, parts of blocks, and nothing of one.
 pub(crate) fn layers(options: &str) -> Vec<(String, Vec<u8>)> {
-    let size = 7 * MIB / 2;
-    let base = image(options, size, None, &[(0..size, 0xb5)]);
-    let parent = backing("base.vhdx", &base);
     let unit = 64 << 10;
     let runs = [(0..MIB, 0x11), (MIB + unit..MIB + 3 * unit, 0x22), (3 * MIB..3 * MIB + unit, 0x33)];
-    let top = image(options, size, Some(&parent), &runs);
+    layers_of(options, 7 * MIB / 2, &runs)
+}
+
+/// A base of less than two blocks without zeros, and a layer over it with a part of its first block.
+pub(crate) fn small_layers(options: &str) -> Vec<(String, Vec<u8>)> {
+    let unit = 64 << 10;
+    layers_of(options, MIB + 2 * unit, &[(unit..3 * unit, 0x22)])
+}
+
+/// A base of `size` bytes without zeros, and a layer over it that holds these runs of a byte.
+fn layers_of(options: &str, size: u64, runs: &[(Range<u64>, u8)]) -> Vec<(String, Vec<u8>)> {
+    let base = image(options, size, None, &[(0..size, 0xb5)]);
+    let parent = backing("base.vhdx", &base);
+    let top = image(options, size, Some(&parent), runs);
     vec![("top.vhdx".to_owned(), top), ("base.vhdx".to_owned(), base)]
 }
 

@@ -2,8 +2,9 @@
 
 use imgfmt_core::conformance::{Recording, Step, apply};
 use imgfmt_core::{ByteCounts, Erase, ErrorKind, Preallocation};
+use imgfmt_vhdx::Vhdx;
 
-use crate::images::{MIB, edited, layers};
+use crate::images::{MIB, backing, edited, image, layers};
 
 /// Does `steps` with a layer, and returns its files.
 fn done(files: &[(String, Vec<u8>)], steps: &[Step]) -> Vec<(String, Vec<u8>)> {
@@ -83,4 +84,28 @@ fn a_block_that_was_left_does_not_keep_its_sectors() {
             Ok(false)
         })
         .unwrap();
+}
+
+#[test]
+fn more_changes_than_the_log_holds_are_committed_on_the_way() {
+    // Entries of blocks that lie a sector of the table apart: 300 of them, and the log has room for 253 sectors.
+    let size = 300 * 512 * MIB;
+    let base = image("block_size=1M", MIB, None, &[(0..MIB, 0xb5)]);
+    let parent = backing("base.vhdx", &base);
+    let top = image("block_size=1M", size, Some(&parent), &[]);
+    let files = vec![("top.vhdx".to_owned(), top), ("base.vhdx".to_owned(), base)];
+    let recording = Recording::new(&files);
+    edited(&files, 512)
+        .edit(&recording.files(), &mut |editor| {
+            for block in 0..300 {
+                editor.erase(block * 512 * MIB..(block * 512 + 1) * MIB, Erase::Zero)?;
+            }
+            Ok(true)
+        })
+        .unwrap();
+    let disk = recording.files().open(&Vhdx, "top.vhdx").unwrap();
+    let counts = ByteCounts::of(disk.layers()[0].as_ref()).unwrap();
+    assert_eq!((counts.zero, counts.data), (300 * MIB, 0));
+    let (findings, _) = edited(&files, 512).check(&recording.files(), None).unwrap();
+    assert_eq!(findings.total(), 0);
 }

@@ -4,6 +4,10 @@
 #[cfg(test)]
 mod cuts;
 #[cfg(test)]
+mod damaged;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod images;
 #[cfg(test)]
 mod layers;
@@ -16,5 +20,7 @@ mod parents;
 #[cfg(test)]
 #[path = "../oracle/readers.rs"]
 mod readers;
+#[cfg(test)]
+mod shelf;
 #[cfg(test)]
 mod table;

@@ -80,3 +80,36 @@ fn what_qemu_img_made_is_edited() {
         qemu_img(folder.path(), &["compare", "-f", "vhdx", "-F", "raw", "top.vhdx", "disk.raw"]);
     }
 }
+
+#[test]
+fn qemu_img_replays_a_log_that_a_cut_left() {
+    if !has_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let files = alone("block_size=1M", 3 * MIB, &[(0..MIB, 0x44)]);
+    let edited = edited(&files, 512);
+    let recording = Recording::new(&files);
+    edited
+        .edit(&recording.files(), &mut |editor| {
+            editor.write_at(&[7; 1000], MIB + 5)?;
+            editor.resize(4 * MIB, imgfmt_core::Preallocation::Off)?;
+            Ok(true)
+        })
+        .unwrap();
+    let mut dirty = 0;
+    for cut in 0..=recording.len() {
+        let left = recording.cut(cut, &mut || false);
+        let left_files = Recording::new(&left).files();
+        let (findings, _) = edited.check(&left_files, None).unwrap();
+        if findings.kept().iter().all(|finding| finding.id != "vhdx-log-dirty") {
+            continue;
+        }
+        dirty += 1;
+        put(folder.path(), &left);
+        std::fs::write(folder.path().join("disk.raw"), edited.read(&left_files).unwrap()).unwrap();
+        qemu_img(folder.path(), &["check", "-f", "vhdx", "-r", "all", "top.vhdx"]);
+        qemu_img(folder.path(), &["compare", "-f", "vhdx", "-F", "raw", "top.vhdx", "disk.raw"]);
+    }
+    assert!(dirty >= 2);
+}

@@ -6,7 +6,7 @@ use imgfmt_core::conformance::{Edited, Files, Recording};
 use imgfmt_core::{Backing, ErrorKind, Format, Limits, OpenContext, ParentName, Result, Severity};
 use imgfmt_vhdx::Vhdx;
 
-use crate::images::{MIB, alone, backing, edited, image, layers};
+use crate::images::{MIB, alone, backing, edited, image, small_layers};
 
 /// Names another parent for `top.vhdx`.
 fn set(files: &Files, parent: Option<&Backing>) -> Result<()> {
@@ -45,9 +45,9 @@ fn check(files: &[(String, Vec<u8>)], parent: Option<&Backing>) -> Vec<u8> {
 
 /// The layers, and another base without zeros.
 fn with_another() -> (Vec<(String, Vec<u8>)>, Backing) {
-    let mut files = layers("block_size=1M");
+    let mut files = small_layers("block_size=1M");
     let name = "another base with a much longer name, for which there has to be room.vhdx";
-    files.push((name.to_owned(), image("block_size=1M", 4 * MIB, None, &[(0..4 * MIB, 0xc6)])));
+    files.push((name.to_owned(), image("block_size=1M", 2 * MIB, None, &[(0..2 * MIB, 0xc6)])));
     let parent = backing(name, &files[2].1);
     (files, parent)
 }
@@ -73,19 +73,21 @@ fn without_a_parent_zeros_show() {
 #[test]
 fn a_disk_without_parent_can_get_one() {
     let (mut files, parent) = with_another();
-    files[0] = alone("block_size=1M", 3 * MIB, &[(MIB..2 * MIB, 1)]).remove(0);
+    files[0] = alone("block_size=1M", 2 * MIB, &[(MIB..2 * MIB, 1)]).remove(0);
     let new = check(&files, Some(&parent));
     let (of_parent, own) = (new.iter().filter(|b| **b == 0xc6).count(), new.iter().filter(|b| **b == 1).count());
-    assert_eq!((of_parent as u64, own as u64), (2 * MIB, MIB));
+    assert_eq!((of_parent as u64, own as u64), (MIB, MIB));
 }
 
 #[test]
 fn the_layer_itself_is_known_as_before() {
     let (files, parent) = with_another();
     let recording = Recording::new(&files);
-    let before = backing("top.vhdx", &files[0].1).identities;
+    let said = || recording.files().open(&Vhdx, "top.vhdx").unwrap().layers()[0].describe();
+    let before = said().identities;
     set(&recording.files(), Some(&parent)).unwrap();
-    assert_eq!(backing("top.vhdx", &recording.now()[0].1).identities, before);
+    assert_eq!(said().identities, before);
+    assert_eq!(said().parent.unwrap().name, parent.name.name);
 }
 
 #[test]

@@ -1,0 +1,101 @@
+//! A new image that stores nothing.
+
+use std::path::PathBuf;
+
+use imgfmt_core::convert::Convert;
+use imgfmt_core::{Backing, Blank, CreateRequest, Error, Options, Output, ParentName, Result};
+
+use super::backing::{self, folder_of};
+use super::convert::FIRST_LAYER_BELOW;
+use super::open::{Access, RAW, options_of};
+
+/// What a new image is to be.
+#[derive(Clone)]
+pub struct CreateImage<'a> {
+    /// Where it goes. What is there is replaced once the new image is whole; a device is written in place.
+    pub path: PathBuf,
+    /// The name of its format.
+    pub format: String,
+    /// Guest bytes of its disk; `None` is the backing file's.
+    pub size: Option<u64>,
+    /// Options of its format.
+    pub options: Options,
+    /// The file that it builds on; the name is stored as it is here, and a relative one is relative to the image's folder.
+    /// Without a format, it is probed.
+    pub backing: Option<ParentName>,
+    /// Whether the backing file is not opened: it need not be there. Its size has to be said then.
+    pub unchecked_backing: bool,
+    /// What the backing file may do while it is opened.
+    pub access: Access<'a>,
+}
+
+impl CreateImage<'_> {
+    /// A new image at `path`, in the format of that name, for a disk of `size` bytes.
+    pub fn new(path: impl Into<PathBuf>, format: impl Into<String>, size: u64) -> Self {
+        Self {
+            path: path.into(),
+            format: format.into(),
+            size: Some(size),
+            options: Options::default(),
+            backing: None,
+            unchecked_backing: false,
+            access: Access::default(),
+        }
+    }
+}
+
+/// What was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Guest bytes of the disk.
+    pub size: u64,
+}
+
+/// Makes a new image that stores nothing: it reads as zeros, or as its backing file; a raw image on a device has what was
+/// there. All or nothing, also where the image has several files, but for devices.
+///
+/// # Errors
+///
+/// [`Invalid`](imgfmt_core::ErrorKind::Invalid) for options, sizes and backing files that the format does not have, and without
+/// any size; what opening the backing file says; [`Io`](imgfmt_core::ErrorKind::Io) where the target fails.
+pub fn create(request: &CreateImage<'_>) -> Result<Created> {
+    options_of(&request.format)?;
+    let backing = request.backing.as_ref().map(|name| backing_of(request, name)).transpose()?;
+    let size = request.size.or(backing.as_ref().map(|backing| backing.size));
+    let size = size.ok_or_else(|| Error::invalid("a new image needs a size, or a backing file that has one"))?;
+    write(request, size, backing.as_ref())
+        .map_err(|e| e.context(format!("cannot create {}", request.path.display())))?;
+    Ok(Created { size })
+}
+
+/// The file that the new image builds on.
+fn backing_of(request: &CreateImage<'_>, name: &ParentName) -> Result<Backing> {
+    if !request.unchecked_backing {
+        return backing::resolve(&request.path, name, &request.access);
+    }
+    let size = request.size.ok_or_else(|| Error::invalid("a backing file that is not opened tells no size"))?;
+    let path = folder_of(&request.path).join(&name.name).canonicalize().ok();
+    Ok(Backing { name: name.clone(), path, identities: Vec::new(), size })
+}
+
+/// Writes the new image, for a disk of `size` bytes.
+fn write(request: &CreateImage<'_>, size: u64, backing: Option<&Backing>) -> Result<()> {
+    let format = request.access.opener().by_name(&request.format)?;
+    let in_place = request.path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    let output = Output::create(&request.path)?;
+    let disk = Blank::new(size).in_layer(if backing.is_some() { FIRST_LAYER_BELOW } else { 0 });
+    let create = CreateRequest {
+        backing,
+        // What is on a device is not overwritten for the sake of zeros: that would take as long as a copy.
+        target_is_zero: !in_place || format.name() == RAW,
+        file_name: request.path.file_name(),
+        files: &output,
+        secrets: request.access.secrets,
+        plan: Some(&disk),
+        ..CreateRequest::new(size, &request.options)
+    };
+    let writer = format.create(output.target(), &create).map_err(|e| e.in_format(format.name()))?;
+    let engine = Convert { absent_from: backing.map(|_| FIRST_LAYER_BELOW), ..Convert::default() };
+    engine.run(&disk, writer)?;
+    output.commit(true)
+}

@@ -1,0 +1,52 @@
+//! What a check is to do, and what it has found.
+
+use imgfmt_core::{CheckStats, Finding, Findings, OpenContext, Repair, Severity};
+
+/// A check, or a repair.
+pub(super) struct Job<'a, 'f> {
+    /// What may be used.
+    pub(super) context: &'a OpenContext<'a>,
+    /// What may be mended.
+    repair: Option<Repair>,
+    /// Where findings go.
+    findings: &'f mut Findings,
+    /// What was counted.
+    pub(super) stats: CheckStats,
+    /// Whether findings are told of; when it is looked a second time, they have been.
+    pub(super) tells: bool,
+    /// Damage that is still there.
+    pub(super) trouble: u64,
+    /// Whether the last grain of an extent is stored only as far as the disk goes.
+    pub(super) shares_tail: bool,
+}
+
+impl<'a, 'f> Job<'a, 'f> {
+    /// A check, or a repair of what `repair` allows.
+    pub(super) fn new(context: &'a OpenContext<'a>, repair: Option<Repair>, findings: &'f mut Findings) -> Self {
+        Self { context, repair, findings, stats: CheckStats::default(), tells: true, trouble: 0, shares_tail: false }
+    }
+
+    /// Whether what needs `repair` is mended.
+    pub(super) fn mends(&self, repair: Repair) -> bool {
+        self.repair.is_some_and(|allowed| allowed >= repair)
+    }
+
+    /// Whether `finding` is mended now.
+    pub(super) fn mends_it(&self, finding: &Finding) -> bool {
+        finding.repair.is_some_and(|needed| self.mends(needed))
+    }
+
+    /// Tells of a finding.
+    pub(super) fn tell(&mut self, finding: Finding) {
+        let open = !finding.fixed && matches!(finding.severity, Severity::Corruption | Severity::Unchecked);
+        self.trouble += u64::from(open);
+        if self.tells {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Tells of a leak, which is told of whenever it is found.
+    pub(super) fn tell_leak(&mut self, finding: Finding) {
+        self.findings.push(finding);
+    }
+}
