@@ -13,6 +13,8 @@ pub(crate) enum Exit {
     Done,
     /// 1: it is not, and standard error says why.
     Error,
+    /// A number that is an answer of the command, such as that two images differ.
+    Answer(u8),
     /// 128 and the signal's number: it was stopped by that signal, and nothing is left behind.
     Signal(Signal),
 }
@@ -23,6 +25,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Error => 1,
+            Self::Answer(code) => code,
             Self::Signal(signal) => SIGNAL_BASE + signal.number(),
         }
     }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use imgfmt::ErrorKind;
 
+use crate::exit::Exit;
 use crate::render::text::printable;
 
 /// Why a command did not do what it was asked for.
@@ -18,6 +19,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Something of the operating system other than an image: what was done, and what it says.
     System(&'static str, io::Error),
+    /// A failure that ends the program with a number of its own.
+    Coded(u8, Box<Failure>),
 }
 
 impl Failure {
@@ -25,10 +28,24 @@ impl Failure {
     pub(crate) fn new(error: imgfmt::Error, refused: Option<PathBuf>) -> Self {
         let hint = match (error.kind(), refused) {
             (ErrorKind::Refused, Some(path)) => Some(format!("allow it with --allow {}", path.display())),
+            (ErrorKind::Locked, _) => Some("another program uses the image; -U goes on all the same".to_owned()),
             (ErrorKind::Ambiguous, _) => Some("name the format with -f".to_owned()),
             _ => None,
         };
         Self::Image(error, hint)
+    }
+
+    /// The same failure, which ends the program with `code`.
+    pub(crate) fn with_code(self, code: u8) -> Self {
+        Self::Coded(code, Box::new(self))
+    }
+
+    /// The number that the program ends with.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Coded(code, _) => Exit::Answer(*code),
+            _ => Exit::Error,
+        }
     }
 
     /// Whether nobody reads what is printed any more.
@@ -38,7 +55,11 @@ impl Failure {
 
     /// Whether it was cancelled.
     pub(crate) fn is_cancelled(&self) -> bool {
-        matches!(self, Self::Image(error, _) if error.kind() == ErrorKind::Cancelled)
+        match self {
+            Self::Image(error, _) => error.kind() == ErrorKind::Cancelled,
+            Self::Coded(_, failure) => failure.is_cancelled(),
+            _ => false,
+        }
     }
 
     /// Prints it to standard error.
@@ -56,6 +77,7 @@ impl Failure {
             }
             Self::Usage(what) => vec![what.clone()],
             Self::System(what, error) => vec![format!("{what}: {error}")],
+            Self::Coded(_, failure) => failure.lines(),
         }
     }
 }

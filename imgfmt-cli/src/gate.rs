@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use imgfmt::{Admitted, Beneath, ErrorKind, Gate, Reference, Result};
+use imgfmt::{Admitted, Beneath, ErrorKind, Gate, Reference, Result, Writable};
 
 use crate::failure::Failure;
 
@@ -19,8 +19,17 @@ pub(crate) struct CliGate {
 impl CliGate {
     /// A gate that admits what lies beside or below `images`, and `allowed`. Beside a device lie all other
     /// devices, which are nothing that an image may have.
-    pub(crate) fn new<'p>(images: impl Iterator<Item = &'p Path>, allowed: &[PathBuf]) -> Result<Self> {
+    ///
+    /// With `force_share`, files are opened whatever other programs do with them.
+    pub(crate) fn new<'p>(
+        images: impl Iterator<Item = &'p Path>,
+        allowed: &[PathBuf],
+        force_share: bool,
+    ) -> Result<Self> {
         let mut inner = Beneath::new();
+        if force_share {
+            inner.ignore_locks();
+        }
         for image in images.filter(|image| !is_device(image)) {
             inner.allow_beside(image)?;
         }
@@ -35,16 +44,25 @@ impl CliGate {
         let refused = self.refused.lock().map_or(None, |mut refused| refused.take());
         Failure::new(error, refused)
     }
-}
 
-impl Gate for CliGate {
-    fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
-        let result = self.inner.open(reference);
+    /// Remembers what was turned away, if `result` says so.
+    fn noted<T>(&self, reference: &Reference<'_>, result: Result<T>) -> Result<T> {
         let is_refused = result.as_ref().is_err_and(|e| e.kind() == ErrorKind::Refused);
         if is_refused && let Ok(mut refused) = self.refused.lock() {
             *refused = meant(reference);
         }
         result
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl Gate for CliGate {
+    fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
+        self.noted(reference, self.inner.open(reference))
+    }
+
+    fn open_to_write(&self, reference: &Reference<'_>) -> Result<Writable> {
+        self.noted(reference, self.inner.open_to_write(reference))
     }
 
     fn beside(&self, image: &Path) -> Result<Vec<PathBuf>> {

@@ -5,6 +5,8 @@ mod exit;
 mod failure;
 mod gate;
 mod pipes;
+mod print;
+mod probed;
 mod progress;
 mod render;
 mod secrets;
@@ -27,14 +29,33 @@ fn main() -> ExitCode {
         Err(error) => return answer(&error).into(),
     };
     let signals = Signals::default();
-    let result = match &cli.command {
-        Command::Convert(args) => commands::convert::run(args, &signals),
-        Command::Info(args) => commands::info::run(args),
-        Command::Replay(args) => commands::replay::run(args),
-    };
-    match result {
-        Ok(()) => Exit::Done.into(),
+    match run(&cli.command, &signals) {
+        Ok(exit) => exit.into(),
         Err(failure) => conclude(&failure, &signals).into(),
+    }
+}
+
+/// Runs a command.
+fn run(command: &Command, signals: &Signals) -> Result<Exit, Failure> {
+    match command {
+        Command::Amend(args) => commands::amend::run(args),
+        Command::Bench(args) => commands::bench::run(args),
+        Command::Bitmap(args) => commands::bitmap::run(args),
+        Command::Check(args) => commands::check::run(args, signals),
+        Command::Commit(args) => commands::commit::run(args, signals),
+        Command::Compact(args) => commands::compact::run(args, signals),
+        Command::Compare(args) => commands::compare::run(args, signals),
+        Command::Convert(args) => commands::convert::run(args, signals),
+        Command::Create(args) => commands::create::run(args),
+        Command::Dd(args) => commands::dd::run(args, signals),
+        Command::Hash(args) => commands::hash::run(args, signals),
+        Command::Info(args) => commands::info::run(args),
+        Command::Map(args) => commands::map::run(args),
+        Command::Measure(args) => commands::measure::run(args),
+        Command::Rebase(args) => commands::rebase::run(args, signals),
+        Command::Replay(args) => commands::replay::run(args),
+        Command::Resize(args) => commands::resize::run(args),
+        Command::Snapshot(args) => commands::snapshot::run(args),
     }
 }
 
@@ -57,6 +78,6 @@ fn conclude(failure: &Failure, signals: &Signals) -> Exit {
     failure.print();
     match signals.received() {
         Some(signal) if failure.is_cancelled() => Exit::Signal(signal),
-        _ => Exit::Error,
+        _ => failure.exit(),
     }
 }

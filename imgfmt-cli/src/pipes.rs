@@ -77,6 +77,11 @@ pub(crate) fn is_pipe(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
+/// Refuses `-` where a file is needed; `why` says it.
+pub(crate) fn refuse_pipe(path: &Path, why: &str) -> Result<(), Failure> {
+    if is_pipe(path) { Err(Failure::Usage(format!("-: {why}"))) } else { Ok(()) }
+}
+
 /// Whether a stream is a regular file or a device that can be read from its start by position.
 fn is_file_at_its_start(fd: BorrowedFd<'_>) -> bool {
     let Ok(file) = fd.try_clone_to_owned().map(File::from) else { return false };

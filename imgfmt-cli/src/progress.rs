@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use imgfmt::ConvertSummary;
 use imgfmt::convert::Progress;
-use imgfmt_cli::args::{ConvertArgs, ProgressForm};
+use imgfmt_cli::args::{ProgressArgs, ProgressForm};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::Failure;
 
-/// Shows how far a conversion is. Any thread may report.
+/// Shows how far a command is. Any thread may report.
 pub(crate) struct Reporter {
     /// How it is shown.
     form: Form,
@@ -44,7 +44,7 @@ impl Reporter {
     /// A reporter of the form that `args` and the terminal call for.
     ///
     /// Where the image goes `to_pipe`, standard output is not for progress.
-    pub(crate) fn new(args: &ConvertArgs, to_pipe: bool) -> Result<Self, Failure> {
+    pub(crate) fn new(args: &ProgressArgs, to_pipe: bool) -> Result<Self, Failure> {
         if to_pipe && args.progress == Some(ProgressForm::Percent) {
             return Err(Failure::Usage("--progress percent: the image goes to standard output; say json".to_owned()));
         }
@@ -76,10 +76,8 @@ impl Reporter {
         }
     }
 
-    /// Shows how it ended: complete where there is a `summary`.
-    pub(crate) fn finish(&self, summary: Option<&ConvertSummary>) {
-        let complete =
-            summary.map(|summary| Progress { done: summary.size, size: summary.size, stored: summary.stored });
+    /// Shows how it ended: complete where that is known.
+    pub(crate) fn finish(&self, complete: Option<Progress>) {
         match &self.form {
             Form::None => {}
             Form::Bar(bar) => bar.finish_and_clear(),
@@ -107,8 +105,13 @@ impl Reporter {
     }
 }
 
+/// Where a conversion is that was made.
+pub(crate) fn complete(summary: &ConvertSummary) -> Progress {
+    Progress { done: summary.size, size: summary.size, stored: summary.stored }
+}
+
 /// The form that was asked for, or else the one that fits where the streams lead.
-fn chosen(args: &ConvertArgs, stderr_is_terminal: bool, stdout_is_terminal: bool) -> ProgressForm {
+fn chosen(args: &ProgressArgs, stderr_is_terminal: bool, stdout_is_terminal: bool) -> ProgressForm {
     match args.progress {
         _ if args.quiet => ProgressForm::None,
         Some(form) => form,

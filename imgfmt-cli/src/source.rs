@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use imgfmt::{Access, Limits, Options, Secrets, Source};
-use imgfmt_cli::args::SourceArgs;
+use imgfmt_cli::args::{EditArgs, SourceArgs};
 
 use crate::failure::Failure;
 use crate::gate::CliGate;
+use crate::probed::require_format;
 use crate::secrets;
 
 /// The images to read, and how they are opened.
@@ -24,6 +25,8 @@ pub(crate) struct Sources {
     spool: Option<PathBuf>,
     /// Bounds on what files may ask for.
     limits: Limits,
+    /// Whether images are opened whatever other programs do with them.
+    force_share: bool,
 }
 
 impl Sources {
@@ -51,6 +54,7 @@ impl Sources {
             disk: args.disk.clone(),
             spool: std::env::var_os("TMPDIR").map(PathBuf::from),
             limits,
+            force_share: args.force_share,
         })
     }
 
@@ -64,13 +68,64 @@ impl Sources {
             snapshot,
             member: self.disk.as_deref(),
             spool: self.spool.as_deref(),
+            force_share: self.force_share,
             ..Access::default()
         }
+    }
+
+    /// The one image, or the first.
+    pub(crate) fn first(&self) -> Result<&Source, Failure> {
+        self.list.first().ok_or_else(|| Failure::Usage("an image is needed".to_owned()))
     }
 
     /// Where the images are.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.list.iter().map(|source| source.path.as_path())
+    }
+}
+
+/// An image to change, with what decides about the files that it names.
+pub(crate) struct Editing {
+    /// The image, and how it is opened.
+    sources: Sources,
+    /// The gate.
+    gate: CliGate,
+}
+
+impl Editing {
+    /// Resolves the image `file`, which `args` describe; `other` is a file that the user names besides.
+    ///
+    /// # Errors
+    ///
+    /// As [`require_format`], and what is wrong with the arguments.
+    pub(crate) fn new(args: &EditArgs, file: &Path, other: Option<&Path>) -> Result<Self, Failure> {
+        let sources = Sources::new(&SourceArgs::from(args), [file])?;
+        let gate = CliGate::new(sources.paths().chain(other), &args.allow, args.force_share)?;
+        let editing = Self { sources, gate };
+        require_format(args.format.as_deref(), file, &editing.access())?;
+        Ok(editing)
+    }
+
+    /// The same for an image that is only read.
+    pub(crate) fn reading(args: &EditArgs, file: &Path) -> Result<Self, Failure> {
+        let sources = Sources::new(&SourceArgs::from(args), [file])?;
+        let gate = CliGate::new(sources.paths(), &args.allow, args.force_share)?;
+        Ok(Self { sources, gate })
+    }
+
+    /// The image.
+    pub(crate) fn source(&self) -> Result<Source, Failure> {
+        self.sources.first().cloned()
+    }
+
+    /// How it is opened.
+    pub(crate) fn access(&self) -> Access<'_> {
+        self.sources.access(&self.gate, None)
+    }
+
+    /// As [`CliGate::explain`].
+    pub(crate) fn explain(&self, error: imgfmt::Error) -> Failure {
+        self.gate.explain(error)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::SourceArgs;
+use super::{HashName, ProgressArgs, SourceArgs};
 
 /// The arguments of `imgfmt convert`.
 #[derive(Args, Clone, Debug)]
@@ -51,7 +51,7 @@ pub struct ConvertArgs {
     #[arg(short = 'F', long, value_name = "FMT", requires = "backing")]
     pub backing_format: Option<String>,
 
-    /// Write into the existing target, keeping its length (raw targets and devices)
+    /// Write into the existing target, which has to be large enough
     #[arg(short = 'n', long = "no-create")]
     pub in_place: bool,
 
@@ -78,17 +78,25 @@ pub struct ConvertArgs {
     #[arg(hide_possible_values = true)]
     pub source_cache: Cache,
 
-    /// Show progress also where standard error is no terminal
-    #[arg(short = 'p')]
-    pub show_progress: bool,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressArgs,
 
-    /// How progress is shown; by default a bar where standard error is a terminal, else nothing
-    #[arg(long, value_name = "FORM")]
-    pub progress: Option<ProgressForm>,
+    /// Print this hash of the disk's content, computed on the way (repeatable)
+    #[arg(long, value_name = "NAME", action = ArgAction::Append)]
+    pub hash: Vec<HashName>,
 
-    /// Print nothing but errors
-    #[arg(short = 'q', long)]
-    pub quiet: bool,
+    /// Read what was written and compare it with what was read, before the target gets its name
+    #[arg(long)]
+    pub verify: bool,
+
+    /// Write so many bytes a second at most
+    #[arg(short = 'r', long, value_name = "RATE")]
+    pub rate_limit: Option<String>,
+
+    /// Go on where a source cannot be read: such parts become zeros, and are listed
+    #[arg(long)]
+    pub salvage: bool,
 
     /// Accepted for scripts: writes are always out of order, and the output is the same anyway
     #[arg(short = 'W')]
@@ -98,26 +106,6 @@ pub struct ConvertArgs {
     /// does where the file system shares blocks
     #[arg(short = 'C')]
     pub copy_offload: bool,
-
-    /// Options of `qemu-img convert` that this version lacks.
-    #[command(flatten)]
-    pub not_yet: NotYet,
-}
-
-/// Options of `qemu-img convert` that this version lacks. They are known so that the answer is clear.
-#[derive(Args, Clone, Debug, Default)]
-pub struct NotYet {
-    /// Limit the rate (not in this version)
-    #[arg(short = 'r', long, value_name = "RATE", hide = true)]
-    pub rate_limit: Option<String>,
-
-    /// Go on where a source cannot be read (not in this version)
-    #[arg(long, hide = true)]
-    pub salvage: bool,
-
-    /// Take the target as QEMU's options (not in this version)
-    #[arg(long, hide = true)]
-    pub target_image_opts: bool,
 }
 
 /// Cache modes, by QEMU's names.
@@ -135,19 +123,6 @@ pub enum Cache {
     Directsync,
 }
 
-/// How progress is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ProgressForm {
-    /// A bar on standard error, with bytes, rate and time left
-    Bar,
-    /// `(12.34/100%)` on standard output, as qemu-img prints it
-    Percent,
-    /// A JSON object a line on standard error
-    Json,
-    /// Nothing
-    None,
-}
-
 /// What `imgfmt convert --help` ends with.
 const AFTER_HELP: &str = "\
 Examples:
@@ -158,6 +133,7 @@ Examples:
   imgfmt convert -f vmdk -O qcow2 -c disk.vmdk d.qcow2   compressed
   imgfmt convert -O qcow2 -o help                        what can follow -o
   imgfmt convert -O qcow2 -B base.qcow2 top.qcow2 new.qcow2
+  imgfmt convert --hash sha256 --verify disk.vmdk disk.qcow2
   imgfmt convert part1.raw part2.raw whole.raw           one behind the other
   imgfmt convert -n disk.qcow2 /dev/sdX                  onto a device
 

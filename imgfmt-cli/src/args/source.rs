@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args};
 
 /// What is said about the images to read.
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug)]
 pub struct SourceArgs {
     /// The format of the images to read; probed by default
     #[arg(short = 'f', long, value_name = "FMT")]
@@ -32,10 +32,29 @@ pub struct SourceArgs {
     pub allow: Vec<PathBuf>,
 
     /// Largest temporary file that an image may be unpacked into
-    #[arg(long, value_name = "SIZE", default_value = "1T")]
+    #[arg(long, value_name = "SIZE", default_value = DEFAULT_SPOOL_LIMIT)]
     pub spool_limit: String,
 
-    /// Accepted for scripts: images are never locked
+    /// Read images although another program writes them; what is read may not fit together
     #[arg(short = 'U', long)]
     pub force_share: bool,
 }
+
+/// Nothing is said.
+impl Default for SourceArgs {
+    fn default() -> Self {
+        Self {
+            format: None,
+            open_options: Vec::new(),
+            image_opts: false,
+            disk: None,
+            object: Vec::new(),
+            allow: Vec::new(),
+            spool_limit: DEFAULT_SPOOL_LIMIT.to_owned(),
+            force_share: false,
+        }
+    }
+}
+
+/// Largest temporary file, where nothing else is said.
+const DEFAULT_SPOOL_LIMIT: &str = "1T";

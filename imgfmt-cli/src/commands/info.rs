@@ -1,26 +1,26 @@
 //! `imgfmt info`.
 
-use std::io::{self, Write};
-
 use imgfmt::inside::{Inside, to_json};
 use imgfmt::{ImageInfo, InfoRequest};
 use imgfmt_cli::args::{InfoArgs, OutputForm};
 use serde_json::Value;
 
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::gate::CliGate;
 use crate::pipes::is_pipe;
+use crate::print;
 use crate::render::{info_json, info_text, inside_text};
 use crate::source::Sources;
 
 /// Describes an image.
-pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &InfoArgs) -> Result<Exit, Failure> {
     if is_pipe(&args.file) {
         let what = "-: an image is described from a file, since what describes it can be anywhere in it";
         return Err(Failure::Usage(what.to_owned()));
     }
     let sources = Sources::new(&args.source, [args.file.as_path()])?;
-    let gate = CliGate::new(sources.paths(), &args.source.allow)?;
+    let gate = CliGate::new(sources.paths(), &args.source.allow, args.source.force_share)?;
     let layers = layers(args, &sources, &gate).map_err(|error| gate.explain(error))?;
     let inside = inside(args, &sources, &gate).map_err(|error| gate.explain(error))?;
     let text = match args.output {
@@ -33,7 +33,8 @@ pub(crate) fn run(args: &InfoArgs) -> Result<(), Failure> {
         }
         OutputForm::Json => json(&layers, inside.as_ref(), args.backing_chain),
     };
-    io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Failure::System("cannot print", e))
+    print::text(&text)?;
+    Ok(Exit::Done)
 }
 
 /// The layers to describe.

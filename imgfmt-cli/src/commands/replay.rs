@@ -1,15 +1,15 @@
 //! `imgfmt replay`.
 
-use std::io::{self, Write};
-
 use imgfmt::Access;
 use imgfmt_cli::args::ReplayArgs;
 
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::pipes::is_pipe;
+use crate::print;
 
 /// Replays an image's log in its file.
-pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
     if is_pipe(&args.file) {
         return Err(Failure::Usage("-: a log is replayed in a file, not in a pipe".to_owned()));
     }
@@ -17,7 +17,8 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<(), Failure> {
         Some(done) => format!("replayed {} sectors of {SECTOR_LEN} bytes\n", done.bytes / SECTOR_LEN),
         None => "there is nothing to replay\n".to_owned(),
     };
-    io::stdout().lock().write_all(text.as_bytes()).map_err(|e| Failure::System("cannot print", e))
+    print::text(&text)?;
+    Ok(Exit::Done)
 }
 
 /// Bytes of what people call a sector.

@@ -10,10 +10,12 @@ mod convert;
 mod desk;
 #[cfg(feature = "docs")]
 mod docs;
+mod golden;
 mod info;
 mod oracle;
 mod pipes;
 mod progress;
 mod replay;
+mod schemas;
 mod signals;
 mod wrapped;

@@ -24,6 +24,7 @@ pub(crate) mod measure;
 mod measuring;
 pub(crate) mod open;
 mod output;
+pub(crate) mod probe;
 pub(crate) mod rebase;
 pub(crate) mod replay;
 pub(crate) mod request;

@@ -1,0 +1,52 @@
+//! `imgfmt compact`.
+
+use imgfmt::convert::{Cancel, Convert, Progress};
+use imgfmt::{CompactRequest, Options};
+use imgfmt_cli::args::CompactArgs;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::print;
+use crate::progress::Reporter;
+use crate::render::text::size;
+use crate::signals::Signals;
+use crate::source::Editing;
+
+/// Makes an image as small as it can be.
+pub(crate) fn run(args: &CompactArgs, signals: &Signals) -> Result<Exit, Failure> {
+    let mut options = Options::default();
+    for text in &args.options {
+        options.extend(Options::parse(text)?);
+    }
+    // Where the image itself stays, its bytes are enough to read it by.
+    let editing = match &args.output {
+        Some(_) => Editing::reading(&args.edit, &args.file)?,
+        None => Editing::new(&args.edit, &args.file, None)?,
+    };
+    let reporter = Reporter::new(&args.progress, false)?;
+    let report = |progress: Progress| reporter.report(progress);
+    let cancel = Cancel::default();
+    signals.cancel(&cancel).map_err(|e| Failure::System("cannot watch for signals", e))?;
+    let request = CompactRequest {
+        source: editing.source()?,
+        output: args.output.clone(),
+        in_place: args.in_place,
+        compress: match (args.compress, args.uncompressed) {
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        },
+        options,
+        threads: args.threads.unwrap_or(Convert::default().threads),
+        progress: reporter.is_shown().then_some(&report),
+        cancel,
+        access: editing.access(),
+    };
+    let result = imgfmt::compact(&request);
+    reporter.finish(None);
+    let done = result.map_err(|error| editing.explain(error))?;
+    if !args.progress.quiet {
+        print::text(&format!("compacted from {} to {}\n", size(done.before), size(done.after)))?;
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,60 @@
+//! `imgfmt compare`.
+
+use imgfmt::convert::{Cancel, Convert, Progress};
+use imgfmt::{CompareRequest, Comparison, Source};
+use imgfmt_cli::args::{CompareArgs, OutputForm, SourceArgs};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::gate::CliGate;
+use crate::print;
+use crate::progress::Reporter;
+use crate::render::compare;
+use crate::signals::Signals;
+use crate::source::Sources;
+
+/// Compares two images.
+pub(crate) fn run(args: &CompareArgs, signals: &Signals) -> Result<Exit, Failure> {
+    let about = SourceArgs {
+        object: args.object.clone(),
+        allow: args.allow.clone(),
+        force_share: args.force_share,
+        ..SourceArgs::default()
+    };
+    let sources = Sources::new(&about, [args.first.as_path(), args.second.as_path()])?;
+    let gate = CliGate::new(sources.paths(), &args.allow, args.force_share)?;
+    let reporter = Reporter::new(&args.progress, false)?;
+    let report = |progress: Progress| reporter.report(progress);
+    let cancel = Cancel::default();
+    signals.cancel(&cancel).map_err(|e| Failure::System("cannot watch for signals", e))?;
+    let request = CompareRequest {
+        first: Source { path: args.first.clone(), format: args.format.clone() },
+        second: Source { path: args.second.clone(), format: args.second_format.clone() },
+        strict: args.strict,
+        threads: args.threads.unwrap_or(Convert::default().threads),
+        progress: reporter.is_shown().then_some(&report),
+        cancel,
+        access: sources.access(&gate, None),
+    };
+    let result = imgfmt::compare(&request);
+    reporter.finish(None);
+    match result {
+        Ok(comparison) => {
+            if !(args.progress.quiet && args.output == OutputForm::Human) {
+                print::answer(args.output, &compare::json(&comparison), || compare::text(&comparison))?;
+            }
+            Ok(if matches!(comparison, Comparison::Identical { .. }) { Exit::Done } else { Exit::Answer(DIFFERENT) })
+        }
+        Err(failed) => {
+            let code = if failed.while_opening { CANNOT_OPEN } else { CANNOT_READ };
+            Err(gate.explain(failed.error).with_code(code))
+        }
+    }
+}
+
+/// They differ.
+const DIFFERENT: u8 = 1;
+/// An image cannot be opened.
+const CANNOT_OPEN: u8 = 2;
+/// An image cannot be read.
+const CANNOT_READ: u8 = 4;
