@@ -61,6 +61,11 @@ impl Extensions {
     }
 
     /// Those that are not understood here.
+    pub(crate) fn all(&self) -> Vec<(HeaderExtension, Vec<u8>)> {
+        self.0.iter().map(|extension| (extension.kind, extension.data.clone())).collect()
+    }
+
+    /// Those of kinds that are not known.
     pub(crate) fn unknown(&self) -> impl Iterator<Item = &Extension> {
         self.0.iter().filter(|extension| extension.kind.name().is_none())
     }

@@ -7,6 +7,7 @@ mod check;
 mod cluster;
 mod crypto;
 mod data_file;
+mod edit;
 mod entry;
 mod extended;
 mod extensions;
@@ -75,7 +76,16 @@ impl Format for Qcow2 {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { check: Some(&Qcow2), measure: Some(&Qcow2), ..Abilities::NONE }
+        Abilities {
+            check: Some(&Qcow2),
+            edit: Some(&Qcow2),
+            reparent: Some(&Qcow2),
+            snapshots: Some(&Qcow2),
+            bitmaps: Some(&Qcow2),
+            amend: Some(&Qcow2),
+            measure: Some(&Qcow2),
+            ..Abilities::NONE
+        }
     }
 }
 

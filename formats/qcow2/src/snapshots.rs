@@ -107,6 +107,20 @@ impl Snapshot {
         })
     }
 
+    /// What is to be said about it; `size` is that of the disk, where the entry does not say it.
+    pub(crate) fn to_info(&self, size: u64) -> imgfmt_core::SnapshotInfo {
+        imgfmt_core::SnapshotInfo {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            vm_state_size: self.vm_state_size,
+            date_sec: self.date_sec,
+            date_nsec: self.date_nsec,
+            vm_clock_nsec: self.vm_clock_nsec,
+            icount: self.icount,
+            disk_size: self.virtual_size.unwrap_or(size),
+        }
+    }
+
     /// The snapshot under the names that QEMU uses.
     pub(crate) fn to_json(&self) -> Value {
         let mut value = json!({

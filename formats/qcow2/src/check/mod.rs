@@ -28,7 +28,7 @@ mod rules;
 mod stored;
 mod subject;
 mod tables;
-mod width;
+pub(crate) mod width;
 
 use std::sync::Arc;
 

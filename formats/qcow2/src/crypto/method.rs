@@ -25,6 +25,11 @@ pub(crate) enum CryptMethod {
 }
 
 impl CryptMethod {
+    /// Whether it is LUKS.
+    pub(crate) fn is_luks(self) -> bool {
+        matches!(self, Self::Luks { .. })
+    }
+
     /// Parses the field, and the header extension that names the LUKS header.
     ///
     /// # Errors

@@ -95,9 +95,20 @@ impl Encryption {
     }
 
     /// Decrypts whole sectors, which lie at host byte `host` and show at guest byte `guest`.
-    fn decrypt(&self, sectors: &mut [u8], host: u64, guest: u64) -> Result<()> {
+    pub(crate) fn decrypt(&self, sectors: &mut [u8], host: u64, guest: u64) -> Result<()> {
         let cipher = self.cipher.as_ref().ok_or_else(options::no_secret)?;
         cipher.decrypt(sectors, self.numbering.number(host, guest));
+        Ok(())
+    }
+
+    /// Encrypts whole sectors, which will lie at host byte `host` and show at guest byte `guest`.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`](imgfmt_core::ErrorKind::Refused) without a secret.
+    pub(crate) fn encrypt(&self, sectors: &mut [u8], host: u64, guest: u64) -> Result<()> {
+        let cipher = self.cipher.as_ref().ok_or_else(options::no_secret)?;
+        cipher.encrypt(sectors, self.numbering.number(host, guest));
         Ok(())
     }
 

@@ -1,0 +1,186 @@
+//! Larger and smaller disks.
+
+use imgfmt_core::{Erase, Error, Limits, Preallocation, Result};
+
+use super::disk::Disk;
+use super::flush::bytes_of;
+use crate::layout::{COPIED, MAX_L1_LEN, OFFSET_MASK, TABLE_ENTRY_LEN, VERSION_2};
+
+impl Disk<'_> {
+    /// Makes the disk `size` bytes large.
+    ///
+    /// # Errors
+    ///
+    /// As [`ImageEditor::resize`](imgfmt_core::ImageEditor::resize).
+    pub(super) fn resize(&mut self, size: u64, preallocation: Preallocation) -> Result<()> {
+        Limits::check("size", size, self.context.limits.virtual_size.min(i64::MAX as u64))?;
+        if size == self.size {
+            return Ok(());
+        }
+        if !self.record.is_empty() {
+            let what = "the image has dirty bitmaps, which are of its size now; remove them first";
+            return Err(Error::unsupported(what));
+        }
+        if self.header.nb_snapshots > 0 && (size < self.size || self.header.version == VERSION_2) {
+            let what = "the image has internal snapshots, and cannot be given this size with them; delete them first";
+            return Err(Error::unsupported(what));
+        }
+        if size < self.size { self.shrink(size) } else { self.grow(size, preallocation) }
+    }
+
+    /// Makes the disk smaller: first it says so, then what lay behind is given up.
+    fn shrink(&mut self, size: u64) -> Result<()> {
+        self.flush()?;
+        let before = self.size;
+        self.size = size;
+        self.write_header()?;
+        self.size = before;
+        let unit = self.cluster().len();
+        let first = size.next_multiple_of(unit);
+        let erased = if first < before { self.erase(first..before, Erase::Absent) } else { Ok(()) };
+        self.size = size;
+        erased?;
+        // Tables that cover nothing any more are given up, too.
+        let kept = usize::try_from(size.div_ceil(1 << self.header.l2.span_bits())).unwrap_or(usize::MAX);
+        for index in kept..self.l1.len() {
+            let host = std::mem::take(&mut self.l1[index]) & OFFSET_MASK;
+            if host != 0 {
+                self.l2.remove(&index);
+                self.give_up(host >> self.cluster().bits());
+                self.l1_dirty = true;
+            }
+        }
+        self.flush()
+    }
+
+    /// Makes the disk larger: what comes to it is zero before it does.
+    fn grow(&mut self, size: u64, preallocation: Preallocation) -> Result<()> {
+        let before = self.size;
+        self.zero_tail(before)?;
+        self.make_room_in_l1(size)?;
+        self.flush()?;
+        self.size = size;
+        if let Some(data) = &self.data
+            && data.len() < size
+        {
+            data.set_len(size)?;
+            data.sync()?;
+        }
+        // With a parent, what comes to the disk would be the parent's. It has to be zero when the header says that it is there.
+        let hides = self.has_parent || preallocation != Preallocation::Off;
+        if hides {
+            self.fill_new(before, size, preallocation)?;
+        }
+        self.flush()?;
+        self.write_header()
+    }
+
+    /// Makes what lies behind the end of the disk, in its last cluster and in tables, zero: a disk that was made smaller may
+    /// have left something there.
+    fn zero_tail(&mut self, end: u64) -> Result<()> {
+        let unit = self.cluster().len();
+        let whole = end.next_multiple_of(unit);
+        let covered = (self.l1.len() as u64).checked_shl(self.header.l2.span_bits()).unwrap_or(u64::MAX);
+        let within = covered.min(i64::MAX as u64);
+        let before = std::mem::replace(&mut self.size, within.max(end));
+        let done = self.zero_from(end, whole, within);
+        self.size = before;
+        done
+    }
+
+    /// Makes what lies from `end` on zero, up to `whole` in one cluster and up to `within` by its entries.
+    fn zero_from(&mut self, end: u64, whole: u64, within: u64) -> Result<()> {
+        if whole > end && whole <= within {
+            let words = self.words(end)?;
+            if words[0] != 0 || words[1] != 0 {
+                self.erase(end..whole, Erase::Zero)?;
+            }
+        }
+        let tables: Vec<usize> = (0..self.l1.len()).filter(|index| self.l1[*index] & OFFSET_MASK != 0).collect();
+        for index in tables {
+            let bits = self.header.l2.span_bits();
+            let range = ((index as u64) << bits).max(whole)..((index as u64 + 1) << bits).min(within);
+            if range.start < range.end {
+                self.erase(range, Erase::Absent)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the L1 table long enough for a disk of `size` bytes. A new one is on the medium before the header names it.
+    fn make_room_in_l1(&mut self, size: u64) -> Result<()> {
+        let needed = size.div_ceil(1 << self.header.l2.span_bits());
+        Limits::check("l1_size", needed * TABLE_ENTRY_LEN, MAX_L1_LEN)?;
+        let needed = usize::try_from(needed).unwrap_or(usize::MAX);
+        if needed <= self.l1.len() {
+            return Ok(());
+        }
+        let unit = self.cluster().len();
+        let (old_host, old_len) = (self.l1_host, self.l1.len() as u64 * TABLE_ENTRY_LEN);
+        let clusters = (needed as u64 * TABLE_ENTRY_LEN).div_ceil(unit);
+        let host = self.take_run(clusters)?;
+        self.l1.resize(needed, 0);
+        let mut bytes = bytes_of(&self.l1);
+        bytes.resize(bytes.len().next_multiple_of(self.cluster().in_memory()), 0);
+        self.medium.write_at(&bytes, host)?;
+        self.write_counts()?;
+        self.write_tables_but_l1()?;
+        self.l1_host = host;
+        self.l1_dirty = false;
+        self.medium.write_at(&bytes_of(&self.l1), host)?;
+        self.medium.sync()?;
+        self.write_header()?;
+        if old_len > 0 {
+            self.give_up_bytes(old_host, old_len);
+        }
+        Ok(())
+    }
+
+    /// Fills the new part of the disk.
+    fn fill_new(&mut self, from: u64, to: u64, preallocation: Preallocation) -> Result<()> {
+        let unit = self.cluster().len();
+        let mut guest = from - from % unit;
+        while guest < to {
+            let end = (guest + unit).min(to);
+            if guest < from {
+                // The last cluster of the smaller disk has been zeroed behind its end, where it is stored.
+                let words = self.words(guest)?;
+                if words == [0, 0] && self.has_parent {
+                    return Err(Error::unsupported(
+                        "the last cluster is in part the parent's, and cannot be made to end there; give the image a parent \
+                         that is no shorter, or a size in whole clusters",
+                    ));
+                }
+            } else {
+                self.fill_cluster(guest, end, preallocation)?;
+            }
+            self.flush_if_large()?;
+            guest = end;
+        }
+        Ok(())
+    }
+
+    /// Makes a new cluster zero, with a place where that is wanted.
+    fn fill_cluster(&mut self, guest: u64, end: u64, preallocation: Preallocation) -> Result<()> {
+        let len = usize::try_from(end - guest).unwrap_or(0);
+        match preallocation {
+            Preallocation::Off => self.erase(guest..end, Erase::Zero),
+            Preallocation::Full => self.write(&vec![0; len], guest),
+            _ if self.header.version == VERSION_2 || self.data.is_some() => self.write(&vec![0; len], guest),
+            Preallocation::Metadata | Preallocation::Falloc => {
+                let host = self.take()?;
+                let words = self.zero_words(host);
+                debug_assert!(words[0] & COPIED != 0, "the cluster is the disk's own");
+                self.set_words(guest, words)?;
+                let end = host + self.cluster().len();
+                if self.medium.len() < end {
+                    self.medium.set_len(end)?;
+                }
+                match preallocation {
+                    Preallocation::Falloc => self.medium.reserve(host..end),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+}

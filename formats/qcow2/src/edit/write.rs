@@ -1,0 +1,233 @@
+//! Writing guest bytes.
+
+use std::ops::Range;
+
+use imgfmt_core::{Error, Result};
+
+use super::content::SECTOR_LEN;
+use super::disk::{Disk, L2};
+use crate::entry::Entry;
+use crate::extended::Extended;
+use crate::layout::{COMPRESSED, COPIED, OFFSET_MASK, SUBCLUSTERS, SUBCLUSTERS_STORED};
+
+impl Disk<'_> {
+    /// Writes guest bytes from `offset` on.
+    ///
+    /// # Errors
+    ///
+    /// As [`ImageEditor::write_at`](imgfmt_core::ImageEditor::write_at).
+    pub(super) fn write(&mut self, bytes: &[u8], offset: u64) -> Result<()> {
+        let end = self.check_range(offset, bytes.len() as u64)?;
+        self.record.mark(offset..end);
+        let mut rest = bytes;
+        let mut at = offset;
+        while !rest.is_empty() {
+            let guest = at - at % self.cluster().len();
+            let len = usize::try_from((guest + self.cluster().len()).min(end) - at).unwrap_or(0);
+            let (part, behind) = rest.split_at(len);
+            self.write_part(guest, at - guest, part)?;
+            self.flush_if_large()?;
+            at += len as u64;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// The end of a range of guest bytes, which is within the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where it is not.
+    pub(super) fn check_range(&self, offset: u64, len: u64) -> Result<u64> {
+        offset.checked_add(len).filter(|end| *end <= self.size).ok_or_else(|| {
+            let size = self.size;
+            Error::out_of_bounds(format!("{len} guest bytes from {offset} on pass the end of a disk of {size} bytes"))
+        })
+    }
+
+    /// Writes `bytes` into the cluster at guest byte `guest`, from byte `from` of it on.
+    fn write_part(&mut self, guest: u64, from: u64, bytes: &[u8]) -> Result<()> {
+        if self.header.l2.extended() {
+            return self.write_subclusters(guest, from, bytes);
+        }
+        let words = self.words(guest)?;
+        let entry = self.rules.decode(words[0])?;
+        if let Entry::Data(host) = entry
+            && self.is_own(host)?
+        {
+            return self.overwrite(host, guest, from, bytes);
+        }
+        let content = self.merged(guest, from, bytes)?;
+        // A zero cluster may have a place of its own already.
+        let kept = words[0] & OFFSET_MASK;
+        let host = if entry == Entry::Zero && kept != 0 && self.is_own(kept)? {
+            kept
+        } else {
+            self.let_go(words[0], entry);
+            self.place_for(guest)?
+        };
+        self.store(&content, host, guest)?;
+        self.set_words(guest, [host | COPIED, 0])
+    }
+
+    /// Whether the cluster at host byte `host` is used by nothing but the active state.
+    pub(super) fn is_own(&mut self, host: u64) -> Result<bool> {
+        Ok(self.data.is_some() || self.uses(host)? == 1)
+    }
+
+    /// A place for the cluster at guest byte `guest`.
+    pub(super) fn place_for(&mut self, guest: u64) -> Result<u64> {
+        if self.data.is_some() { Ok(guest) } else { self.take() }
+    }
+
+    /// Gives up what an entry refers to.
+    pub(super) fn let_go(&mut self, raw: u64, entry: Entry) {
+        if self.data.is_some() {
+            return;
+        }
+        match entry {
+            Entry::Compressed { host, stored_len } => self.give_up_bytes(host, u64::from(stored_len)),
+            _ if raw & COMPRESSED == 0 && raw & OFFSET_MASK != 0 => {
+                self.give_up((raw & OFFSET_MASK) >> self.cluster().bits());
+            }
+            _ => {}
+        }
+    }
+
+    /// The whole cluster at guest byte `guest`, with `bytes` from byte `from` of it on; what lies behind the end of the disk is
+    /// zero.
+    fn merged(&mut self, guest: u64, from: u64, bytes: &[u8]) -> Result<Vec<u8>> {
+        let mut content = vec![0; self.cluster().in_memory()];
+        let there = usize::try_from(self.size - guest).unwrap_or(usize::MAX).min(content.len());
+        let place = place(from, bytes.len());
+        if place != (0..there) {
+            self.read_part(guest, 0, &mut content[..there])?;
+        }
+        content[place].copy_from_slice(bytes);
+        Ok(content)
+    }
+
+    /// Writes over bytes that have a place, from byte `from` of the cluster at host byte `host` on.
+    fn overwrite(&mut self, host: u64, guest: u64, from: u64, bytes: &[u8]) -> Result<()> {
+        if self.encryption.is_none() {
+            return self.store(bytes, host + from, guest + from);
+        }
+        let before = from % SECTOR_LEN;
+        let len = (before + bytes.len() as u64).next_multiple_of(SECTOR_LEN);
+        let mut sectors = vec![0; usize::try_from(len).unwrap_or(0)];
+        let start = from - before;
+        if before != 0 || len != bytes.len() as u64 {
+            self.read_part(guest, start, &mut sectors)?;
+        }
+        sectors[place(before, bytes.len())].copy_from_slice(bytes);
+        self.store(&sectors, host + start, guest + start)
+    }
+
+    /// Writes into a cluster with subclusters: those that get their first bytes are filled.
+    fn write_subclusters(&mut self, guest: u64, from: u64, bytes: &[u8]) -> Result<()> {
+        let (host, mut bitmap) = self.own_cluster(guest)?;
+        let bits = self.header.l2.grain_bits();
+        let end = from + bytes.len() as u64;
+        for index in (from >> bits)..=((end - 1) >> bits) {
+            let sub = index << bits..(index + 1) << bits;
+            let part = sub.start.max(from)..sub.end.min(end);
+            let piece = &bytes[place(part.start - from, usize::try_from(part.end - part.start).unwrap_or(0))];
+            if bitmap >> index & 1 == 1 {
+                self.overwrite(host, guest, part.start, piece)?;
+                continue;
+            }
+            let mut content = vec![0; 1 << bits];
+            let there = sub.end.min(self.size - guest);
+            if part != (sub.start..there) {
+                let known = usize::try_from(there - sub.start).unwrap_or(0);
+                self.read_part(guest, sub.start, &mut content[..known])?;
+            }
+            content[place(part.start - sub.start, piece.len())].copy_from_slice(piece);
+            self.store(&content, host + sub.start, guest + sub.start)?;
+            bitmap = (bitmap | 1 << index) & !(1 << (index + u64::from(SUBCLUSTERS)));
+        }
+        self.set_words(guest, [host | COPIED, bitmap])
+    }
+
+    /// The host byte of a cluster that is used by nothing else, for the one at guest byte `guest`, and which subclusters of it
+    /// are stored there.
+    fn own_cluster(&mut self, guest: u64) -> Result<(u64, u64)> {
+        let words = self.words(guest)?;
+        let decoded = self.decode(words)?;
+        if let Extended::Whole(entry @ Entry::Compressed { .. }) = decoded {
+            let content = self.merged(guest, 0, &[])?;
+            self.let_go(words[0], entry);
+            let host = self.place_for(guest)?;
+            self.store(&content, host, guest)?;
+            return Ok((host, SUBCLUSTERS_STORED));
+        }
+        let host = words[0] & OFFSET_MASK;
+        let has_cluster = host != 0 || (self.data.is_some() && words[0] & COPIED != 0);
+        if has_cluster && self.is_own(host)? {
+            return Ok((host, words[1]));
+        }
+        let place = self.place_for(guest)?;
+        if has_cluster {
+            self.copy_stored(guest, place, words[1])?;
+            self.give_up(host >> self.cluster().bits());
+        }
+        Ok((place, words[1]))
+    }
+
+    /// Copies the subclusters that are stored of the cluster at guest byte `guest` to host byte `to`.
+    fn copy_stored(&mut self, guest: u64, to: u64, bitmap: u64) -> Result<()> {
+        let bits = self.header.l2.grain_bits();
+        let mut content = vec![0; 1 << bits];
+        for index in (0..u64::from(SUBCLUSTERS)).filter(|index| bitmap >> index & 1 == 1) {
+            self.read_part(guest, index << bits, &mut content)?;
+            self.store(&content, to + (index << bits), guest + (index << bits))?;
+        }
+        Ok(())
+    }
+
+    /// Makes `words` the L2 entry of the cluster at guest byte `guest`, in memory.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Disk::take).
+    pub(super) fn set_words(&mut self, guest: u64, words: [u64; 2]) -> Result<()> {
+        let (l1_index, word) = self.place(guest);
+        let extended = self.header.l2.extended();
+        let table = self.own_table(l1_index)?;
+        if table.words[word] != words[0] || (extended && table.words[word + 1] != words[1]) {
+            table.words[word] = words[0];
+            if extended {
+                table.words[word + 1] = words[1];
+            }
+            table.dirty = true;
+        }
+        Ok(())
+    }
+
+    /// The L2 table under an L1 entry, used by nothing else: made where there is none, copied where a snapshot uses it, too.
+    fn own_table(&mut self, l1_index: usize) -> Result<&mut L2> {
+        let host = self.l1.get(l1_index).copied().unwrap_or(0) & OFFSET_MASK;
+        if host == 0 || self.uses(host)? > 1 {
+            let words = match self.l2_table(l1_index)? {
+                Some(table) => table.words.clone(),
+                None => vec![0; usize::try_from(self.header.l2.words()).unwrap_or(0)],
+            };
+            let place = self.take()?;
+            if host != 0 {
+                self.give_up(host >> self.cluster().bits());
+            }
+            let entry =
+                self.l1.get_mut(l1_index).ok_or_else(|| Error::out_of_bounds("the L1 table has no such entry"))?;
+            *entry = place | COPIED;
+            self.l1_dirty = true;
+            self.l2.insert(l1_index, L2 { host: place, words, dirty: true });
+        }
+        self.l2_table(l1_index)?.ok_or_else(|| Error::malformed("an L2 table is missing"))
+    }
+}
+
+/// The place of `len` bytes from byte `from` on.
+fn place(from: u64, len: usize) -> Range<usize> {
+    let start = usize::try_from(from).unwrap_or(usize::MAX);
+    start..start.saturating_add(len)
+}
