@@ -1,7 +1,7 @@
 //! The power is cut at any write: sectors are old or new, and what a check finds is mended.
 
-use imgfmt_core::conformance::{Step, check_cuts};
-use imgfmt_core::{Erase, Preallocation};
+use imgfmt_core::conformance::{Recording, Step, check_cuts};
+use imgfmt_core::{Erase, ImageEditor, Preallocation};
 
 use crate::images::{MIB, alone, edited, small_layers};
 
@@ -56,4 +56,14 @@ fn blocks_of_a_layer_that_go_survive_a_cut() {
 fn a_layer_that_grows_survives_a_cut() {
     let files = small_layers("block_size=1M");
     check_cuts(&edited(&files, 512), &[Step::Resize(2 * MIB + 512, Preallocation::Off)], 11);
+}
+
+#[test]
+fn sectors_that_a_block_had_before_do_not_come_back_in_a_cut() {
+    let files = small_layers("block_size=1M");
+    let recording = Recording::new(&files);
+    let leave = |editor: &dyn ImageEditor| editor.erase(0..MIB, Erase::Absent).map(|()| true);
+    edited(&files, 512).edit(&recording.files(), &mut |editor| leave(editor)).unwrap();
+    let files = recording.now();
+    check_cuts(&edited(&files, 512), &[Step::Write(MIB - 1024, 512, 1)], 12);
 }
