@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 #[path = "../sparse/build.rs"]
+#[expect(dead_code, reason = "it is for other tests, too")]
 mod build;
 #[cfg(test)]
 mod damage;
@@ -9,6 +10,7 @@ mod damage;
 mod descriptors;
 #[cfg(test)]
 #[path = "../edit/images.rs"]
+#[expect(dead_code, reason = "it is for other tests, too")]
 mod images;
 #[cfg(test)]
 mod known;
