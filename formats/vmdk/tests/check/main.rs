@@ -5,6 +5,8 @@
 #[expect(dead_code, reason = "it is for other tests, too")]
 mod build;
 #[cfg(test)]
+mod chance;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod descriptors;

@@ -1,10 +1,15 @@
 //! Marks of an image that is being changed: `uncleanShutdown` and `CID`.
 
+use std::sync::Arc;
+
 use imgfmt_core::conformance::Files;
-use imgfmt_core::{Erase, ErrorKind};
+use imgfmt_core::{
+    Beneath, Erase, ErrorKind, FileMedium, Findings, Format, ImageEditor, Limits, Locking, OpenContext, Repair,
+};
+use imgfmt_vmdk::Vmdk;
 
 use crate::KINDS;
-use crate::images::made;
+use crate::images::{Folder, made};
 
 /// The bytes of the file called `name`.
 fn bytes(files: &Files, name: &str) -> Vec<u8> {
@@ -50,7 +55,7 @@ fn an_extent_is_marked_while_it_is_changed_and_has_to_be_repaired_when_that_stay
     assert_eq!(bytes(&files, "disk.vmdk")[72], 1);
     let error = edited.edit(&files, &mut |_| Ok(true)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Malformed);
-    edited.check(&files, Some(imgfmt_core::Repair::All)).unwrap();
+    edited.check(&files, Some(Repair::All)).unwrap();
     edited.edit(&files, &mut |editor| editor.write_at(&[1], 1).map(|()| true)).unwrap();
     assert_eq!(bytes(&files, "disk.vmdk")[72], 0);
 }
@@ -63,7 +68,7 @@ fn space_of_erased_grains_is_used_again_and_given_back() {
     edited.files.iter().for_each(|(name, bytes)| files.add(name, bytes.clone()));
     let len = |files: &Files| files.medium("disk.vmdk".as_ref()).unwrap().len();
     let before = len(&files);
-    let mut act = |editor: &dyn imgfmt_core::ImageEditor| {
+    let mut act = |editor: &dyn ImageEditor| {
         for _ in 0..20 {
             editor.write_at(&[5; 8192], 90_112)?;
             editor.flush()?;
@@ -76,4 +81,37 @@ fn space_of_erased_grains_is_used_again_and_given_back() {
     assert_eq!(len(&files), before);
     edited.edit(&files, &mut |editor| editor.erase(0..103_936, Erase::Zero).map(|()| true)).unwrap();
     assert_eq!(len(&files), before - 7 * 8192);
+}
+
+#[test]
+fn files_of_several_extents_are_edited_on_the_disk_under_one_lock() {
+    let image = made("subformat=twoGbMaxExtentSparse,grain_size=8k", 203 * 512);
+    let folder = Folder::new();
+    folder.put(&image.files);
+    let path = folder.path("disk.vmdk");
+    let mut gate = Beneath::new();
+    gate.allow(folder.0.path()).unwrap();
+    let limits = Limits::default();
+    let context = OpenContext { path: Some(&path), ..OpenContext::new(&limits, &gate) };
+    let open = || Arc::new(FileMedium::open(&path, Locking::Write).unwrap());
+    let abilities = Vmdk.abilities();
+    let editor = abilities.edit.unwrap().edit(open(), &context).unwrap();
+    editor.write_at(&[9; 30_000], 10_000).unwrap();
+    let reader = editor.image().unwrap();
+    editor.erase(12_000..16_384, Erase::Zero).unwrap();
+    editor.resize(300 * 512, imgfmt_core::Preallocation::Off).unwrap();
+    let mut bytes = vec![1; 30_000];
+    reader.read_at(&mut bytes, 10_000).unwrap();
+    assert!(bytes[..2000].iter().all(|&b| b == 9) && bytes[2000..6384].iter().all(|&b| b == 0) && bytes[29_999] == 9);
+    assert!(abilities.edit.unwrap().edit(open_again(&path), &context).is_err(), "it is being edited already");
+    drop(reader);
+    editor.close().unwrap();
+    let mut findings = Findings::new();
+    abilities.check.unwrap().repair(open(), Repair::All, &context, &mut findings).unwrap();
+    assert_eq!(findings.kept(), []);
+}
+
+/// Opens a file that somebody else has the lock of.
+fn open_again(path: &std::path::Path) -> Arc<FileMedium> {
+    Arc::new(FileMedium::open(path, Locking::Ignore).unwrap())
 }
