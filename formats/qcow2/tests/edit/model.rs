@@ -1,0 +1,52 @@
+//! Any steps leave what a byte vector would hold, and a whole image.
+
+use imgfmt_core::conformance::{Step, check_edits, random_steps};
+use imgfmt_core::{Erase, Preallocation, Secrets};
+use proptest::prelude::{any, proptest};
+
+use crate::images::{KINDS, edited, files};
+
+/// Guest bytes at first.
+const SIZE: usize = 200 * 512 + 512;
+
+proptest! {
+    #![proptest_config(imgfmt_core::property_config!(24))]
+
+    #[test]
+    fn any_edits_read_as_a_byte_vector_would(seed in any::<u64>(), kind in 0..KINDS.len(), any_place in any::<bool>()) {
+        let kind = &KINDS[kind];
+        let (files, secrets) = (files(kind, SIZE), Secrets::new());
+        let mut edited = edited(&files, &secrets);
+        // What is left to the parent is filled in whole clusters only, by callers; so is what comes to the disk.
+        edited.size_unit = if kind.backed { 64 << 10 } else { 512 };
+        let unit = if kind.backed { 64 << 10 } else if any_place { 1 } else { 512 };
+        check_edits(&edited, &random_steps(&edited, seed, 14, SIZE as u64, unit));
+    }
+}
+
+#[test]
+fn a_disk_that_was_larger_shows_nothing_of_it_later() {
+    for kind in KINDS.iter().filter(|kind| !kind.backed) {
+        let (files, secrets) = (files(kind, SIZE), Secrets::new());
+        let steps = [
+            Step::Resize(100 * 512 + 1, Preallocation::Off),
+            Step::Resize(300 * 512, Preallocation::Off),
+            Step::Write(250 * 512, 512, 7),
+            Step::Resize(0, Preallocation::Off),
+            Step::Resize(4 << 20, Preallocation::Off),
+            Step::Erase(0, 4 << 20, Erase::Absent),
+        ];
+        check_edits(&edited(&files, &secrets), &steps);
+    }
+}
+
+#[test]
+fn new_space_can_be_taken_at_once() {
+    for kind in KINDS.iter().filter(|kind| !kind.backed) {
+        for preallocation in [Preallocation::Metadata, Preallocation::Falloc, Preallocation::Full] {
+            let (files, secrets) = (files(kind, SIZE), Secrets::new());
+            let steps = [Step::Resize(SIZE as u64 + (128 << 10), preallocation), Step::Write(SIZE as u64 + 7, 100, 3)];
+            check_edits(&edited(&files, &secrets), &steps);
+        }
+    }
+}
