@@ -1,5 +1,7 @@
 //! From images to one new image.
 
+use std::io::Write;
+
 use imgfmt_core::convert::Progress;
 use imgfmt_core::{Backing, Bitmap, CreateRequest, Error, ErrorKind, Format, Image, ImageWriter, Result};
 
@@ -51,6 +53,27 @@ pub fn convert_piped(request: &ConvertRequest<'_>, pipes: Pipes) -> Result<Conve
     }
     parts.target.output.commit(request.durable)?;
     Ok(summary(done, spooled))
+}
+
+/// Converts `image`, whatever the request has for sources, to an image that builds on `backing` and carries `bitmaps`.
+///
+/// # Errors
+///
+/// As [`convert`].
+pub(crate) fn convert_image(
+    request: &ConvertRequest<'_>,
+    image: &dyn Image,
+    backing: Option<&Backing>,
+    bitmaps: &[&dyn Bitmap],
+    pipe: Option<Box<dyn Write + Send>>,
+) -> Result<ConvertSummary> {
+    let format = request.access.opener().by_name(&request.target_format)?;
+    options_of(&request.target_format)?;
+    let target = output::open(request, Some(image), pipe)?;
+    let parts = Parts { request, format, backing, bitmaps, target };
+    let done = parts.run_image(image)?;
+    parts.target.output.commit(request.durable)?;
+    Ok(summary(done, None))
 }
 
 /// All that a new image is made of, but for its bytes.

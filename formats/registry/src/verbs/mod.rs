@@ -18,6 +18,7 @@ pub(crate) mod info;
 pub(crate) mod input;
 #[cfg(feature = "inside")]
 pub(crate) mod inside;
+mod kept;
 pub(crate) mod open;
 mod output;
 mod pace;
