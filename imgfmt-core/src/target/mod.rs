@@ -173,6 +173,11 @@ impl MemoryTarget {
         self.lock().clone()
     }
 
+    /// The bytes.
+    pub(crate) fn into_vec(self) -> Vec<u8> {
+        self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
     /// How many bytes there are.
     pub(crate) fn len(&self) -> u64 {
         self.lock().len() as u64

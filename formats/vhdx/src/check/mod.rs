@@ -7,6 +7,7 @@ mod header;
 mod log;
 mod metadata;
 mod regions;
+mod shared;
 mod space;
 pub(crate) mod table;
 

@@ -15,15 +15,19 @@ use crate::space::Space;
 /// A walk over the table.
 pub(crate) struct Walk<'a> {
     /// The file.
-    storage: &'a dyn Storage,
+    pub(super) storage: &'a dyn Storage,
     /// The table.
-    bat: &'a Bat,
+    pub(super) bat: &'a Bat,
     /// Which entries it has.
     geometry: Geometry,
     /// Where things are that are no blocks.
     regions: &'a Regions,
     /// What is in use.
-    space: Space,
+    pub(super) space: Space,
+    /// Blocks that overlap another one.
+    pub(super) shared: Vec<Shared>,
+    /// How many of them are kept until the end.
+    max_shared: u64,
     /// What blocks name that are not stored.
     kept: Space,
     /// The byte behind the regions: gaps before it are as the file was laid out.
@@ -38,13 +42,26 @@ pub(crate) struct Walk<'a> {
 
 /// An entry of the table.
 #[derive(Clone, Copy)]
-struct Entry {
+pub(super) struct Entry {
     /// Its number.
-    index: u64,
+    pub(super) index: u64,
     /// What it says.
-    value: u64,
+    pub(super) value: u64,
     /// The first guest byte that it is about.
     guest: u64,
+}
+
+/// A block of which a part is another one's.
+#[derive(Clone, Copy)]
+pub(super) struct Shared {
+    /// Its entry.
+    pub(super) entry: Entry,
+    /// Its bytes that are in the file.
+    pub(super) stored: u64,
+    /// All of its bytes.
+    pub(super) len: u64,
+    /// The first byte that it shares.
+    pub(super) clash: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -72,7 +89,9 @@ impl<'a> Walk<'a> {
         }
         let stats = CheckStats { total_units: geometry.blocks(), ..CheckStats::default() };
         let first = space.end();
-        Ok(Self { storage, bat, geometry, regions, space, kept, first, next: None, stats, whole: true })
+        let (shared, max_shared) = (Vec::new(), limits.items);
+        let (next, whole) = (None, true);
+        Ok(Self { storage, bat, geometry, regions, space, shared, max_shared, kept, first, next, stats, whole })
     }
 
     /// Looks at every entry, and mends what can be.
@@ -96,7 +115,7 @@ impl<'a> Walk<'a> {
             }
         }
         self.space.add(&self.kept);
-        Ok(())
+        self.look_at_shared(mend, findings)
     }
 
     /// What was counted.
@@ -130,6 +149,11 @@ impl<'a> Walk<'a> {
         self.space.gaps().into_iter().filter(move |gap| gap.start >= first)
     }
 
+    /// Takes note of an entry that is wrong.
+    pub(super) fn set_damaged(&mut self) {
+        self.whole = false;
+    }
+
     /// Looks at an entry that is not 0.
     fn look(&mut self, index: u64, value: u64, mend: Option<Mend<'_>>, findings: &mut Findings) -> Result<()> {
         let chunk_entries = self.geometry.chunk_blocks() + 1;
@@ -147,6 +171,7 @@ impl<'a> Walk<'a> {
         }
         let entry = Entry { index, value, guest: block * self.geometry.block_len };
         self.look_at_reserved(&entry, mend, findings)?;
+        let entry = Entry { value: value & (BAT_STATE_MASK | BAT_OFFSET_MASK), ..entry };
         self.look_at_block(&entry, block, findings)
     }
 
@@ -242,10 +267,20 @@ impl<'a> Walk<'a> {
             return;
         }
         let end = host.saturating_add(len).min(file_len.next_multiple_of(ALIGN));
-        if let Some(clash) = self.space.claim(host..end) {
-            let what = format!("lies at byte {host}, but byte {clash} is part of another block");
-            self.tell(self.finding("vhdx-block-shared", entry, what), findings);
+        let Some(clash) = self.space.claim(host..end) else { return };
+        if (self.shared.len() as u64) < self.max_shared {
+            let stored = end.min(file_len) - host;
+            self.shared.push(Shared { entry: *entry, stored, len, clash });
+            return;
         }
+        self.tell(self.shared_finding(entry, clash), findings);
+    }
+
+    /// The finding about an entry whose block has byte `clash` of another one.
+    pub(super) fn shared_finding(&self, entry: &Entry, clash: u64) -> Finding {
+        let host = entry.value & BAT_OFFSET_MASK;
+        let what = format!("lies at byte {host}, but byte {clash} is part of another block");
+        self.finding("vhdx-block-shared", entry, what)
     }
 
     /// Leaves alone the bytes that the entry of a block names which is not stored: some programs come back to them.
@@ -263,8 +298,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Tells of an entry that is wrong.
-    fn tell(&mut self, finding: Finding, findings: &mut Findings) {
-        self.whole = false;
+    pub(super) fn tell(&mut self, finding: Finding, findings: &mut Findings) {
+        self.set_damaged();
         findings.push(finding);
     }
 }

@@ -3,9 +3,9 @@
 use imgfmt_core::conformance::{Recording, check_repair};
 use imgfmt_core::{Findings, Repair, Severity};
 
-use crate::build::{File, LOG_GUID, MIB};
+use crate::build::{DATA_AT, File, LOG_GUID, MIB, Shape};
 use crate::shelf::unpack;
-use crate::support::{disk, edited, files, is_bad, look};
+use crate::support::{disk, edited, files, is_bad, layer, look};
 
 /// Repairs `bytes`, checks that a cut does not harm, and that the disk reads as `expected` then. Returns what was found.
 fn mend(bytes: &[u8], expected: Option<&[u8]>) -> Findings {
@@ -101,4 +101,27 @@ fn a_log_that_says_nothing_is_forgotten() {
     file.headers(Some(LOG_GUID));
     let findings = mend(&file.0, Some(&read(&whole.0)));
     assert_eq!(findings.kept()[0].id, "vhdx-log-damaged");
+}
+
+#[test]
+fn blocks_that_share_their_bytes_are_parted() {
+    // Two blocks at one place, and a bitmap in a block.
+    let mut file = disk();
+    file.entry(1, DATA_AT | 6);
+    let before = read(&file.0);
+    let findings = mend(&file.0, Some(&before));
+    assert_eq!((findings.kept()[0].id, findings.total()), ("vhdx-block-shared", 1));
+    let mut file = layer();
+    file.entry(4096, DATA_AT | 6);
+    let (outcome, mended) = look(&file.0, Some(Repair::All));
+    assert!(!is_bad(&outcome.unwrap().0));
+    assert!(!is_bad(&look(&mended, None).0.unwrap().0));
+    // A block is not copied over and over.
+    let mut file = File::new(&Shape { size: 40 * MIB, block: MIB, sector: 512, parent: false });
+    let host = file.append(MIB, 0x11);
+    (0..40).for_each(|index| file.entry(index, host | 6));
+    let (outcome, mended) = look(&file.0, Some(Repair::All));
+    let findings = outcome.unwrap().0;
+    assert_eq!((findings.fixed(Severity::Corruption), findings.open(Severity::Corruption)), (5, 34));
+    assert_eq!(mended.len(), 2 * file.0.len());
 }

@@ -63,6 +63,15 @@ fn whole_blocks_come_and_go() {
 }
 
 #[test]
+fn what_was_in_a_file_before_does_not_show_in_new_blocks() {
+    let mut files = alone("block_size=1M", 3 * MIB, &[(0..MIB, 0x66)]);
+    files[0].1.extend(vec![0xee; MIB as usize + 700]);
+    let steps =
+        [Step::Write(MIB + 5, 5, 1), Step::Write(2 * MIB, 5, 1), Step::Resize(4 * MIB, Preallocation::Metadata)];
+    check_edits(&edited(&files, 512), &steps);
+}
+
+#[test]
 fn space_is_given_back_and_used_again() {
     let files = alone("block_size=1M", 6 * MIB, &[(0..6 * MIB, 0x66)]);
     let len = |steps: &[Step]| check_edits(&edited(&files, 512), steps)[0].1.len() as u64;

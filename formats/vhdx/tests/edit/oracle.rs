@@ -1,8 +1,11 @@
 //! Other readers agree with what was edited. One that is not installed is skipped.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use imgfmt_core::conformance::{Recording, check_edits, random_steps};
+use imgfmt_core::{DenyAll, Erase, FileMedium, Format, Limits, Locking, OpenContext, Preallocation};
+use imgfmt_vhdx::Vhdx;
 
 use crate::images::{MIB, alone, edited, layers};
 use crate::readers::{PYTHON_READERS, has_qemu_img, qemu_img, read_by};
@@ -82,6 +85,48 @@ fn what_qemu_img_made_is_edited() {
 }
 
 #[test]
+fn a_file_that_was_edited_is_what_qemu_img_reads() {
+    if !has_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("top.vhdx");
+    put(folder.path(), &alone("block_size=1M", 4 * MIB, &[(0..3 * MIB, 0x44)]));
+    let limits = Limits::default();
+    let context = OpenContext { path: Some(&path), ..OpenContext::new(&limits, &DenyAll) };
+    let open = || {
+        let medium = Arc::new(FileMedium::open(&path, Locking::Write).unwrap());
+        Vhdx.abilities().edit.unwrap().edit(medium, &context).unwrap()
+    };
+    let editor = open();
+    editor.erase(0..MIB, Erase::Zero).unwrap();
+    editor.erase(2 * MIB..4 * MIB, Erase::Zero).unwrap();
+    editor.flush().unwrap();
+    editor.write_at(&[7; 700], 4 * MIB - 700).unwrap();
+    editor.write_at(&[8; 700], 2 * MIB).unwrap();
+    editor.resize(9 * MIB / 2, Preallocation::Falloc).unwrap();
+    editor.close().unwrap();
+    let mut disk = vec![0; 9 * MIB as usize / 2];
+    disk[MIB as usize..2 * MIB as usize].fill(0x44);
+    disk[4 * MIB as usize - 700..4 * MIB as usize].fill(7);
+    disk[2 * MIB as usize..][..700].fill(8);
+    std::fs::write(folder.path().join("disk.raw"), &disk).unwrap();
+    qemu_img(folder.path(), &["check", "-f", "vhdx", "top.vhdx"]);
+    qemu_img(folder.path(), &["compare", "-f", "vhdx", "-F", "raw", "top.vhdx", "disk.raw"]);
+    // Now the table moves.
+    let editor = open();
+    editor.resize(140_000 * MIB, Preallocation::Off).unwrap();
+    editor.write_at(&[9; 700], 9 * MIB / 2).unwrap();
+    editor.close().unwrap();
+    disk.resize(6 * MIB as usize, 0);
+    disk[9 * MIB as usize / 2..][..700].fill(9);
+    qemu_img(folder.path(), &["check", "-f", "vhdx", "top.vhdx"]);
+    let part = ["dd", "-f", "vhdx", "-O", "raw", "if=top.vhdx", "of=part.raw", "bs=1M", "count=6"];
+    qemu_img(folder.path(), &part);
+    assert!(std::fs::read(folder.path().join("part.raw")).unwrap() == disk);
+}
+
+#[test]
 fn qemu_img_replays_a_log_that_a_cut_left() {
     if !has_qemu_img() {
         return;
@@ -93,7 +138,7 @@ fn qemu_img_replays_a_log_that_a_cut_left() {
     edited
         .edit(&recording.files(), &mut |editor| {
             editor.write_at(&[7; 1000], MIB + 5)?;
-            editor.resize(4 * MIB, imgfmt_core::Preallocation::Off)?;
+            editor.resize(4 * MIB, Preallocation::Off)?;
             Ok(true)
         })
         .unwrap();
