@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use imgfmt_core::{Error, Finding, Repair, Result, Severity, StorageExt};
 
-use super::extent::{Scope, Subject};
+use super::extent::{Mends, Scope, Subject};
 use super::job::Job;
 use super::layer::check_held;
 use super::mend::Mender;
@@ -145,7 +145,7 @@ impl Directories {
                 _ => {}
             }
         }
-        if scope.mends { mender.run(self) } else { Ok(()) }
+        if scope.mends == Mends::Nothing { Ok(()) } else { mender.run(self) }
     }
 
     /// Tells of an entry that is lost.

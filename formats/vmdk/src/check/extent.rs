@@ -7,7 +7,7 @@ use imgfmt_core::{CheckStats, Finding, Limits, Repair, Result, Severity, Storage
 use super::directories::Directories;
 use super::file::File;
 use super::grains;
-use super::job::Job;
+use super::job::{Job, Tells};
 use super::stream;
 use crate::footer;
 use crate::header::{Header, Kind};
@@ -21,6 +21,8 @@ pub(super) struct Opening {
     pub(super) header: Header,
     /// Whether the header at the start says that the extent was not closed.
     unclean: bool,
+    /// Whether that is needed for it to be opened, as its size could not be mended.
+    pub(super) stays_unclean: bool,
     /// Whether a footer places the directory.
     has_footer: bool,
 }
@@ -68,11 +70,22 @@ impl Subject<'_> {
     }
 }
 
+/// Which damage is mended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mends {
+    /// None.
+    Nothing,
+    /// What cannot be right. When it is mended, more may be seen to be wrong.
+    Wrong,
+    /// That, and what is not known to be wrong, and has a copy to follow.
+    All,
+}
+
 /// What a look at an extent is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scope {
-    /// Whether damage is mended.
-    pub(super) mends: bool,
+    /// Which damage is mended.
+    pub(super) mends: Mends,
     /// Whether leaks are looked for.
     pub(super) leaks: bool,
 }
@@ -89,10 +102,11 @@ pub(super) fn open(job: &mut Job<'_, '_>, file: &File) -> Result<Opening> {
     storage.read_padded(&mut magic, 0)?;
     if magic != MAGIC {
         let header = Header::read_any(storage, limits)?;
-        return Ok(Opening { header, unclean: header.unclean, has_footer: false });
+        return Ok(Opening { header, unclean: header.unclean, stays_unclean: false, has_footer: false });
     }
     let header = hosted_header(job, storage, limits)?;
-    let mut opening = Opening { header, unclean: header.unclean, has_footer: header.has_footer() };
+    let mut opening =
+        Opening { header, unclean: header.unclean, stays_unclean: false, has_footer: header.has_footer() };
     if opening.has_footer {
         match footer::find(storage, &header, limits) {
             Ok(footer) => opening.header = footer,
@@ -135,25 +149,44 @@ pub(super) fn check(job: &mut Job<'_, '_>, file: &File, opening: Opening, size: 
     if subject.has_footer {
         stream::check_frame(job, &subject)?;
     }
-    let all = job.mends(Repair::All);
-    let (mut stats, places) = examine(job, &subject, Scope { mends: all, leaks: !all })?;
-    if all {
-        // A directory that had no place may have one now.
-        let [gd_offset, rgd_offset] = places;
-        subject.header.gd_offset = gd_offset.unwrap_or(header.gd_offset);
-        subject.header.rgd_offset = rgd_offset.unwrap_or(header.rgd_offset);
-        // What was mended may have left something behind.
-        subject.file.target()?.sync()?;
-        job.trouble = 0;
-        job.tells = false;
-        let again = examine(job, &subject, Scope { mends: false, leaks: true });
-        job.tells = true;
-        stats = again?.0;
-    }
-    close(job, &subject)?;
+    let stats = if job.mends(Repair::All) {
+        mend(job, &mut subject)?
+    } else {
+        examine(job, &subject, Scope { mends: Mends::Nothing, leaks: true })?.0
+    };
+    close(job, &subject, opening.stays_unclean)?;
     add(&mut job.stats, &stats);
     job.trouble += before;
     Ok(())
+}
+
+/// Mends everything that can be, until there is no more, and then gives back what nothing leads to any more.
+///
+/// What cannot be right goes first: a repair that is cut and begun again then comes to the same.
+fn mend(job: &mut Job<'_, '_>, subject: &mut Subject<'_>) -> Result<CheckStats> {
+    for _ in 0..MAX_ROUNDS {
+        if mend_once(job, subject, Tells::Mended, Mends::Wrong)? == 0 {
+            break;
+        }
+    }
+    mend_once(job, subject, Tells::All, Mends::All)?;
+    (job.tells, job.trouble) = (Tells::Leaks, 0);
+    let stats = examine(job, subject, Scope { mends: Mends::Nothing, leaks: true });
+    job.tells = Tells::All;
+    Ok(stats?.0)
+}
+
+/// Mends what `mends` says, and puts it onto the medium; says how much that was.
+fn mend_once(job: &mut Job<'_, '_>, subject: &mut Subject<'_>, tells: Tells, mends: Mends) -> Result<u64> {
+    (job.tells, job.mended, job.trouble) = (tells, 0, 0);
+    let found = examine(job, subject, Scope { mends, leaks: false });
+    job.tells = Tells::All;
+    let (_, [gd_offset, rgd_offset]) = found?;
+    // A directory that had no place may have one now.
+    subject.header.gd_offset = gd_offset.unwrap_or(subject.header.gd_offset);
+    subject.header.rgd_offset = rgd_offset.unwrap_or(subject.header.rgd_offset);
+    subject.file.target()?.sync()?;
+    Ok(job.mended)
 }
 
 /// Checks the tables of the extent in `file`, which has `size` guest bytes, and nothing else.
@@ -161,7 +194,7 @@ pub(super) fn check_quickly(job: &mut Job<'_, '_>, file: &File, size: u64) -> Re
     let opening = open(job, file)?;
     let header = opening.header;
     let subject = Subject { file, header, size, unclean: false, has_footer: false, front: front_of(&header) };
-    examine(job, &subject, Scope { mends: false, leaks: false }).map(drop)
+    examine(job, &subject, Scope { mends: Mends::Nothing, leaks: false }).map(drop)
 }
 
 /// Looks at everything behind the header; says where the directories are then, where they are anywhere.
@@ -174,8 +207,8 @@ fn examine(job: &mut Job<'_, '_>, subject: &Subject<'_>, scope: Scope) -> Result
     Ok((grains::check(job, subject, &directories, scope)?, places))
 }
 
-/// Tells of an extent that was not closed, and closes it.
-fn close(job: &mut Job<'_, '_>, subject: &Subject<'_>) -> Result<()> {
+/// Tells of an extent that was not closed, and closes it unless it `stays` so.
+fn close(job: &mut Job<'_, '_>, subject: &Subject<'_>, stays: bool) -> Result<()> {
     if !subject.unclean {
         return Ok(());
     }
@@ -186,7 +219,7 @@ fn close(job: &mut Job<'_, '_>, subject: &Subject<'_>) -> Result<()> {
         return Ok(());
     }
     let finding = finding.at(UNCLEAN_SHUTDOWN_AT as u64).mended_by(Repair::All);
-    let mends = job.mends_it(&finding);
+    let mends = job.mends_it(&finding) && !stays;
     if mends {
         let target = subject.file.target()?;
         target.sync()?;
@@ -215,3 +248,6 @@ fn add(all: &mut CheckStats, one: &CheckStats) {
     all.compressed_units += one.compressed_units;
     all.image_end = all.image_end.max(one.image_end);
 }
+
+/// Times that an extent is looked at for what cannot be right, at most.
+const MAX_ROUNDS: usize = 8;

@@ -2,6 +2,17 @@
 
 use imgfmt_core::{CheckStats, Finding, Findings, OpenContext, Repair, Severity};
 
+/// Which findings are told of: an extent that is mended is looked at more than once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tells {
+    /// What is mended.
+    Mended,
+    /// Everything.
+    All,
+    /// Leaks; the rest is known already.
+    Leaks,
+}
+
 /// A check, or a repair.
 pub(super) struct Job<'a, 'f> {
     /// What may be used.
@@ -12,8 +23,10 @@ pub(super) struct Job<'a, 'f> {
     findings: &'f mut Findings,
     /// What was counted.
     pub(super) stats: CheckStats,
-    /// Whether findings are told of; when it is looked a second time, they have been.
-    pub(super) tells: bool,
+    /// Which findings are told of.
+    pub(super) tells: Tells,
+    /// How many of them have been mended.
+    pub(super) mended: u64,
     /// Damage that is still there.
     pub(super) trouble: u64,
     /// Whether the last grain of an extent is stored only as far as the disk goes.
@@ -23,7 +36,16 @@ pub(super) struct Job<'a, 'f> {
 impl<'a, 'f> Job<'a, 'f> {
     /// A check, or a repair of what `repair` allows.
     pub(super) fn new(context: &'a OpenContext<'a>, repair: Option<Repair>, findings: &'f mut Findings) -> Self {
-        Self { context, repair, findings, stats: CheckStats::default(), tells: true, trouble: 0, shares_tail: false }
+        Self {
+            context,
+            repair,
+            findings,
+            stats: CheckStats::default(),
+            tells: Tells::All,
+            mended: 0,
+            trouble: 0,
+            shares_tail: false,
+        }
     }
 
     /// Whether what needs `repair` is mended.
@@ -40,8 +62,11 @@ impl<'a, 'f> Job<'a, 'f> {
     pub(super) fn tell(&mut self, finding: Finding) {
         let open = !finding.fixed && matches!(finding.severity, Severity::Corruption | Severity::Unchecked);
         self.trouble += u64::from(open);
-        if self.tells {
-            self.findings.push(finding);
+        self.mended += u64::from(finding.fixed);
+        match self.tells {
+            Tells::Mended if !finding.fixed => {}
+            Tells::Leaks => {}
+            Tells::All | Tells::Mended => self.findings.push(finding),
         }
     }
 

@@ -167,7 +167,7 @@ fn check_sparse(
     file: &File,
     text: &DescriptorText,
     line: Option<&ExtentLine>,
-    opening: Opening,
+    mut opening: Opening,
 ) -> Result<()> {
     let capacity = opening.header.capacity;
     let size = line.map(|line| (line, opening.header.rounded_size(line.sectors)));
@@ -189,6 +189,7 @@ fn check_sparse(
         _ => false,
     };
     let finding = if resized { finding.mended_by(Repair::All) } else { finding };
+    opening.stays_unclean = !fixed;
     job.tell(finding.fixed(fixed));
     extent::check(job, file, opening, None)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use imgfmt_core::{Error, Result};
+use imgfmt_core::{Error, Result, StorageExt};
 
 use super::directories::{Directories, Which, read_table};
 use super::extent::Subject;
@@ -58,20 +58,34 @@ impl<'a> Mender<'a> {
         }
         entries.extend(self.forgotten.iter().map(|&(index, which)| (which, index, 0)));
         target.sync()?;
-        for (which, index, sector) in entries {
-            let Some(directory) = directories.get_mut(which) else { continue };
-            directory.tables[index] = sector;
-            if let Some(at) = directory.sector {
-                let entry = u32::try_from(sector).map_err(|_| too_far())?;
-                target.write_at(&entry.to_le_bytes(), byte_of(at) + index as u64 * ENTRY_LEN)?;
-            }
+        // The first directory first: where both lead to one table, that of the redundant one is what shows it.
+        for which in [Which::First, Which::Spare] {
+            let of_it = entries.iter().filter(|(of, ..)| *of == which).map(|&(_, index, sector)| (index, sector));
+            self.write_entries(directories, which, of_it.collect())?;
+            target.sync()?;
         }
-        target.sync()?;
         for (field_at, sector) in moved {
             target.write_at(&sector.to_le_bytes(), field_at as u64)?;
             target.sync()?;
         }
         Ok(())
+    }
+
+    /// Writes entries of a directory, in one write: of two tables that lie in each other, the one would look sound as soon
+    /// as the other is mended.
+    fn write_entries(&self, directories: &mut Directories, which: Which, entries: Vec<(usize, u64)>) -> Result<()> {
+        let Some(directory) = directories.get_mut(which) else { return Ok(()) };
+        let indices = entries.iter().map(|&(index, _)| index);
+        let Some((first, last)) = indices.clone().min().zip(indices.max()) else { return Ok(()) };
+        let Some(at) = directory.sector.map(|sector| byte_of(sector) + first as u64 * ENTRY_LEN) else { return Ok(()) };
+        let entry_len = size_of::<u32>();
+        let mut bytes = self.subject.storage().read_vec(at, (last - first + 1) * entry_len)?;
+        for (index, sector) in entries {
+            let entry = u32::try_from(sector).map_err(|_| too_far())?;
+            bytes[(index - first) * entry_len..][..entry_len].copy_from_slice(&entry.to_le_bytes());
+            directory.tables[index] = sector;
+        }
+        self.subject.file.target()?.write_at(&bytes, at)
     }
 
     /// Gives directories without a place one at the end; says which fields of the header will have to say so.

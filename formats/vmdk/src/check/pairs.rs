@@ -2,7 +2,7 @@
 
 use imgfmt_core::{Finding, Limits, Repair, Result, Severity};
 
-use super::extent::{Scope, Subject};
+use super::extent::{Mends, Scope, Subject};
 use super::job::Job;
 use crate::layout::{ENTRY_LEN, byte_of};
 
@@ -79,7 +79,11 @@ fn settle_one(job: &mut Job<'_, '_>, subject: &Subject<'_>, pair: &Pair, scope: 
     let finding = Finding::new(id, Severity::Corruption, what).at(at(pair.tables[0]));
     let finding = finding.guest(pair.grain * subject.header.grain_len());
     let finding = if choice.is_some() { finding.mended_by(Repair::All) } else { finding };
-    let mends = scope.mends && job.mends_it(&finding);
+    let mends = match scope.mends {
+        Mends::Nothing => false,
+        Mends::Wrong => pair.bad != [false, false] && job.mends_it(&finding),
+        Mends::All => job.mends_it(&finding),
+    };
     if let Some(right) = choice.filter(|_| mends) {
         let entry = u32::try_from(pair.entries[right]).unwrap_or(0);
         subject.file.target()?.write_at(&entry.to_le_bytes(), at(pair.tables[1 - right]))?;

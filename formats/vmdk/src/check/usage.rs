@@ -61,13 +61,14 @@ impl Usage {
                 at += 64;
                 continue;
             }
+            let skips = if used == u64::MAX && at.is_multiple_of(64) { 64 } else { 1 };
             if used >> (at % 64) & 1 != 0 {
                 if at > run {
                     visit(self.window.start + run..self.window.start + at);
                 }
-                run = at + 1;
+                run = at + skips;
             }
-            at += 1;
+            at += skips;
         }
         if run < len {
             visit(self.window.start + run..self.window.end);
@@ -96,6 +97,8 @@ fn each_word(range: &Range<u64>, mut visit: impl FnMut(usize, u64) -> bool) -> b
     true
 }
 
+/// Windows that are looked at: 4 TiB, which is more than entries of 4 bytes can say.
+pub(super) const MAX_WINDOWS: u64 = 128;
 /// Sectors of a window: 32 GiB of file for 16 MiB of memory.
 pub(super) const WINDOW: u64 = 64 << 20;
 

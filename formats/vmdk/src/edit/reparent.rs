@@ -84,7 +84,8 @@ fn changes(text: &DescriptorText, descriptor: &Descriptor, link: Option<&ParentL
     }
     match (text.line("parentFileNameHint"), hint) {
         (Some(range), Some(hint)) => changes.push((range, hint)),
-        (Some(range), None) => changes.push((range, Vec::new())),
+        // An empty line would be one too many for readers that count an extent behind it twice.
+        (Some(range), None) => changes.push((range, b"#".to_vec())),
         (None, _) if descriptor.parent_hint.is_some() => return Err(twice()),
         (None, Some(hint)) => added.extend([b"\n".to_vec(), hint].concat()),
         (None, None) => {}

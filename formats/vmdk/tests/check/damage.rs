@@ -258,3 +258,23 @@ fn a_header_that_was_resized_is_followed_by_its_line() {
 const GD: usize = 56;
 /// Place of `rgdOffset`.
 const RGD: usize = 48;
+
+#[test]
+fn an_extent_that_opens_only_because_it_was_not_closed_is_not_closed() {
+    let mut sparse = Sparse::new();
+    put(&mut sparse.0, 12, &180_000_u64.to_le_bytes());
+    sparse.unclean();
+    // A descriptor without a comment or a byte to spare.
+    let text = format!(
+        "#\nversion=1\nCID=1\nparentCID=ffffffff\ncreateType=\"monolithicSparse\"\nRW 203 SPARSE \"x\"\nk={}",
+        "v".repeat(2000)
+    );
+    sparse.0[512..512 * 21].fill(0);
+    put(&mut sparse.0, 512, text.as_bytes());
+    let image = Made::of(vec![("disk.vmdk".to_owned(), sparse.0)]);
+    let found = check_repair(&image.edited(), Repair::All, 1);
+    assert!(found.open(Severity::Warning) == 1 && found.open(Severity::Corruption) == 1, "{:?}", found.kept());
+    let (files, _) = files(&image.edited());
+    image.edited().check(&files, Some(Repair::All)).unwrap();
+    assert!(files.open(&imgfmt_vmdk::Vmdk, "disk.vmdk").is_ok());
+}

@@ -2,13 +2,17 @@
 
 #[cfg(test)]
 #[path = "../sparse/build.rs"]
+#[expect(dead_code, reason = "it is for other tests, too")]
 mod build;
+#[cfg(test)]
+mod chance;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
 mod descriptors;
 #[cfg(test)]
 #[path = "../edit/images.rs"]
+#[expect(dead_code, reason = "it is for other tests, too")]
 mod images;
 #[cfg(test)]
 mod known;

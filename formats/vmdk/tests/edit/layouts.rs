@@ -64,7 +64,9 @@ fn directories_that_become_too_small_move() {
             Step::Resize(size + 20_480, Preallocation::Full),
         ];
         check_edits(&image.edited(), &steps);
-        check_cuts(&image.edited(), &steps, 3);
+        if redundant {
+            check_cuts(&image.edited(), &[steps[0].clone(), steps[3].clone()], 3);
+        }
     }
 }
 
