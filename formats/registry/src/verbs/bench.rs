@@ -93,11 +93,13 @@ fn bench_reads(request: &BenchRequest<'_>) -> Result<BenchResult> {
 fn bench_writes(request: &BenchRequest<'_>) -> Result<BenchResult> {
     let image = Edited::open(&request.source, &request.access)?;
     let opener = Opener { wrappers: &[], ..request.access.opener() };
-    let layers = opener.open_layers(image.storage(), Some(&request.source.path), Some(image.kind.name))?;
-    let unit = layers.first().and_then(|top| top.image.describe().cluster_size).unwrap_or(1).max(1);
+    let mut layers = opener.open_layers(image.storage(), Some(&request.source.path), Some(image.kind.name))?;
+    // The image itself is read through its editor, which does not share its other files.
+    drop(layers.remove(0));
     image.edit(|editor| {
-        let below = layers.into_iter().skip(1).map(|layer| layer.image);
-        let whole = Chain::new(std::iter::once(editor.image()?).chain(below).collect())?;
+        let top = editor.image()?;
+        let unit = top.describe().cluster_size.unwrap_or(1).max(1);
+        let whole = Chain::new(std::iter::once(top).chain(layers.into_iter().map(|layer| layer.image)).collect())?;
         // A unit of which a part is a parent's is filled by one thread, and meanwhile nobody else writes.
         let alone = RwLock::new(());
         let write = |buf: &mut [u8], offset: u64| {

@@ -19,7 +19,7 @@ use super::files::HostFile;
 use super::open::{Access, storage};
 use super::pace::Pace;
 use super::request::Source;
-use super::store::{buffer, store};
+use super::store::{Zeros, buffer, store};
 
 /// Which image is to be written into which of the files that it builds on.
 #[derive(Clone)]
@@ -269,7 +269,7 @@ impl<'a> Base<'a> {
                 Piece::Zero(range) => editor.erase(range.clone(), Erase::Zero)?,
                 Piece::Copy(range) => {
                     let bytes = under.with_above(&above, depth, range)?;
-                    store(editor, range.start, &bytes, unit, &|_| false)?;
+                    store(editor, range.start, &bytes, unit, Zeros::Erased, &|_| false)?;
                 }
             }
             let stored = moved.fetch_add(range.end - range.start, Ordering::Relaxed) + range.end - range.start;

@@ -16,7 +16,7 @@ use super::backing::{backing_of, folder_of};
 use super::edited::Edited;
 use super::open::{Access, open_layers};
 use super::request::Source;
-use super::store::{buffer, store};
+use super::store::{Zeros, buffer, store};
 
 /// Which image is to build on another one.
 #[derive(Clone)]
@@ -94,7 +94,9 @@ fn rebase_safely(request: &RebaseRequest<'_>) -> Result<()> {
     let image = Edited::open(&request.source, &request.access)?;
     let reparent = image.kind.need(image.kind.abilities.reparent, NONE)?;
     let opener = Opener { wrappers: &[], ..request.access.opener() };
-    let old = opener.open_layers(image.storage(), Some(&request.source.path), Some(image.kind.name))?;
+    let mut old = opener.open_layers(image.storage(), Some(&request.source.path), Some(image.kind.name))?;
+    // The image itself is read through its editor, which does not share its other files.
+    drop(old.remove(0));
     image.edit(|editor| fill(request, editor, old, new))?;
     reparent
         .set_parent(image.medium(), backing.as_ref(), &image.context())
@@ -110,10 +112,12 @@ fn open_backing(request: &RebaseRequest<'_>, name: &ParentName) -> Result<(Vec<L
     Ok((layers, backing))
 }
 
-/// Writes into the image what the `new` layers do not have, and flushes it. `old` are the image and what it builds on.
+/// Writes into the image what the `new` layers do not have, and flushes it. `old` are those that it builds on.
 fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, new: Vec<Layer>) -> Result<()> {
-    let unit = old.first().and_then(|top| top.image.describe().cluster_size).unwrap_or(DEFAULT_UNIT).max(1);
-    let before = on_top(editor.image()?, old.into_iter().skip(1))?;
+    let top = editor.image()?;
+    let unit = top.describe().cluster_size.unwrap_or(DEFAULT_UNIT).max(1);
+    let zeros = if old.is_empty() { Zeros::Written } else { Zeros::Erased };
+    let before = on_top(top, old)?;
     let after = on_top(Box::new(OnParent(editor.image()?)), new)?;
     let mut pairs = Pairs::new(&before, &after, unit)?;
     let threads = threads_for(pairs.part_len());
@@ -132,7 +136,7 @@ fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, 
             let (mut old, mut new) = (buffer(&part)?, buffer(&part)?);
             before.read_at(&mut old, part.start)?;
             after.read_at(&mut new, part.start)?;
-            let written = store(editor, part.start, &old, unit, &|range| old[range.clone()] == new[range])?;
+            let written = store(editor, part.start, &old, unit, zeros, &|range| old[range.clone()] == new[range])?;
             stored.fetch_add(written, Ordering::Relaxed);
             done.fetch_max(part.end, Ordering::Relaxed);
             tell();

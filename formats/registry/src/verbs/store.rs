@@ -16,8 +16,18 @@ enum Fate {
     Write,
 }
 
+/// What becomes of a unit of zeros.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Zeros {
+    /// It is erased.
+    Erased,
+    /// It is written, as any bytes are: an image that builds on nothing may store nothing in its place, and is to build on
+    /// something.
+    Written,
+}
+
 /// Writes `bytes` from guest byte `offset` on with `editor`, in whole units of `unit` bytes but for the end. Units for which
-/// `keep` says so stay as they are; those that are zero are erased. Returns how many bytes were changed.
+/// `keep` says so stay as they are. Returns how many bytes were changed.
 ///
 /// # Errors
 ///
@@ -27,12 +37,13 @@ pub(crate) fn store(
     offset: u64,
     bytes: &[u8],
     unit: u64,
+    zeros: Zeros,
     keep: &dyn Fn(Range<usize>) -> bool,
 ) -> Result<u64> {
     let unit = usize::try_from(unit).unwrap_or(usize::MAX).max(1);
     let fate_of = |range: Range<usize>| match () {
         () if keep(range.clone()) => Fate::Keep,
-        () if is_zero(&bytes[range]) => Fate::Zero,
+        () if zeros == Zeros::Erased && is_zero(&bytes[range]) => Fate::Zero,
         () => Fate::Write,
     };
     let unit_at = |start: usize| start..start.saturating_add(unit).min(bytes.len());
