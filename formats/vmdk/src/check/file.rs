@@ -27,9 +27,9 @@ impl File {
         Self { storage: Arc::clone(&medium) as Arc<dyn Storage>, medium: Some(medium) }
     }
 
-    /// Asks the gate for the file called `name`, to be mended where the job is to mend.
-    pub(super) fn admit(job: &Job<'_, '_>, name: &Path) -> Result<Self> {
-        if job.mends(Repair::Leaks) {
+    /// Asks the gate for the file called `name`, to be mended where the job is to mend and the file is one that `can_be`.
+    pub(super) fn admit(job: &Job<'_, '_>, name: &Path, can_be: bool) -> Result<Self> {
+        if can_be && job.mends(Repair::Leaks) {
             return job.context.admit_to_write(name, Role::Extent).map(|found| Self::to_mend(found.medium));
         }
         job.context.admit(name, Role::Extent).map(|found| Self::to_read(found.storage))

@@ -93,7 +93,7 @@ fn admit(
     if let Some(known) = admitted.get(&line.name) {
         return Some(known.clone());
     }
-    match descriptor.encoding.path(&line.name).and_then(|name| File::admit(job, &name)) {
+    match descriptor.encoding.path(&line.name).and_then(|name| File::admit(job, &name, has_tables(line))) {
         Ok(extent) => {
             admitted.insert(line.name.clone(), extent.clone());
             Some(extent)
@@ -113,7 +113,7 @@ fn check_line(
     text: &DescriptorText,
     line: &ExtentLine,
 ) -> Result<()> {
-    if !matches!(line.kind, ExtentType::Sparse | ExtentType::VmfsSparse | ExtentType::SeSparse) {
+    if !has_tables(line) {
         check_flat(job, extent, line);
         return Ok(());
     }
@@ -127,6 +127,11 @@ fn check_line(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether the extent of a line has tables, in which there may be something to mend.
+fn has_tables(line: &ExtentLine) -> bool {
+    matches!(line.kind, ExtentType::Sparse | ExtentType::VmfsSparse | ExtentType::SeSparse)
 }
 
 /// Whether an error says that the file is damaged, or of a kind that is not known.

@@ -1,11 +1,12 @@
 //! The grains of a sparse extent: their tables, and where new ones go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use imgfmt_core::{Error, Limits, Medium, Result, SourceId, StorageExt};
 
+use super::free::FreeRuns;
 use crate::header::Header;
 use crate::layout::{ENTRY_LEN, Flags, SECTOR_LEN, UNCLEAN_SHUTDOWN_AT, ZEROED_ENTRY, byte_of, le_u32s};
 use crate::sparse::SparseExtent;
@@ -29,7 +30,7 @@ pub(super) struct Grains {
     /// Grains that no table in memory leads to, while one on the medium may.
     pub(super) freed: Vec<u32>,
     /// Whole grains of zeros that no table leads to.
-    pub(super) free: BTreeSet<u32>,
+    pub(super) free: FreeRuns,
     /// The sector at which the next grain goes, where none is free.
     pub(super) end: u64,
     /// The sector of the last grain, where it is stored only as far as the disk goes, so that behind it is something else.
@@ -80,7 +81,7 @@ impl Grains {
             spare,
             tables: BTreeMap::new(),
             freed: Vec::new(),
-            free: BTreeSet::new(),
+            free: FreeRuns::default(),
             end,
             short_last: None,
             begun: false,
@@ -190,7 +191,7 @@ impl Grains {
 
     /// A place for a grain, where there are zeros.
     pub(super) fn allocate(&mut self) -> Result<u32> {
-        match self.free.pop_first() {
+        match self.free.take(self.header.grain_size).and_then(|sector| u32::try_from(sector).ok()) {
             Some(sector) => Ok(sector),
             None => self.append(self.header.grain_size),
         }
@@ -228,9 +229,7 @@ impl Grains {
             return self.medium.clear(start..start + (last.end - last.start));
         }
         self.medium.clear(start..start + self.header.grain_len())?;
-        if self.free.len() < MAX_FREE {
-            self.free.insert(sector);
-        }
+        self.free.add(u64::from(sector), self.header.grain_size);
         Ok(())
     }
 
@@ -249,14 +248,9 @@ impl Grains {
         if !self.begun {
             return Ok(());
         }
-        let before = self.end;
-        while let Some(&last) = self.free.last()
-            && u64::from(last) + self.header.grain_size == self.end
-        {
-            self.free.pop_last();
-            self.end = u64::from(last);
-        }
-        if self.end < before {
+        if let Some(start) = self.free.take_end(self.end) {
+            // Behind it, there may be less than a grain.
+            self.end = start.next_multiple_of(self.header.grain_size);
             self.medium.set_len(byte_of(self.end))?;
             self.medium.sync()?;
         }
@@ -267,7 +261,5 @@ impl Grains {
     }
 }
 
-/// Grains that are remembered as free; more are zeros that nobody uses again before the image is opened anew.
-const MAX_FREE: usize = 1 << 20;
 /// Grain tables in memory: 512 KiB, or 4 MiB where they are as long as they can be.
 const MAX_TABLES: usize = 256;

@@ -9,6 +9,7 @@ mod cid;
 mod directory;
 mod erase;
 mod flush;
+mod free;
 mod grains;
 mod live;
 mod open;

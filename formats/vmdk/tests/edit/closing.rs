@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use imgfmt_core::conformance::Files;
+use imgfmt_core::conformance::{Files, Recording, apply, apply_to_model, check_image, random_steps};
 use imgfmt_core::{
-    Beneath, Erase, ErrorKind, FileMedium, Findings, Format, ImageEditor, Limits, Locking, OpenContext, Repair,
+    Beneath, Erase, ErrorKind, FileMedium, Findings, Format, ImageEditor, Limits, Locking, OpenContext, Preallocation,
+    Repair,
 };
 use imgfmt_vmdk::Vmdk;
 
@@ -99,7 +100,7 @@ fn files_of_several_extents_are_edited_on_the_disk_under_one_lock() {
     editor.write_at(&[9; 30_000], 10_000).unwrap();
     let reader = editor.image().unwrap();
     editor.erase(12_000..16_384, Erase::Zero).unwrap();
-    editor.resize(300 * 512, imgfmt_core::Preallocation::Off).unwrap();
+    editor.resize(300 * 512, Preallocation::Off).unwrap();
     let mut bytes = vec![1; 30_000];
     reader.read_at(&mut bytes, 10_000).unwrap();
     assert!(bytes[..2000].iter().all(|&b| b == 9) && bytes[2000..6384].iter().all(|&b| b == 0) && bytes[29_999] == 9);
@@ -114,4 +115,28 @@ fn files_of_several_extents_are_edited_on_the_disk_under_one_lock() {
 /// Opens a file that somebody else has the lock of.
 fn open_again(path: &std::path::Path) -> Arc<FileMedium> {
     Arc::new(FileMedium::open(path, Locking::Ignore).unwrap())
+}
+
+#[test]
+fn a_reader_of_what_is_being_edited_keeps_the_contracts_of_readers() {
+    for options in KINDS {
+        let image = made(options, 203 * 512);
+        let edited = image.edited();
+        let recording = Recording::new(&image.files);
+        let files = recording.files();
+        let mut model = edited.read(&files).unwrap();
+        let mut act = |editor: &dyn ImageEditor| {
+            for step in random_steps(&edited, 77, 15, 203 * 512, 1) {
+                apply(editor, &step)?;
+                apply_to_model(&mut model, &[], &step);
+            }
+            check_image(editor.image()?.as_ref(), Some(&model), options);
+            let old = editor.image()?;
+            editor.resize(512, Preallocation::Off)?;
+            model[512..].fill(0);
+            check_image(old.as_ref(), Some(&model), "one that was larger");
+            Ok(true)
+        };
+        edited.edit(&files, &mut act).unwrap();
+    }
 }

@@ -45,7 +45,8 @@ fn compare(files: Vec<(String, Vec<u8>)>, what: &str) {
     let said = run(root, "qemu-img", &["info", "--output=json", "-f", "vmdk", "disk.vmdk"], what);
     assert!(said.contains(&format!("\"virtual-size\": {},", bytes.len())), "{what}: {said}");
     let python = std::env::var("IMGFMT_PYTHON").unwrap_or_else(|_| "/usr/bin/python3".to_owned());
-    if is_there(&python, &["-c", "import pyvmdk"]) {
+    // libvmdk takes the entry for zeros for the sector of a grain.
+    if !what.contains("zeroed_grain=on") && is_there(&python, &["-c", "import pyvmdk"]) {
         run(root, &python, &["-c", LIBVMDK, "disk.vmdk", "disk.raw"], what);
     }
 }
