@@ -10,5 +10,6 @@ mod create;
 mod dd;
 mod rebase;
 mod resize;
+mod sequences;
 mod snapshot;
 mod support;

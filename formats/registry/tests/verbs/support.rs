@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use imgfmt::conformance::Noise;
 use imgfmt::{
@@ -96,21 +97,27 @@ impl Kind {
     }
 }
 
+/// Held by the test that runs.
+static ALONE: Mutex<()> = Mutex::new(());
+
 /// A folder for the files of a test.
 pub(crate) struct Folder {
     /// The folder.
     dir: tempfile::TempDir,
     /// Admits all that is in it.
     gate: Beneath,
+    /// Tests run one after the other: a program that another test starts holds, until it runs, the locks of this one's files.
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Folder {
     /// An empty folder.
     pub(crate) fn new() -> Outcome<Self> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir()?;
         let mut gate = Beneath::new();
         gate.allow(dir.path())?;
-        Ok(Self { dir, gate })
+        Ok(Self { dir, gate, _alone: alone })
     }
 
     /// Where the file called `name` is.
