@@ -27,8 +27,9 @@ pub(crate) fn resolve(path: &Path, backing: &ParentName, access: &Access<'_>) ->
 pub(crate) fn backing_of(path: &Path, backing: &ParentName, layers: &[Layer]) -> Result<Backing> {
     let target = HostFile::at(path);
     for layer in layers {
+        let is_named = target.is_some() && layer.path.as_deref().and_then(HostFile::at) == target;
         if let Some(target) = target
-            && is_part_of(target, layer.image.as_ref())?
+            && (is_named || is_part_of(target, layer.image.as_ref())?)
         {
             return Err(Error::invalid(format!("{} would become its own backing file", path.display())));
         }

@@ -1,7 +1,8 @@
 //! From images to one new image.
 
+use std::io::Write;
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use imgfmt_core::convert::{Convert, EditingWriter, Progress, Salvage};
 use imgfmt_core::hash::Hasher;
@@ -68,12 +69,7 @@ fn write(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes, on_th
             writer => parts.engine().run_stream(stream.as_mut(), writer?).map_err(|e| parts.cannot_convert(e))?,
         },
     };
-    cancelled(request)?;
-    if request.verify {
-        let cannot = |e: Error| e.context(format!("what was written to {} is not right", request.target.display()));
-        verify::check(request, &parts.target.output, done.size, &on_the_way.hashes()).map_err(cannot)?;
-    }
-    parts.target.output.commit(request.durable)?;
+    parts.finish(done, on_the_way)?;
     Ok(Converted { done, spooled })
 }
 
@@ -129,6 +125,8 @@ struct Converted {
 struct OnTheWay {
     /// The hashes of its content.
     hasher: Mutex<Hasher>,
+    /// The hashes, once all has been read.
+    hashes: OnceLock<Vec<HashValue>>,
     /// What could not be read.
     salvage: Salvage,
 }
@@ -140,7 +138,7 @@ impl OnTheWay {
         if request.verify {
             algorithms.push(HashAlgorithm::Blake3);
         }
-        Self { hasher: Mutex::new(Hasher::new(&algorithms)), salvage: Salvage::new() }
+        Self { hasher: Mutex::new(Hasher::new(&algorithms)), hashes: OnceLock::new(), salvage: Salvage::new() }
     }
 
     /// The engine of `request`, which tells what there is to learn.
@@ -157,19 +155,44 @@ impl OnTheWay {
         })
     }
 
-    /// The hashes.
-    fn hashes(&self) -> Vec<HashValue> {
-        let mut hasher = self.hasher.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *hasher, Hasher::new(&[])).finish()
+    /// The hashes, once all has been read.
+    fn hashes(&self) -> &[HashValue] {
+        self.hashes.get_or_init(|| {
+            let mut hasher = self.hasher.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *hasher, Hasher::new(&[])).finish()
+        })
     }
 
     /// The summary of the conversion `converted`.
     fn summary(self, request: &ConvertRequest<'_>, converted: Converted) -> Result<ConvertSummary> {
         let Converted { done, spooled } = converted;
-        let mut hashes = self.hashes();
+        let mut hashes = self.hashes().to_vec();
         hashes.truncate(request.hashes.len());
         Ok(ConvertSummary { size: done.size, stored: done.stored, spooled, hashes, lost: self.salvage.into_lost() })
     }
+}
+
+/// Converts `image`, whatever the request has for sources, to an image that builds on `backing` and carries `bitmaps`.
+///
+/// # Errors
+///
+/// As [`convert`].
+pub(crate) fn convert_image(
+    request: &ConvertRequest<'_>,
+    image: &dyn Image,
+    backing: Option<&Backing>,
+    bitmaps: &[&dyn Bitmap],
+    pipe: Option<Box<dyn Write + Send>>,
+) -> Result<ConvertSummary> {
+    options_of(&request.target_format)?;
+    let on_the_way = OnTheWay::new(request);
+    let engine = on_the_way.engine(request)?;
+    let format = request.access.opener().by_name(&request.target_format)?;
+    let target = output::open(request, Some(image), pipe)?;
+    let parts = Parts { request, engine: &engine, format, backing, bitmaps, target };
+    let done = parts.run_image(image)?;
+    parts.finish(done, &on_the_way)?;
+    on_the_way.summary(request, Converted { done, spooled: None })
 }
 
 /// All that a new image is made of, but for its bytes.
@@ -221,6 +244,17 @@ impl<'a> Parts<'a> {
     fn run_image(&self, image: &dyn Image) -> Result<Progress> {
         let writer = self.writer(&CreateRequest { plan: Some(image), ..self.create(image.size()) })?;
         self.engine().run(image, writer).map_err(|e| self.cannot_convert(e))
+    }
+
+    /// Gives the new image its name, once it has been verified where that was asked for.
+    fn finish(self, done: Progress, on_the_way: &OnTheWay) -> Result<()> {
+        let request = self.request;
+        cancelled(request)?;
+        if request.verify {
+            let cannot = |e: Error| e.context(format!("what was written to {} is not right", request.target.display()));
+            verify::check(request, &self.target.output, done.size, on_the_way.hashes()).map_err(cannot)?;
+        }
+        self.target.output.commit(request.durable)
     }
 
     /// The engine, which leaves to the backing file what is its own.

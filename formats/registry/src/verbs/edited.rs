@@ -139,6 +139,11 @@ impl<'a> Edited<'a> {
         OpenContext { path: Some(self.path), ..self.access.opener().context }
     }
 
+    /// Whether it is a regular file, whose length can change.
+    pub(crate) fn is_regular(&self) -> bool {
+        self.path.metadata().is_ok_and(|metadata| metadata.is_file())
+    }
+
     /// The file, to be changed.
     pub(crate) fn medium(&self) -> Arc<dyn Medium> {
         Arc::clone(&self.medium) as Arc<dyn Medium>
