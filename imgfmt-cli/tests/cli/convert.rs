@@ -89,7 +89,9 @@ fn an_existing_target_is_written_in_place_and_keeps_its_length() {
     let said = desk.fails("convert -n a short");
     assert_eq!(said, "imgfmt: cannot create short: raw: the image takes 1048576 bytes, and the target has 512\n");
     assert_eq!(desk.read("short"), [9; 512]);
-    assert!(desk.fails("convert -n a none").starts_with("imgfmt: cannot write to none: No such file or directory"));
+    assert!(
+        desk.fails("convert -n -O raw a none").starts_with("imgfmt: cannot write to none: No such file or directory")
+    );
     assert!(desk.fails("convert -n -o preallocation=off a b").contains("options are for a new image"));
 }
 

@@ -2,19 +2,21 @@
 
 use std::process::Command;
 
+use crate::golden::COMMANDS;
+
 #[test]
 fn man_pages_and_completions_are_all_there() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("new");
     let status = Command::new(env!("CARGO_BIN_EXE_imgfmt-docs")).arg(&folder).status().unwrap();
     assert!(status.success());
-    let pages = ["imgfmt.1", "imgfmt-convert.1", "imgfmt-info.1", "imgfmt-replay.1"];
-    let files = ["_imgfmt", "imgfmt.bash", "imgfmt.fish"].into_iter().chain(pages);
-    for file in files.clone() {
+    let mut files: Vec<String> = COMMANDS.iter().map(|command| format!("imgfmt-{command}.1")).collect();
+    files.extend(["imgfmt.1", "_imgfmt", "imgfmt.bash", "imgfmt.fish"].map(str::to_owned));
+    for file in &files {
         let text = std::fs::read_to_string(folder.join(file)).unwrap();
         assert!(text.contains("imgfmt"), "{file}");
     }
-    assert_eq!(folder.read_dir().unwrap().count(), files.count());
+    assert_eq!(folder.read_dir().unwrap().count(), files.len());
     assert!(std::fs::read_to_string(folder.join("imgfmt-convert.1")).unwrap().contains("put one behind the other"));
 }
 

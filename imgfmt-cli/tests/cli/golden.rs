@@ -18,7 +18,7 @@ fn check(name: &str, said: &str) {
 }
 
 /// Every command.
-const COMMANDS: [&str; 18] = [
+pub(crate) const COMMANDS: [&str; 18] = [
     "amend", "bench", "bitmap", "check", "commit", "compact", "compare", "convert", "create", "dd", "hash", "info",
     "map", "measure", "rebase", "replay", "resize", "snapshot",
 ];

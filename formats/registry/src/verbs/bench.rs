@@ -120,15 +120,30 @@ fn bench_writes(request: &BenchRequest<'_>) -> Result<BenchResult> {
     })
 }
 
-/// Writes `bytes` in whole units, whose other bytes are those of `whole`.
+/// Writes `bytes` unit by unit, while nobody else writes: where a unit has nothing in this layer yet, its other bytes are
+/// those of `whole`, which was opened before anything was written.
 fn write_whole_units(editor: &dyn ImageEditor, whole: &Chain, unit: u64, bytes: &[u8], offset: u64) -> Result<()> {
-    let end = offset + bytes.len() as u64;
-    let range = offset - offset % unit..end.checked_next_multiple_of(unit).unwrap_or(u64::MAX).min(whole.size());
-    let mut filled = buffer(&range)?;
-    whole.read_at(&mut filled, range.start)?;
-    let at = usize::try_from(offset - range.start).map_err(|_| Error::limit("a unit does not fit into memory"))?;
-    filled[at..at + bytes.len()].copy_from_slice(bytes);
-    editor.write_at(&filled, range.start)
+    let mut rest = bytes;
+    let mut at = offset;
+    while !rest.is_empty() {
+        let start = at - at % unit;
+        let end = start.checked_add(unit).unwrap_or(u64::MAX).min(whole.size());
+        let len = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(rest.len()).max(1);
+        let (part, behind) = rest.split_at(len);
+        match editor.write_at(part, at) {
+            Err(error) if error.kind() == ErrorKind::Missing => {
+                let mut filled = buffer(&(start..end))?;
+                whole.read_at(&mut filled, start)?;
+                let from = usize::try_from(at - start).unwrap_or(usize::MAX);
+                filled[from..from + len].copy_from_slice(part);
+                editor.write_at(&filled, start)?;
+            }
+            other => other?,
+        }
+        at += len as u64;
+        rest = behind;
+    }
+    Ok(())
 }
 
 /// Does all requests on a disk of `size` bytes with `act`, and `flush`es in between.
