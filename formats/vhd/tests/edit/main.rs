@@ -1,0 +1,15 @@
+//! Images that are changed where they are.
+
+// All of it is for tests, which clippy has to be told where helpers may unwrap.
+#[cfg(test)]
+mod checks;
+#[cfg(test)]
+mod cuts;
+#[cfg(test)]
+mod images;
+#[cfg(test)]
+mod model;
+#[cfg(test)]
+mod oracle;
+#[cfg(test)]
+mod parents;
