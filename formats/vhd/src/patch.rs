@@ -3,7 +3,9 @@
 use imgfmt_core::{Result, Storage, StorageExt};
 use uuid::Uuid;
 
-use crate::footer::{DiskType, Footer};
+use crate::footer::DiskType;
+#[cfg(test)]
+use crate::footer::Footer;
 use crate::geometry::Geometry;
 use crate::header::Locator;
 use crate::layout::{
@@ -22,6 +24,12 @@ impl RawFooter {
         let mut bytes = [0; FOOTER_LEN];
         storage.read_padded(&mut bytes, at)?;
         Ok(Self(bytes))
+    }
+
+    /// What it says.
+    #[cfg(test)]
+    pub(crate) fn parse(&self) -> Result<Footer> {
+        Footer::parse(&self.0)
     }
 
     /// The same for a disk of `size` bytes.

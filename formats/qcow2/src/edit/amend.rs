@@ -87,6 +87,9 @@ impl Wanted {
                 ));
             }
         }
+        if self.version != header.version && header.nb_snapshots > 0 {
+            return Err(Error::unsupported("the version of an image with internal snapshots stays; delete them first"));
+        }
         if self.data_file.is_some() && !header.features.data_file() {
             return Err(Error::invalid("the image has no data file, and cannot get one; convert it"));
         }

@@ -125,6 +125,7 @@ impl Disk<'_> {
 
     /// Writes into a cluster with subclusters: those that get their first bytes are filled.
     fn write_subclusters(&mut self, guest: u64, from: u64, bytes: &[u8]) -> Result<()> {
+        let filled = self.filled_subclusters(guest, from, bytes)?;
         let (host, mut bitmap) = self.own_cluster(guest)?;
         let bits = self.header.l2.grain_bits();
         let end = from + bytes.len() as u64;
@@ -136,17 +137,43 @@ impl Disk<'_> {
                 self.overwrite(host, guest, part.start, piece)?;
                 continue;
             }
+            let filled = filled.iter().find(|(filled, _)| *filled == index).map(|(_, content)| content.as_slice());
+            self.store(filled.unwrap_or(piece), host + sub.start, guest + sub.start)?;
+            bitmap = (bitmap | 1 << index) & !(1 << (index + u64::from(SUBCLUSTERS)));
+        }
+        self.set_words(guest, [host | COPIED, bitmap])
+    }
+
+    /// The whole subclusters that `bytes` are a part of, where they are not stored yet. That is found out before anything is
+    /// taken, for it may be the parent's.
+    fn filled_subclusters(&mut self, guest: u64, from: u64, bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>> {
+        let bits = self.header.l2.grain_bits();
+        let end = from + bytes.len() as u64;
+        let words = self.words(guest)?;
+        let stored = match self.decode(words)? {
+            Extended::Whole(Entry::Data(_) | Entry::Compressed { .. }) => SUBCLUSTERS_STORED,
+            Extended::Whole(_) => 0,
+            Extended::Parts(_) => words[1] & SUBCLUSTERS_STORED,
+        };
+        let mut filled = Vec::new();
+        let (first, last) = (from >> bits, (end - 1) >> bits);
+        for index in std::iter::once(first).chain((last > first).then_some(last)) {
+            let sub = index << bits..(index + 1) << bits;
+            let part = sub.start.max(from)..sub.end.min(end);
+            if stored >> index & 1 == 1 || part == sub {
+                continue;
+            }
             let mut content = vec![0; 1 << bits];
             let there = sub.end.min(self.size - guest);
             if part != (sub.start..there) {
                 let known = usize::try_from(there - sub.start).unwrap_or(0);
                 self.read_part(guest, sub.start, &mut content[..known])?;
             }
-            content[place(part.start - sub.start, piece.len())].copy_from_slice(piece);
-            self.store(&content, host + sub.start, guest + sub.start)?;
-            bitmap = (bitmap | 1 << index) & !(1 << (index + u64::from(SUBCLUSTERS)));
+            let len = usize::try_from(part.end - part.start).unwrap_or(0);
+            content[place(part.start - sub.start, len)].copy_from_slice(&bytes[place(part.start - from, len)]);
+            filled.push((index, content));
         }
-        self.set_words(guest, [host | COPIED, bitmap])
+        Ok(filled)
     }
 
     /// The host byte of a cluster that is used by nothing else, for the one at guest byte `guest`, and which subclusters of it

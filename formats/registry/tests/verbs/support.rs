@@ -32,7 +32,7 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind { format: "vmdk", options: "" },
     Kind { format: "vmdk", options: "subformat=twoGbMaxExtentSparse" },
     Kind { format: "vmdk", options: "subformat=monolithicFlat" },
-    Kind { format: "vhd", options: "" },
+    Kind { format: "vhd", options: "block_size=512k" },
     Kind { format: "vhd", options: "subformat=fixed" },
     Kind { format: "vhdx", options: "block_size=1M" },
 ];

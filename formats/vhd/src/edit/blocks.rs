@@ -198,10 +198,13 @@ impl Disk {
         if !self.shrinks {
             return Ok(());
         }
-        let used = self.structures()?.into_iter().map(|(range, _)| range);
-        let end = used.chain(space::blocks(&self.table, self.grid)).map(|range| range.end).max().unwrap_or(0);
+        // Also the last block of the disk, which it does not fill, is whole in the file: other readers want it to be.
+        let stride = self.grid.stride();
+        let used = self.structures()?.into_iter().map(|(range, _)| range.end);
+        let ends = used.chain(space::blocks(&self.table, self.grid).map(|range| range.start + stride));
+        let end = ends.max().unwrap_or(0).next_multiple_of(SECTOR_LEN).min(self.footers.end);
         let medium = Arc::clone(&self.medium);
-        self.footers.trim(medium.as_ref(), end.next_multiple_of(SECTOR_LEN))?;
+        self.footers.trim(medium.as_ref(), end)?;
         let end = self.footers.end;
         self.free.retain(|at| *at < end);
         Ok(())
