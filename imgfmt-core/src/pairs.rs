@@ -142,3 +142,18 @@ fn file_of(storage: &Arc<dyn Storage>) -> Option<(u64, u64, u64)> {
 const PART_LEN: u64 = 1 << 20;
 /// Extents asked for in one call.
 const EXTENTS_PER_CALL: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Blank, Concat};
+
+    #[test]
+    fn what_both_call_zero_is_alike_however_it_is_cut() {
+        let left = Blank::new(10 << 40);
+        let right = Concat::new(vec![Box::new(Blank::new(3)), Box::new(Blank::new((10 << 40) - 3))]).unwrap();
+        assert_eq!(Pairs::new(&left, &right, 4096).unwrap().next_part().unwrap(), None);
+        assert!(Pairs::new(&left, &Blank::new(5), 4096).is_err());
+        assert!(Pairs::new(&left, &right, 0).is_err());
+    }
+}
