@@ -7,6 +7,8 @@
 //! | [`open_beside`] | an image, and behind it the file that it names | the same, through a gate that admits that file |
 //! | [`Writing::check`] | a disk and options | what is written reads back, and is the same for any number of threads |
 //! | [`Coding::check`] | a unit or a stream | what is encoded decodes to itself; any stream decodes or is refused |
+//! | [`check_and_repair`] | an image | what could be read before a repair reads the same after it, and a second one is idle |
+//! | [`edit_a_little`] | an image | what is written in place reads back, or the image is refused |
 //! | [`stream_everything`] | an image, as from a pipe | parts ascend and are there; what is no stream comes back whole |
 //! | [`unwrap_everything`] | a file that may hold images | the same for what takes it off, within the bounds of temporary files |
 //! | [`look_inside`] | a disk | partition tables and signatures are found, or none |
@@ -17,9 +19,11 @@
 
 mod agree;
 mod beside;
+mod check;
 mod codec;
 mod convert;
 mod inside;
+mod small;
 mod states;
 mod stream;
 mod unwrap;
@@ -28,6 +32,7 @@ mod write;
 
 pub use agree::agrees_with_itself;
 pub use beside::open_beside;
+pub use check::{check_and_repair, edit_a_little};
 pub use codec::Coding;
 pub use convert::converts_as_it_reads;
 use imgfmt_core::Format;

@@ -1,0 +1,87 @@
+//! Checks, repairs and edits of anything.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use imgfmt_core::conformance::Files;
+use imgfmt_core::{
+    Erase, Findings, Format, ImageEditor, Limits, Medium, OpenContext, Preallocation, Result, Severity, Storage,
+};
+
+use crate::small::Small;
+
+/// Checks `bytes`, mends what can be mended, and checks again: what could be read before reads as it did, and a second
+/// repair finds nothing to do.
+pub fn check_and_repair(format: &dyn Format, bytes: &[u8]) {
+    let Some(check) = format.abilities().check else { return };
+    let (gate, limits) = (Files::default(), limits());
+    let context = OpenContext { path: Some(Path::new("image")), ..OpenContext::new(&limits, &gate) };
+    let medium = Arc::new(Small::new(bytes));
+    let storage = || Arc::clone(&medium) as Arc<dyn Storage>;
+    let _ = check.check(storage(), &context, &mut Findings::new());
+    let before = sectors(format, storage(), &context);
+    let Some(repair) = check.repairs() else { return };
+    let repaired = check.repair(Arc::clone(&medium) as Arc<dyn Medium>, repair, &context, &mut Findings::new());
+    let after = sectors(format, storage(), &context);
+    for (index, sector) in before.iter().enumerate().filter(|(_, sector)| sector.is_some()) {
+        assert_eq!(sector, &after[index], "sector {index} of those that are looked at is another one after the repair");
+    }
+    if repaired.is_ok() {
+        let mut again = Findings::new();
+        let _ = check.repair(medium, repair, &context, &mut again);
+        let mended = [Severity::Leak, Severity::Corruption].map(|severity| again.fixed(severity));
+        assert_eq!(mended, [0, 0], "a second repair mends what the first one left: {:?}", again.kept());
+    }
+}
+
+/// Edits `bytes` a little, where they can be edited: what is written is read, and nothing else changes.
+pub fn edit_a_little(format: &dyn Format, bytes: &[u8]) {
+    let Some(edit) = format.abilities().edit else { return };
+    let (gate, limits) = (Files::default(), limits());
+    let context = OpenContext { path: Some(Path::new("image")), ..OpenContext::new(&limits, &gate) };
+    let medium = Arc::new(Small::new(bytes));
+    if let Ok(editor) = edit.edit(medium, &context) {
+        // A damaged image may refuse any of it.
+        let _ = change(editor.as_ref());
+        let _ = editor.close();
+    }
+}
+
+/// Writes, erases and resizes.
+fn change(editor: &dyn ImageEditor) -> Result<()> {
+    let size = editor.image()?.size();
+    for offset in [0, size / 3, size.saturating_sub(700)] {
+        let len = usize::try_from((size - offset).min(700)).unwrap_or(0);
+        let bytes = vec![0x5a; len];
+        editor.write_at(&bytes, offset)?;
+        let mut read = vec![0; len];
+        editor.image()?.read_at(&mut read, offset)?;
+        assert!(read == bytes, "what was written at {offset} reads as something else");
+    }
+    editor.erase(0..size.min(100_000), Erase::Zero)?;
+    editor.flush()?;
+    editor.resize(size.saturating_add(65_536).min(1 << 40), Preallocation::Off)?;
+    editor.flush()
+}
+
+/// Some sectors of the disk, where it can be opened; `None` for those that cannot be read.
+fn sectors(format: &dyn Format, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Vec<Option<[u8; 512]>> {
+    let Ok(opened) = format.open(storage, context) else { return vec![None; SECTORS] };
+    let size = opened.image.size();
+    let read = |index: usize| {
+        let offset = (size / SECTORS as u64).checked_mul(index as u64)? / 512 * 512;
+        let mut sector = [0; 512];
+        opened.image.read_at(&mut sector, offset).ok().map(|()| sector)
+    };
+    (0..SECTORS).map(read).collect()
+}
+
+/// Limits that keep the work small.
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.metadata_bytes = 4 << 20;
+    limits
+}
+
+/// Sectors that are looked at.
+const SECTORS: usize = 64;
