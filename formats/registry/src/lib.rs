@@ -7,14 +7,25 @@ pub use formats::{FORMATS, WRAPPERS};
 pub use imgfmt_core::*;
 #[cfg(feature = "inside")]
 pub use imgfmt_inside as inside;
+pub use verbs::amend::{amend, amend_options_of};
+pub use verbs::bench::{BenchRequest, BenchResult, bench};
+pub use verbs::bitmap::{BitmapAction, change_bitmap};
+pub use verbs::check::{CheckReport, CheckRequest, check};
+pub use verbs::commit::{CommitRequest, Committed, commit};
+pub use verbs::compact::{CompactRequest, Compacted, compact};
 pub use verbs::convert::{convert, convert_piped};
+pub use verbs::create::{CreateImage, Created, create};
+pub use verbs::dd::{DdRequest, dd, dd_piped};
 pub use verbs::files::ImageFile;
 pub use verbs::info::{ImageInfo, InfoRequest, chain_info, info};
 #[cfg(feature = "inside")]
 pub use verbs::inside::look_inside;
 pub use verbs::open::{Access, format_of_name, open, open_layer, open_layers, open_options_of, options_of};
+pub use verbs::rebase::{RebaseRequest, rebase};
 pub use verbs::replay::replay;
 pub use verbs::request::{Bitmaps, ConvertRequest, ConvertSummary, Pipes, Source};
+pub use verbs::resize::{ResizeRequest, Resized, SizeChange, WOULD_SHRINK, resize};
+pub use verbs::snapshot::{SnapshotAction, snapshot, snapshots};
 
 /// The example of the project's first page, compiled and run with the documentation tests.
 #[cfg(doctest)]
