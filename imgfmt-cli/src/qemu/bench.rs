@@ -25,8 +25,18 @@ pub(crate) const COMMAND: Command = Command {
         Opt { short: Some('d'), long: "depth", value: "DEPTH", help: "requests at a time; 64 without it" },
         Opt { short: Some('o'), long: "offset", value: "OFFSET", help: "where the first request starts; 0 without it" },
         Opt { short: Some('s'), long: "buffer-size", value: "SIZE", help: "bytes of a request; 4096 without it" },
-        Opt { short: Some('S'), long: "step-size", value: "SIZE", help: "bytes from one request to the next; as many as it has without it" },
-        Opt { short: Some('i'), long: "aio", value: "AIO", help: "known and checked: reading and writing is done by threads" },
+        Opt {
+            short: Some('S'),
+            long: "step-size",
+            value: "SIZE",
+            help: "bytes from one request to the next; as many as it has without it",
+        },
+        Opt {
+            short: Some('i'),
+            long: "aio",
+            value: "AIO",
+            help: "known and checked: reading and writing is done by threads",
+        },
         Opt { short: Some('n'), long: "native", value: "", help: "known, as --aio" },
         Opt { short: Some('w'), long: "write", value: "", help: "write, and not read; what was there is lost" },
         Opt { short: None, long: "pattern", value: "BYTE", help: "the byte to write; 0 without it" },
@@ -53,7 +63,11 @@ fn run(call: &Call<'_>) -> Outcome {
     let name = only(command, parsed)?;
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
     let setting = Setting::new(parsed)?;
-    if write { image.settle_to_write()? } else { image.settle().map(drop)? }
+    if write {
+        image.settle_to_write()?
+    } else {
+        image.settle().map(drop)?
+    }
     let kind = if write { "write" } else { "read" };
     let Numbers { count, depth, buffer_size, step, offset, .. } = numbers;
     print(&format!(

@@ -6,7 +6,9 @@ use imgfmt::convert::{Cancel, Convert};
 use imgfmt::{CheckReport, CheckRequest, ErrorKind, FORMATS, Findings, Repair, Severity};
 use serde_json::{Map, Value};
 
-use super::common::{FORCE_SHARE, FORMAT, Form, IMAGE_OPTS, OBJECT, OUTPUT, QUIET, SOURCE_CACHE, check_source_cache, form, only};
+use super::common::{
+    FORCE_SHARE, FORMAT, Form, IMAGE_OPTS, OBJECT, OUTPUT, QUIET, SOURCE_CACHE, check_source_cache, form, only,
+};
 use super::fault::{Fault, Outcome, print};
 use super::getopt::Opt;
 use super::image::Image;
@@ -45,7 +47,11 @@ fn run(call: &Call<'_>) -> Outcome {
         let what = "force-share=on can only be used with read-only images";
         return Err(Fault::new(format!("Could not open '{}': {what}", image.given)));
     }
-    if repair.is_some() { image.settle_to_write()? } else { image.settle().map(drop)? }
+    if repair.is_some() {
+        image.settle_to_write()?
+    } else {
+        image.settle().map(drop)?
+    }
     if !is_supported(&image, repair) {
         return Err(Fault::new("This image format does not support checks").with_code(UNSUPPORTED));
     }
@@ -133,8 +139,7 @@ fn object(image: &Image, report: &CheckReport, last: &Findings) -> Value {
 fn human(report: &CheckReport, last: &Findings) -> String {
     let mut text = String::new();
     if report.after_repair.is_some() {
-        let (leaks, corruptions) =
-            (report.findings.fixed(Severity::Leak), report.findings.fixed(Severity::Corruption));
+        let (leaks, corruptions) = (report.findings.fixed(Severity::Leak), report.findings.fixed(Severity::Corruption));
         text.push_str(&format!(
             "The following inconsistencies were found and repaired:\n\n    {leaks} leaked clusters\n    {corruptions} corruptions\n\n\
              Double checking the fixed image now...\n"

@@ -26,7 +26,12 @@ pub(crate) const COMMAND: Command = Command {
         IMAGE_OPTS,
         CACHE,
         Opt { short: Some('d'), long: "drop", value: "", help: "do not empty the image in the end" },
-        Opt { short: Some('b'), long: "base", value: "FILE", help: "into this file of the chain, and not the next; implies -d" },
+        Opt {
+            short: Some('b'),
+            long: "base",
+            value: "FILE",
+            help: "into this file of the chain, and not the next; implies -d",
+        },
         Opt { short: Some('r'), long: "rate", value: "RATE", help: "bytes a second at most" },
         OBJECT,
     ],

@@ -26,21 +26,41 @@ pub(crate) const COMMAND: Command = Command {
     options: &[
         QUIET,
         PROGRESS,
-        Opt { short: Some('f'), long: "source-format", value: "FMT", help: "the format of the sources; probed without it" },
+        Opt {
+            short: Some('f'),
+            long: "source-format",
+            value: "FMT",
+            help: "the format of the sources; probed without it",
+        },
         IMAGE_OPTS,
         Opt { short: None, long: "source-image-opts", value: "", help: "the same as --image-opts" },
         Opt { short: Some('l'), long: "source-snapshot", value: "SNAPSHOT", help: "convert this internal snapshot" },
-        Opt { short: Some('T'), long: "source-cache", value: "CACHE", help: "the cache mode of the sources; checked, and ignored" },
+        Opt {
+            short: Some('T'),
+            long: "source-cache",
+            value: "CACHE",
+            help: "the cache mode of the sources; checked, and ignored",
+        },
         Opt { short: Some('O'), long: "target-format", value: "FMT", help: "the format of the target; raw without it" },
         Opt { short: None, long: "target-image-opts", value: "", help: "the target is given as options; needs -n" },
         OPTIONS,
         Opt { short: Some('c'), long: "compress", value: "", help: "compress the target" },
-        Opt { short: Some('t'), long: "target-cache", value: "CACHE", help: "the cache mode of the target; unsafe without it: nothing is flushed" },
+        Opt {
+            short: Some('t'),
+            long: "target-cache",
+            value: "CACHE",
+            help: "the cache mode of the target; unsafe without it: nothing is flushed",
+        },
         Opt { short: Some('B'), long: "backing", value: "FILE", help: "the file that the target builds on" },
         Opt { short: Some('F'), long: "backing-format", value: "FMT", help: "the format of that file; needed with -B" },
         Opt { short: Some('n'), long: "no-create", value: "", help: "write into the target that is there" },
         Opt { short: None, long: "target-is-zero", value: "", help: "that target reads as zeros" },
-        Opt { short: Some('S'), long: "sparse-size", value: "SIZE", help: "leave out runs of zeros of this length; 4k without it, 0 for none" },
+        Opt {
+            short: Some('S'),
+            long: "sparse-size",
+            value: "SIZE",
+            help: "leave out runs of zeros of this length; 4k without it, 0 for none",
+        },
         Opt { short: None, long: "bitmaps", value: "", help: "copy the persistent bitmaps, too" },
         Opt { short: None, long: "skip-broken-bitmaps", value: "", help: "leave out those that cannot be relied on" },
         FORCE_SHARE,
@@ -63,7 +83,12 @@ fn run(call: &Call<'_>) -> Outcome {
     }
     let (sources, target) = plan.images(parsed)?;
     let setting = Setting::new(parsed)?;
-    let new = if plan.in_place { NewImage::default() } else { NewImage::new(parsed, plan.format).map_err(|f| f.about(&format!("{}: error while converting {}", shown(&target), plan.format_name)))? };
+    let new = if plan.in_place {
+        NewImage::default()
+    } else {
+        NewImage::new(parsed, plan.format)
+            .map_err(|f| f.about(&format!("{}: error while converting {}", shown(&target), plan.format_name)))?
+    };
     let backing = backing(&new, &target, &plan)?;
     let first = sources.first().ok_or_else(|| Fault::new("Must specify image file name"))?;
     let cancel = Cancel::default();
@@ -82,8 +107,8 @@ fn run(call: &Call<'_>) -> Outcome {
         in_place: plan.in_place,
         target_is_zero: parsed.has("target-is-zero"),
         durable: plan.flushed,
-        salvage: parsed.has("salvage"),
-        rate_limit: plan.rate,
+        //salvage: parsed.has("salvage"),
+        //rate_limit: plan.rate,
         access: Access { snapshot: snapshot.as_deref().map(snapshot_name), ..setting.access(first) },
         engine: Convert { progress: Some(&report), cancel: cancel.clone(), ..plan.engine.clone() },
         ..ConvertRequest::new("", "", "")
@@ -206,7 +231,8 @@ impl Plan<'_> {
         let setting = Setting::new(parsed)?;
         let size = |image: &Image| {
             let request = InfoRequest { format: Some(image.library_format()), count: false };
-            let info = imgfmt::info(&image.path, &request, &setting.access(image)).map_err(|e| image.cannot_open(&e))?;
+            let info =
+                imgfmt::info(&image.path, &request, &setting.access(image)).map_err(|e| image.cannot_open(&e))?;
             // The length of a device is not its metadata's.
             Ok::<_, Fault>(info.virtual_size)
         };
@@ -224,7 +250,8 @@ impl Plan<'_> {
     /// Why it went wrong.
     fn cannot_convert(&self, error: &imgfmt::Error, sources: &[Image], target: &Path) -> Fault {
         let text = super::fault::told(error);
-        let opened = sources.iter().find(|source| error.to_string() == format!("cannot open {}", source.path.display()));
+        let opened =
+            sources.iter().find(|source| error.to_string() == format!("cannot open {}", source.path.display()));
         match opened {
             Some(source) => source.cannot_open(error),
             None if error.kind() == ErrorKind::Missing && text.contains("snapshot") => {
@@ -263,7 +290,10 @@ fn backing(new: &NewImage, target: &Path, plan: &Plan<'_>) -> Result<Option<Pare
         let what = format!("{wrong}: Backing format cannot be used without backing file");
         return if new.backing_format.is_some() { Err(Fault::new(what)) } else { Ok(None) };
     };
-    let format = new.backing_format.as_deref().ok_or_else(|| Fault::new("Use of backing file requires explicit backing format"))?;
+    let format = new
+        .backing_format
+        .as_deref()
+        .ok_or_else(|| Fault::new("Use of backing file requires explicit backing format"))?;
     let known = formats::named(format).ok_or_else(|| Fault::new(format!("Unknown backing file format '{format}'")))?;
     Image { format: Some(known), ..Image::file(&beside(target, name)) }.settle()?;
     Ok(Some(ParentName { name: name.clone(), format: Some(format.to_owned()) }))

@@ -41,8 +41,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let size = size.map(|size| sizes::size(size, "image size")).transpose()?;
     let path = file(name)?;
     let (file, cannot) = (shown(&path), |what: String| Fault::new(format!("{}: {what}", shown(&path))));
-    let format = formats::named(&format_name)
-        .ok_or_else(|| cannot(format!("Unknown file format '{format_name}'")))?;
+    let format = formats::named(&format_name).ok_or_else(|| cannot(format!("Unknown file format '{format_name}'")))?;
     if imgfmt::options_of(format.library).is_err() {
         return Err(cannot(format!("Format driver '{format_name}' does not support image creation")));
     }
@@ -128,11 +127,13 @@ fn base(
     let cannot = |fault: Fault| fault.about(&name).and("Could not open backing image.");
     let probed = image.settle().map_err(cannot)?;
     if probed {
-        let what = format!("Backing file specified without backing format\nDetected format of {}.", image.format_name());
+        let what =
+            format!("Backing file specified without backing format\nDetected format of {}.", image.format_name());
         return Err(Fault::new(format!("{name}: {what}")));
     }
     let request = InfoRequest { format: Some(image.library_format()), count: false };
-    let info = imgfmt::info(&image.path, &request, &setting.access(&image)).map_err(|e| cannot(image.cannot_open(&e)))?;
+    let info =
+        imgfmt::info(&image.path, &request, &setting.access(&image)).map_err(|e| cannot(image.cannot_open(&e)))?;
     Ok(Some(super::info_json::virtual_size(&info)))
 }
 
@@ -165,7 +166,8 @@ pub(crate) fn options_help(name: &str) -> Result<String, Fault> {
 }
 
 /// The format of the new image.
-const FORMAT: Opt = Opt { short: Some('f'), long: "format", value: "FMT", help: "the format of the new image; raw without it" };
+const FORMAT: Opt =
+    Opt { short: Some('f'), long: "format", value: "FMT", help: "the format of the new image; raw without it" };
 /// Options of the new image.
 pub(crate) const OPTIONS: Opt = Opt {
     short: Some('o'),
@@ -174,7 +176,8 @@ pub(crate) const OPTIONS: Opt = Opt {
     help: "options of the new image as NAME=VALUE,...; 'help' lists them; repeatable",
 };
 /// The file that the new image builds on.
-const BACKING: Opt = Opt { short: Some('b'), long: "backing", value: "FILE", help: "the file that the new image builds on" };
+const BACKING: Opt =
+    Opt { short: Some('b'), long: "backing", value: "FILE", help: "the file that the new image builds on" };
 /// The format of that file.
 const BACKING_FORMAT: Opt =
     Opt { short: Some('F'), long: "backing-format", value: "FMT", help: "the format of that file; needed with -b" };

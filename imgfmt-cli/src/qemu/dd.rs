@@ -24,7 +24,12 @@ pub(crate) const COMMAND: Command = Command {
     options: &[
         FORMAT,
         IMAGE_OPTS,
-        Opt { short: Some('O'), long: "output-format", value: "FMT", help: "the format of the new image; raw without it" },
+        Opt {
+            short: Some('O'),
+            long: "output-format",
+            value: "FMT",
+            help: "the format of the new image; raw without it",
+        },
         FORCE_SHARE,
         OBJECT,
     ],
@@ -76,7 +81,8 @@ fn run(call: &Call<'_>) -> Outcome {
     };
     call.watch(&cancel)?;
     let name = shown(&output);
-    imgfmt::dd(&request).map_err(|error| cannot_create(&output, &error).within(&name, "error while creating output image"))?;
+    imgfmt::dd(&request)
+        .map_err(|error| cannot_create(&output, &error).within(&name, "error while creating output image"))?;
     Ok(0)
 }
 

@@ -82,7 +82,9 @@ impl Fault {
                 format!("Could not open '{name}': {}\nIs another process using the image [{name}]?", innermost(error))
             }
             // One level that says what could not be opened is enough.
-            (_, Some(system)) if levels(error) <= 3 => format!("Could not open '{name}': Could not open '{name}': {system}"),
+            (_, Some(system)) if levels(error) <= 3 => {
+                format!("Could not open '{name}': Could not open '{name}': {system}")
+            }
             _ => format!("Could not open '{name}': {}", told(error)),
         };
         Self { cancelled: error.kind() == ErrorKind::Cancelled, ..Self::new(text) }

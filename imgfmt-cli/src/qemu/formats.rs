@@ -36,7 +36,10 @@ pub(crate) fn probed(storage: FileStorage) -> Result<&'static Known> {
     let formats: Vec<&dyn Format> = KNOWN.iter().filter_map(format_of).collect();
     let storage: Arc<dyn Storage> = Arc::new(storage);
     let found = probe::detect(&formats, &storage)?.map_or(RAW, |format| format.name());
-    KNOWN.iter().find(|known| known.library == found).ok_or_else(|| Error::unsupported(format!("{found} is unknown here")))
+    KNOWN
+        .iter()
+        .find(|known| known.library == found)
+        .ok_or_else(|| Error::unsupported(format!("{found} is unknown here")))
 }
 
 /// Whether the format claims the file. Raw claims every file.

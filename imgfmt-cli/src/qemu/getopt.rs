@@ -34,7 +34,7 @@ impl Parsed {
 
     /// The value of the option; the last one counts.
     pub(crate) fn get(&self, long: &str) -> Option<&OsStr> {
-        self.all(long).last()
+        self.options.iter().rev().find(|(name, _)| *name == long).map(|(_, value)| value.as_os_str())
     }
 
     /// All values of the option, in order.
@@ -90,9 +90,7 @@ fn long<'a>(
         (true, Some(_)) => return Err(format!("option '--{}' doesn't allow an argument", opt.long)),
         (true, None) => OsString::new(),
         (false, Some(value)) => OsString::from_vec(value.to_vec()),
-        (false, None) => {
-            rest.next().cloned().ok_or_else(|| format!("option '--{shown}' requires an argument"))?
-        }
+        (false, None) => rest.next().cloned().ok_or_else(|| format!("option '--{shown}' requires an argument"))?,
     };
     parsed.options.push((opt.long, value));
     Ok(())
@@ -167,7 +165,8 @@ mod tests {
 
     #[test]
     fn options_and_operands_stand_in_any_order() {
-        for line in ["-f raw -q a b", "a -f raw b -q", "a b --format=raw --quiet", "-fraw a --qui b", "a --form raw -q b"]
+        for line in
+            ["-f raw -q a b", "a -f raw b -q", "a b --format=raw --quiet", "-fraw a --qui b", "a --form raw -q b"]
         {
             assert_eq!(read(line), Ok(("format=raw quiet=".into(), "a b".into())), "{line}");
         }

@@ -61,11 +61,7 @@ impl Image {
     }
 
     /// The image that options specify.
-    fn specified(
-        given: &str,
-        list: Vec<(String, String)>,
-        format: Option<&'static Known>,
-    ) -> Result<Self, Fault> {
+    fn specified(given: &str, list: Vec<(String, String)>, format: Option<&'static Known>) -> Result<Self, Fault> {
         let cannot = |what: &str| Fault::new(format!("Could not open '{given}': {what}"));
         let mut image = Self {
             given: given.to_owned(),
@@ -89,8 +85,12 @@ impl Image {
                         Some(formats::named(value).ok_or_else(|| cannot(&format!("Unknown driver '{value}'")))?);
                 }
                 "file.driver" if FILE_DRIVERS.contains(&value.as_str()) => {}
-                "file.driver" => return Err(cannot(&format!("'{value}' is not supported as file.driver, only 'file' is"))),
-                "driver" | "file.filename" | "filename" => return Err(cannot(&format!("'{name}' is not supported here"))),
+                "file.driver" => {
+                    return Err(cannot(&format!("'{value}' is not supported as file.driver, only 'file' is")));
+                }
+                "driver" | "file.filename" | "filename" => {
+                    return Err(cannot(&format!("'{name}' is not supported here")));
+                }
                 _ if is_about_running(key) => {}
                 _ => image.options.set(name, value),
             }
@@ -134,7 +134,9 @@ impl Image {
         }
         let (name, given) = (self.format_name(), &self.given);
         if name == RAW {
-            stderr(&format!("WARNING: Image format was not specified for '{given}' and probing guessed raw.\n{RAW_WARNING}"));
+            stderr(&format!(
+                "WARNING: Image format was not specified for '{given}' and probing guessed raw.\n{RAW_WARNING}"
+            ));
             return Ok(());
         }
         Err(Fault::new(format!(
@@ -185,7 +187,9 @@ impl Image {
     pub(crate) fn cannot_open(&self, error: &imgfmt::Error) -> Fault {
         if error.kind() == ErrorKind::Unsupported && self.path.is_dir() {
             let name = &self.given;
-            return Fault::new(format!("Could not open '{name}': 'file' driver requires '{name}' to be a regular file"));
+            return Fault::new(format!(
+                "Could not open '{name}': 'file' driver requires '{name}' to be a regular file"
+            ));
         }
         Fault::open(&self.given, error)
     }

@@ -51,8 +51,7 @@ mod tests {
         let text = r#"{"driver": "qcow2", "file": {"driver": "file", "filename": "a,b"}, "encrypt.key-secret": "s", "n": 1, "b": true}"#;
         let found = options(text).unwrap();
         let found: Vec<_> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let expected =
-            ["driver=qcow2", "file.driver=file", "file.filename=a,b", "encrypt.key-secret=s", "n=1", "b=on"];
+        let expected = ["driver=qcow2", "file.driver=file", "file.filename=a,b", "encrypt.key-secret=s", "n=1", "b=on"];
         assert_eq!(found, expected);
         for wrong in ["", "{", "[1]", r#"{"a": null}"#] {
             assert!(options(wrong).is_err(), "{wrong}");

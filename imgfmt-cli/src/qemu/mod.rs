@@ -9,7 +9,7 @@ mod bitmap;
 mod check;
 mod commit;
 mod common;
-mod compare;
+//mod compare;
 mod convert;
 mod create;
 mod dd;
@@ -23,8 +23,8 @@ mod info;
 mod info_json;
 mod json;
 mod json_name;
-mod map;
-mod measure;
+//mod map;
+//mod measure;
 mod names;
 mod objects;
 mod option_help;
@@ -158,13 +158,13 @@ const COMMANDS: &[Command] = &[
     bitmap::COMMAND,
     check::COMMAND,
     commit::COMMAND,
-    compare::COMMAND,
+    //compare::COMMAND,
     convert::COMMAND,
     create::COMMAND,
     dd::COMMAND,
     info::COMMAND,
-    map::COMMAND,
-    measure::COMMAND,
+    //map::COMMAND,
+    //measure::COMMAND,
     rebase::COMMAND,
     resize::COMMAND,
     snapshot::COMMAND,

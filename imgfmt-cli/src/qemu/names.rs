@@ -31,7 +31,9 @@ pub(crate) fn meaning(name: &OsStr) -> Result<Meaning, Fault> {
     let Some((protocol, rest)) = split(name) else { return Ok(Meaning::File(PathBuf::from(name))) };
     match protocol {
         "file" | "host_device" | "host_cdrom" => Ok(Meaning::File(PathBuf::from(rest))),
-        "json" => json_name::options(&shown[protocol.len() + 1..]).map(Meaning::Options).map_err(|what| refused(&shown, &what)),
+        "json" => json_name::options(&shown[protocol.len() + 1..])
+            .map(Meaning::Options)
+            .map_err(|what| refused(&shown, &what)),
         _ if NOT_FILES.contains(&protocol) => {
             Err(refused(&shown, &format!("The protocol '{protocol}' is not supported, only files and devices are")))
         }
@@ -54,9 +56,38 @@ fn refused(name: &str, why: &str) -> Fault {
 
 /// QEMU's protocols that are no files.
 const NOT_FILES: [&str; 32] = [
-    "blkdebug", "blklogwrites", "blkverify", "fat", "ftp", "ftps", "gluster", "gluster+tcp", "gluster+unix", "http", "https",
-    "iscsi", "iser", "nbd", "nbd+tcp", "nbd+unix", "nbds", "nfs", "null-aio", "null-co", "nvme", "quorum", "rbd",
-    "replication", "sheepdog", "sheepdog+tcp", "sheepdog+unix", "ssh", "throttle", "vvfat", "vxhs", "nbd+vsock",
+    "blkdebug",
+    "blklogwrites",
+    "blkverify",
+    "fat",
+    "ftp",
+    "ftps",
+    "gluster",
+    "gluster+tcp",
+    "gluster+unix",
+    "http",
+    "https",
+    "iscsi",
+    "iser",
+    "nbd",
+    "nbd+tcp",
+    "nbd+unix",
+    "nbds",
+    "nfs",
+    "null-aio",
+    "null-co",
+    "nvme",
+    "quorum",
+    "rbd",
+    "replication",
+    "sheepdog",
+    "sheepdog+tcp",
+    "sheepdog+unix",
+    "ssh",
+    "throttle",
+    "vvfat",
+    "vxhs",
+    "nbd+vsock",
 ];
 
 #[cfg(test)]

@@ -42,7 +42,9 @@ fn bytes(options: &Options) -> Result<Vec<u8>, Fault> {
     };
     match options.get("format") {
         None | Some("raw") => Ok(bytes),
-        Some("base64") => STANDARD.decode(without_space(bytes)).map_err(|_| Fault::new("Base64 data contains invalid characters")),
+        Some("base64") => {
+            STANDARD.decode(without_space(bytes)).map_err(|_| Fault::new("Base64 data contains invalid characters"))
+        }
         Some(other) => Err(Fault::new(format!("Parameter 'format' does not accept value '{other}'"))),
     }
 }

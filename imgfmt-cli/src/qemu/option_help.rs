@@ -18,7 +18,8 @@ fn line_of(spec: &OptionSpec) -> String {
         "on|off" => "<bool (on/off)>",
         _ => "<str>",
     };
-    let values = if kind == "<str>" && spec.values.contains('|') { format!(" ({})", spec.values) } else { String::new() };
+    let values =
+        if kind == "<str>" && spec.values.contains('|') { format!(" ({})", spec.values) } else { String::new() };
     line(&format!("{}={kind}", spec.name), &format!("{}{values}", spec.help))
 }
 
@@ -30,7 +31,5 @@ fn line(name: &str, help: &str) -> String {
 /// Options of every new image.
 pub(crate) const SIZE: (&str, &str) = ("size=<size>", "bytes of the virtual disk");
 /// Options of a new image that builds on another.
-pub(crate) const BACKING: [(&str, &str); 2] = [
-    ("backing_file=<str>", "the file that the image builds on"),
-    ("backing_fmt=<str>", "the format of that file"),
-];
+pub(crate) const BACKING: [(&str, &str); 2] =
+    [("backing_file=<str>", "the file that the image builds on"), ("backing_fmt=<str>", "the format of that file")];

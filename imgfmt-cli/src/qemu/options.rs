@@ -106,8 +106,10 @@ pub(crate) fn backing_name(name: &OsStr) -> Result<PathBuf, Fault> {
 /// The value of the option `size`.
 fn size(text: &str) -> Result<u64, Fault> {
     parse_size(text).map_err(|_| {
-        Fault::new("Parameter 'size' expects a non-negative number below 2^64\nOptional suffix k, M, G, T, P or E means \
-             kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.")
+        Fault::new(
+            "Parameter 'size' expects a non-negative number below 2^64\nOptional suffix k, M, G, T, P or E means \
+             kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.",
+        )
     })
 }
 
@@ -127,7 +129,9 @@ pub(crate) fn formatting(name: &str, format: &Known, new: &NewImage, size: u64) 
         let value = match *key {
             "size" => size.to_string(),
             _ => match new.given.get(key).or((!default.is_empty()).then_some(*default)) {
-                Some(value) if SIZES.contains(key) => parse_size(value).map_or_else(|_| value.to_owned(), |n| n.to_string()),
+                Some(value) if SIZES.contains(key) => {
+                    parse_size(value).map_or_else(|_| value.to_owned(), |n| n.to_string())
+                }
                 Some(value) => value.replace(',', ",,"),
                 None => continue,
             },
@@ -185,5 +189,8 @@ const PRINTED: [(&str, &[Printed]); 5] = [
         ],
     ),
     ("vpc", &[("size", ""), ("subformat", ""), ("force_size", "")]),
-    ("vhdx", &[("size", ""), ("log_size", "1048576"), ("block_size", "0"), ("subformat", ""), ("block_state_zero", "")]),
+    (
+        "vhdx",
+        &[("size", ""), ("log_size", "1048576"), ("block_size", "0"), ("subformat", ""), ("block_state_zero", "")],
+    ),
 ];

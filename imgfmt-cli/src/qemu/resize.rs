@@ -78,8 +78,10 @@ fn target(before: u64, change: SizeChange) -> Result<u64, Fault> {
 fn change(text: &str) -> Result<SizeChange, Fault> {
     let size = |text: &str| {
         sizes::bytes(text).map_err(|_| {
-            Fault::new("Parameter 'size' expects a non-negative number below 2^64\nOptional suffix k, M, G, T, P or E means \
-                 kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.")
+            Fault::new(
+                "Parameter 'size' expects a non-negative number below 2^64\nOptional suffix k, M, G, T, P or E means \
+                 kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.",
+            )
         })
     };
     match (text.strip_prefix('+'), text.strip_prefix('-')) {
@@ -111,7 +113,8 @@ fn cannot_resize(image: &Image, preallocation: Preallocation, error: &imgfmt::Er
 }
 
 /// Allowing data to be lost.
-const SHRINK: Opt = Opt { short: None, long: "shrink", value: "", help: "allow the disk to lose what lies behind its new end" };
+const SHRINK: Opt =
+    Opt { short: None, long: "shrink", value: "", help: "allow the disk to lose what lies behind its new end" };
 /// What is done about space that comes to the disk.
 const PREALLOCATION: Opt = Opt {
     short: None,

@@ -22,7 +22,8 @@ impl Setting {
     /// What the command line says.
     pub(crate) fn new(parsed: &Parsed) -> Result<Self, Fault> {
         let force_share = parsed.has("force-share");
-        let gate = QemuGate::new(force_share).map_err(|error| Fault::of("Could not look at the root folder", &error))?;
+        let gate =
+            QemuGate::new(force_share).map_err(|error| Fault::of("Could not look at the root folder", &error))?;
         Ok(Self { secrets: objects::secrets(parsed)?, gate, force_share })
     }
 
@@ -32,7 +33,7 @@ impl Setting {
             gate: &self.gate,
             options: &image.options,
             secrets: &self.secrets,
-            force_share: self.force_share,
+            //force_share: self.force_share,
             ..Access::default()
         }
     }

@@ -24,7 +24,12 @@ pub(crate) const COMMAND: Command = Command {
         FORCE_SHARE,
         Opt { short: Some('l'), long: "list", value: "", help: "list the snapshots, as without an action" },
         Opt { short: Some('c'), long: "create", value: "SNAPSHOT", help: "keep the current state as a snapshot" },
-        Opt { short: Some('a'), long: "apply", value: "SNAPSHOT", help: "make the state of a snapshot the current one" },
+        Opt {
+            short: Some('a'),
+            long: "apply",
+            value: "SNAPSHOT",
+            help: "make the state of a snapshot the current one",
+        },
         Opt { short: Some('d'), long: "delete", value: "SNAPSHOT", help: "delete a snapshot" },
         OBJECT,
     ],
