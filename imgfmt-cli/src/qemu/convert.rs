@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use imgfmt::convert::{Cancel, Convert, KernelCopy, Progress};
-use imgfmt::{Access, Bitmaps, ConvertRequest, ErrorKind, InfoRequest, ParentName};
+use imgfmt::{Access, Bitmaps, ConvertRequest, ErrorKind, ParentName};
 
 use super::common::{self, FORCE_SHARE, IMAGE_OPTS, OBJECT, PROGRESS, QUIET};
 use super::create::{self, OPTIONS, beside, cannot_create};
@@ -83,12 +83,7 @@ fn run(call: &Call<'_>) -> Outcome {
     }
     let (sources, target) = plan.images(parsed)?;
     let setting = Setting::new(parsed)?;
-    let new = if plan.in_place {
-        NewImage::default()
-    } else {
-        NewImage::new(parsed, plan.format)
-            .map_err(|f| f.about(&format!("{}: error while converting {}", shown(&target), plan.format_name)))?
-    };
+    let new = if plan.in_place { NewImage::default() } else { new_image(parsed, &plan, &target)? };
     let backing = backing(&new, &target, &plan)?;
     let first = sources.first().ok_or_else(|| Fault::new("Must specify image file name"))?;
     let cancel = Cancel::default();
@@ -229,13 +224,7 @@ impl Plan<'_> {
     /// Checks that the target that is written into has room for the sources.
     fn check_size(&self, sources: &[Image], target: &Path, parsed: &Parsed) -> Result<(), Fault> {
         let setting = Setting::new(parsed)?;
-        let size = |image: &Image| {
-            let request = InfoRequest { format: Some(image.library_format()), count: false };
-            let info =
-                imgfmt::info(&image.path, &request, &setting.access(image)).map_err(|e| image.cannot_open(&e))?;
-            // The length of a device is not its metadata's.
-            Ok::<_, Fault>(info.virtual_size)
-        };
+        let size = |image: &Image| setting.describe(image, false).map(|info| info.virtual_size);
         let mut wanted: u64 = 0;
         for source in sources {
             wanted = wanted.saturating_add(size(source)?);
@@ -263,6 +252,13 @@ impl Plan<'_> {
             }
         }
     }
+}
+
+/// What the command line says of a new target.
+fn new_image(parsed: &Parsed, plan: &Plan<'_>, target: &Path) -> Result<NewImage, Fault> {
+    let new = NewImage::new(parsed, plan.format);
+    let checked = new.and_then(|new| new.check_preallocation(plan.format).map(|()| new));
+    checked.map_err(|fault| fault.about(&format!("{}: error while converting {}", shown(target), plan.format_name)))
 }
 
 /// Refuses options that do not go together.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use imgfmt::{CreateImage, InfoRequest, ParentName};
+use imgfmt::{CreateImage, ParentName};
 
 use super::common::{OBJECT, QUIET};
 use super::fault::{Fault, Outcome, print, shown, system_error, told};
@@ -57,6 +57,7 @@ fn run(call: &Call<'_>) -> Outcome {
     if new.backing.is_none() && new.backing_format.is_some() {
         return Err(cannot("Backing format cannot be used without backing file".to_owned()));
     }
+    new.check_preallocation(format).map_err(|fault| fault.about(&file))?;
     create(&setting, &path, format, new, size, unchecked)?;
     Ok(0)
 }
@@ -131,9 +132,7 @@ fn base(
             format!("Backing file specified without backing format\nDetected format of {}.", image.format_name());
         return Err(Fault::new(format!("{name}: {what}")));
     }
-    let request = InfoRequest { format: Some(image.library_format()), count: false };
-    let info =
-        imgfmt::info(&image.path, &request, &setting.access(&image)).map_err(|e| cannot(image.cannot_open(&e)))?;
+    let info = setting.describe(&image, false).map_err(cannot)?;
     Ok(Some(super::info_json::virtual_size(&info)))
 }
 

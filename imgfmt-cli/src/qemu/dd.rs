@@ -60,9 +60,8 @@ fn run(call: &Call<'_>) -> Outcome {
     image.settle()?;
     let format = formats::named(&format_name).ok_or_else(|| Fault::new("Unknown file format"))?;
     let output = create::file(&operands.output)?;
-    let info = imgfmt::InfoRequest { format: Some(image.library_format()), count: false };
-    let info = imgfmt::info(&image.path, &info, &setting.access(&image)).map_err(|error| image.cannot_open(&error))?;
-    if operands.skip.saturating_mul(operands.block_size) > info.virtual_size {
+    let size = setting.describe(&image, false)?.virtual_size;
+    if operands.skip.saturating_mul(operands.block_size) > size {
         error(&format!("{}: cannot skip to specified offset", image.given));
     }
     let cancel = Cancel::default();

@@ -6,8 +6,8 @@ use imgfmt::{ImageFile, ImageInfo, SnapshotInfo};
 use serde_json::Value;
 
 use super::formats::name_here;
-use super::info_json::{child_name, protocol, snapshots, specific, virtual_size};
-use crate::render::text::{date, exact_size, printable, size, tree};
+use super::info_json::{child_name, child_path, protocol, snapshots, specific, virtual_size};
+use crate::render::text::{date, exact_size, printable, size};
 
 /// The lines that describe an image.
 pub(crate) fn info(info: &ImageInfo) -> String {
@@ -33,7 +33,7 @@ pub(crate) fn info(info: &ImageInfo) -> String {
         out.push_str("Format specific information:\n");
         tree(&mut out, &Value::from(specific), 1);
     }
-    info.files.iter().rev().for_each(|file| child(&mut out, file));
+    info.files.iter().rev().for_each(|file| child(&mut out, info, file));
     out
 }
 
@@ -47,14 +47,31 @@ fn backing(out: &mut String, info: &ImageInfo) {
     parent.format.iter().for_each(|format| line(out, "backing file format", name_here(format)));
 }
 
+/// Appends the members of an object or list, each on a line of its own.
+fn tree(out: &mut String, value: &Value, depth: usize) {
+    let members: Vec<(String, &Value)> = match value {
+        Value::Object(map) => map.iter().map(|(key, value)| (key.replace('-', " "), value)).collect(),
+        Value::Array(list) => list.iter().enumerate().map(|(index, value)| (format!("[{index}]"), value)).collect(),
+        _ => Vec::new(),
+    };
+    for (key, value) in members {
+        let key = format!("{}{key}", "    ".repeat(depth));
+        match value {
+            Value::Object(_) | Value::Array(_) => {
+                out.push_str(&format!("{}:\n", printable(&key)));
+                tree(out, value, depth + 1);
+            }
+            Value::String(text) => line(out, &key, text),
+            other => line(out, &key, other),
+        }
+    }
+}
+
 /// The lines about one of the files that the image consists of.
-fn child(out: &mut String, file: &ImageFile) {
-    line(out, &format!("Child node '/{}'", child_name(file)), "");
-    // The heading has nothing behind its colon.
-    out.truncate(out.trim_end().len());
-    out.push('\n');
+fn child(out: &mut String, info: &ImageInfo, file: &ImageFile) {
+    out.push_str(&format!("Child node '/{}':\n", child_name(file)));
     let len = file.len.checked_next_multiple_of(SECTOR_LEN).unwrap_or(file.len);
-    line(out, "    filename", file.path.display());
+    line(out, "    filename", child_path(info, file).display());
     line(out, "    protocol type", protocol(&file.path));
     line(out, "    file length", exact_size(len));
     line(out, "    disk size", size(file.actual_size));
@@ -82,7 +99,7 @@ pub(crate) fn snapshot_table(list: &[SnapshotInfo]) -> String {
 /// A row of the table of snapshots.
 fn row(out: &mut String, [id, tag, vm_size, date, vm_clock, icount]: [&str; 6]) {
     // Writing to a string does not fail.
-    let _ = writeln!(out, "{id:7} {tag:16} {vm_size:>8} {date:>20} {vm_clock:>15} {icount:>10}");
+    let _ = writeln!(out, "{id:7} {tag:16} {vm_size:>8} {date:>19} {vm_clock:>15} {icount:>10}");
 }
 
 /// A snapshot as an image's description has it.

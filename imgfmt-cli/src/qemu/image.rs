@@ -162,7 +162,7 @@ impl Image {
 
     /// What its header says; nothing where that cannot be read.
     fn description(&self) -> Option<Description> {
-        let request = InfoRequest { format: Some(self.library_format()), count: false };
+        let request = InfoRequest { format: Some(self.library_format()), count: false, files: false };
         imgfmt::info(&self.path, &request, &Access::default()).ok().map(|info| info.description)
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use imgfmt::{ImageInfo, InfoRequest};
+use imgfmt::ImageInfo;
 use serde_json::Value;
 
 use super::common::{FORCE_SHARE, FORMAT, Form, IMAGE_OPTS, OBJECT, OUTPUT, form, only};
@@ -33,8 +33,8 @@ fn run(call: &Call<'_>) -> Outcome {
     let mut seen: HashSet<_> = image.path.canonicalize().into_iter().collect();
     loop {
         image.settle()?;
-        let request = InfoRequest { format: Some(image.library_format()), count: false };
-        let info = imgfmt::info(&image.path, &request, &setting.access(&image)).map_err(|e| image.cannot_open(&e))?;
+        // Of the formats here, only this one has its bytes in files that may be opened just to be told of.
+        let info = setting.describe(&image, image.format_name() == "vmdk")?;
         let next = if chain { below(&image, &info)? } else { None };
         layers.push(info);
         let Some(next) = next else { break };

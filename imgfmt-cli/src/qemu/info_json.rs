@@ -1,7 +1,7 @@
 //! What `info --output=json` prints: the object of one image.
 
 use std::os::unix::fs::FileTypeExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use imgfmt::{ImageFile, ImageInfo};
 use serde_json::{Map, Value, json};
@@ -14,7 +14,7 @@ pub(crate) fn object(info: &ImageInfo) -> Value {
     let description = &info.description;
     let mut object = Map::new();
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
-    put("children", info.files.iter().rev().map(child).collect());
+    put("children", info.files.iter().rev().map(|file| child(info, file)).collect());
     if let Some(snapshots) = snapshots(info) {
         put(SNAPSHOTS, snapshots.clone().into());
     }
@@ -71,13 +71,13 @@ fn sorted_within(value: &Value) -> Value {
 }
 
 /// One of the files that the image consists of.
-fn child(file: &ImageFile) -> Value {
+fn child(info: &ImageInfo, file: &ImageFile) -> Value {
     json!({
         "name": child_name(file),
         "info": {
             "children": [],
             "virtual-size": file.len.checked_next_multiple_of(SECTOR_LEN).unwrap_or(file.len),
-            "filename": path(&file.path),
+            "filename": path(&child_path(info, file)),
             "format": protocol(&file.path),
             "actual-size": file.actual_size,
             "format-specific": {"type": protocol(&file.path), "data": {}},
@@ -89,6 +89,16 @@ fn child(file: &ImageFile) -> Value {
 /// What a file is to its image.
 pub(crate) fn child_name(file: &ImageFile) -> String {
     file.source.map_or_else(|| "file".to_owned(), |index| format!("extents.{index}"))
+}
+
+/// Where one of the files of an image is, by way of the path to the image.
+pub(crate) fn child_path(info: &ImageInfo, file: &ImageFile) -> PathBuf {
+    let folder = info.path().parent().unwrap_or(Path::new(""));
+    let real = if folder.as_os_str().is_empty() { Path::new(".").canonicalize() } else { folder.canonicalize() };
+    match real.ok().and_then(|real| file.path.strip_prefix(real).ok()) {
+        Some(below) if file.source.is_some() => folder.join(below),
+        _ => file.path.clone(),
+    }
 }
 
 /// The way to a file or device.

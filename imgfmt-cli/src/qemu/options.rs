@@ -60,7 +60,6 @@ impl NewImage {
         if known.iter().all(|spec| spec.name != "preallocation") {
             new.options = without(&new.options, "preallocation");
         }
-        new.check_preallocation(format)?;
         if let Some(name) = parsed.get("backing") {
             new.backing = Some(backing_name(name)?);
             new.given.set("backing_file", &name.to_string_lossy());
@@ -77,7 +76,7 @@ impl NewImage {
     }
 
     /// Checks the word about preallocation, by which callers know that they have to do without.
-    fn check_preallocation(&self, format: &Known) -> Result<(), Fault> {
+    pub(crate) fn check_preallocation(&self, format: &Known) -> Result<(), Fault> {
         let Some(mode) = self.given.get("preallocation") else { return Ok(()) };
         if !["off", "metadata", "falloc", "full"].contains(&mode) {
             return Err(Fault::new(format!("invalid parameter value: {}", printable(mode))));

@@ -32,10 +32,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
     let setting = Setting::new(parsed)?;
     image.settle_to_write()?;
-    let access = setting.access(&image);
-    let request = imgfmt::InfoRequest { format: Some(image.library_format()), count: false };
-    let info = imgfmt::info(&image.path, &request, &access).map_err(|error| image.cannot_open(&error))?;
-    let before = info.virtual_size;
+    let before = setting.describe(&image, false)?.virtual_size;
     let after = target(before, change)?;
     if after < before && !parsed.has("shrink") {
         error("Use the --shrink option to perform a shrink operation.");
@@ -50,7 +47,7 @@ fn run(call: &Call<'_>) -> Outcome {
         change: SizeChange::To(after),
         shrink: parsed.has("shrink"),
         preallocation,
-        access,
+        access: setting.access(&image),
     };
     imgfmt::resize(&request).map_err(|error| cannot_resize(&image, preallocation, &error))?;
     if !parsed.has("quiet") {

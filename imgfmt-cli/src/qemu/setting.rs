@@ -1,6 +1,6 @@
 //! What all commands can be told about how images are opened.
 
-use imgfmt::{Access, Secrets};
+use imgfmt::{Access, ImageInfo, InfoRequest, Secrets};
 
 use super::fault::Fault;
 use super::gate::QemuGate;
@@ -25,6 +25,12 @@ impl Setting {
         let gate =
             QemuGate::new(force_share).map_err(|error| Fault::of("Could not look at the root folder", &error))?;
         Ok(Self { secrets: objects::secrets(parsed)?, gate, force_share })
+    }
+
+    /// What `image` says of itself; with `files`, also where the rest of it is.
+    pub(crate) fn describe(&self, image: &Image, files: bool) -> Result<ImageInfo, Fault> {
+        let request = InfoRequest { format: Some(image.library_format()), count: false, files };
+        imgfmt::info(&image.path, &request, &self.access(image)).map_err(|error| image.cannot_open(&error))
     }
 
     /// How `image` is opened.

@@ -1,5 +1,6 @@
 //! The same lines given to `qemu-img` and to the program, in two folders with the same files.
 
+use std::cell::RefCell;
 use std::process::Command;
 
 use serde_json::Value;
@@ -12,13 +13,26 @@ pub(crate) struct Both {
     theirs: Desk,
     /// Where the program runs.
     pub(crate) ours: Desk,
+    /// What was answered otherwise.
+    complaints: RefCell<Vec<String>>,
+}
+
+impl Drop for Both {
+    fn drop(&mut self) {
+        let complaints = self.complaints.borrow().join("\n");
+        if std::thread::panicking() {
+            println!("{complaints}");
+        } else {
+            assert!(complaints.is_empty(), "{complaints}");
+        }
+    }
 }
 
 impl Both {
     /// Two empty folders; nothing, and the reason said, where there is no `qemu-img`.
     pub(crate) fn new() -> Option<Self> {
         match Command::new("qemu-img").arg("--version").output() {
-            Ok(_) => Some(Self { theirs: Desk::new(), ours: Desk::new() }),
+            Ok(_) => Some(Self { theirs: Desk::new(), ours: Desk::new(), complaints: RefCell::default() }),
             Err(error) => {
                 assert!(
                     std::env::var_os("IMGFMT_REQUIRE_ORACLES").is_none_or(|value| value != "1"),
@@ -67,17 +81,23 @@ impl Both {
     /// worded otherwise, but only where both say something.
     pub(crate) fn same(&self, line: &str) -> Ran {
         let (theirs, ours) = (self.qemu_img(line), self.ours.run(line));
-        let told = format!(
-            "{line}\n--- qemu-img: {}{}\n--- imgfmt: {}{}",
-            theirs.stdout, theirs.stderr, ours.stdout, ours.stderr
-        );
-        assert_eq!(theirs.code, ours.code, "{told}");
-        assert_eq!(theirs.stderr.is_empty(), ours.stderr.is_empty(), "{told}");
-        match (serde_json::from_str::<Value>(&theirs.stdout), serde_json::from_str::<Value>(&ours.stdout)) {
-            (Ok(theirs), Ok(ours)) => assert_eq!(settled(theirs), settled(ours), "{line}"),
-            _ => assert_eq!(settled_text(&theirs.stdout), settled_text(&ours.stdout), "{line}"),
+        let answer = |ran: &Ran| match serde_json::from_str::<Value>(&ran.stdout) {
+            Ok(value) => format!("{:#}", settled(value)),
+            Err(_) => settled_text(&ran.stdout),
+        };
+        let is_told = |ran: &Ran| !ran.stderr.is_empty();
+        if (theirs.code, is_told(&theirs), answer(&theirs)) != (ours.code, is_told(&ours), answer(&ours)) {
+            self.complain(line, &theirs, &ours);
         }
         ours
+    }
+
+    /// Notes a line that was answered otherwise.
+    fn complain(&self, line: &str, theirs: &Ran, ours: &Ran) {
+        let part =
+            |name: &str, Ran { code, stdout, stderr }: &Ran| format!("{name} ends with {code:?}\n{stdout}{stderr}");
+        let (theirs, ours) = (part("qemu-img", theirs), part("the program", ours));
+        self.complaints.borrow_mut().push(format!("--- {line}\n{theirs}{ours}"));
     }
 
     /// What both print, as JSON.
@@ -89,7 +109,9 @@ impl Both {
     /// Runs a line in both, which fail alike, and say the same on standard error.
     pub(crate) fn same_fault(&self, line: &str) {
         let (theirs, ours) = (self.qemu_img(line), self.ours.run(line));
-        assert_eq!((theirs.code, theirs.stderr), (ours.code, ours.stderr), "{line}");
+        if (theirs.code, &theirs.stderr) != (ours.code, &ours.stderr) {
+            self.complain(line, &theirs, &ours);
+        }
     }
 
     /// Checks that an image holds the same in both, as `qemu-img` reads it.
@@ -100,7 +122,9 @@ impl Both {
             assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
             desk.read("content.raw")
         };
-        assert!(raw(&self.theirs) == raw(&self.ours), "{file} differs");
+        if raw(&self.theirs) != raw(&self.ours) {
+            self.complaints.borrow_mut().push(format!("--- {file} differs"));
+        }
     }
 
     /// Checks that `qemu-img` finds nothing wrong with our image.
@@ -111,14 +135,14 @@ impl Both {
 }
 
 /// A value without what need not be the same: what a file takes on its file system, which is settled late, and what is
-/// drawn by chance or from the clock.
+/// drawn by chance or from the clock; in one order.
 fn settled(value: Value) -> Value {
     match value {
-        Value::Object(map) => map
-            .into_iter()
-            .filter(|(key, _)| !UNSETTLED.contains(&key.as_str()))
-            .map(|(key, value)| (key, settled(value)))
-            .collect(),
+        Value::Object(map) => {
+            let mut members: Vec<_> = map.into_iter().filter(|(key, _)| !UNSETTLED.contains(&key.as_str())).collect();
+            members.sort_by(|a, b| a.0.cmp(&b.0));
+            members.into_iter().map(|(key, value)| (key, settled(value))).collect()
+        }
         Value::Array(list) => list.into_iter().map(settled).collect(),
         other => other,
     }

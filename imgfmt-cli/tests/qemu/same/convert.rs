@@ -90,7 +90,7 @@ fn conversions_that_cannot_be() {
         "-f vpc raw out",
         "-f parallels raw out",
         "-f vhd raw out",
-        "-O host_device raw out",
+        "-O host_device raw device",
         "--object foo -O raw raw out",
         "--object secret,id=s -O raw raw out",
         "--object secret,id=s,file=/nowhere -O raw raw out",
