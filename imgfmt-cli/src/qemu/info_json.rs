@@ -93,12 +93,15 @@ pub(crate) fn child_name(file: &ImageFile) -> String {
 
 /// Where one of the files of an image is, by way of the path to the image.
 pub(crate) fn child_path(info: &ImageInfo, file: &ImageFile) -> PathBuf {
-    let folder = info.path().parent().unwrap_or(Path::new(""));
+    if file.source.is_some() { below_folder(info.path(), &file.path) } else { file.path.clone() }
+}
+
+/// The real path `path` by way of the path to `image`, where it lies below its folder.
+pub(crate) fn below_folder(image: &Path, path: &Path) -> PathBuf {
+    let folder = image.parent().unwrap_or(Path::new(""));
     let real = if folder.as_os_str().is_empty() { Path::new(".").canonicalize() } else { folder.canonicalize() };
-    match real.ok().and_then(|real| file.path.strip_prefix(real).ok()) {
-        Some(below) if file.source.is_some() => folder.join(below),
-        _ => file.path.clone(),
-    }
+    let below = real.ok().and_then(|real| Some(path.strip_prefix(real).ok()?.to_path_buf()));
+    below.map_or_else(|| path.to_path_buf(), |below| folder.join(below))
 }
 
 /// The way to a file or device.

@@ -23,7 +23,7 @@ mod info;
 mod info_json;
 mod json;
 mod json_name;
-//mod map;
+mod map;
 //mod measure;
 mod names;
 mod objects;
@@ -33,6 +33,7 @@ mod progress;
 mod rebase;
 mod report;
 mod resize;
+mod runs;
 mod setting;
 mod sizes;
 mod snapshot;
@@ -163,7 +164,7 @@ const COMMANDS: &[Command] = &[
     create::COMMAND,
     dd::COMMAND,
     info::COMMAND,
-    //map::COMMAND,
+    map::COMMAND,
     //measure::COMMAND,
     rebase::COMMAND,
     resize::COMMAND,
