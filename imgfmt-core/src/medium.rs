@@ -163,6 +163,12 @@ impl MemoryMedium {
     pub fn to_vec(&self) -> Vec<u8> {
         self.0.to_vec()
     }
+
+    /// The bytes.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<u8> {
+        self.0.into_vec()
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

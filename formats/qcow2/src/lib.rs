@@ -3,6 +3,7 @@
 mod backing;
 mod bitmap_data;
 mod bitmaps;
+mod check;
 mod cluster;
 mod crypto;
 mod data_file;
@@ -73,7 +74,7 @@ impl Format for Qcow2 {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities::NONE
+        Abilities { check: Some(&Qcow2), ..Abilities::NONE }
     }
 }
 

@@ -40,6 +40,17 @@ pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c_append(crc, &[0; 4]), &bytes[CHECKSUM_AT + 4..])
 }
 
+/// Writes a field.
+pub(crate) fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
+    bytes[at..at + field.len()].copy_from_slice(field);
+}
+
+/// Writes the checksum of a structure.
+pub(crate) fn seal(bytes: &mut [u8]) {
+    let sum = checksum(bytes);
+    put(bytes, CHECKSUM_AT, &sum.to_le_bytes());
+}
+
 /// Checks signature and checksum of a structure that is at host byte `host`.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! The two headers, of which one counts.
 
+use std::ops::Range;
+
 use imgfmt_core::{Error, Result, Storage, StorageExt};
 use uuid::Uuid;
 
@@ -93,6 +95,11 @@ impl Header {
         }
         let (header, number) = if second.sequence_number > first.sequence_number { (second, 2) } else { (first, 1) };
         Ok(Chosen { header, number, other_fault: None })
+    }
+
+    /// Host bytes of the log.
+    pub(crate) fn log(&self) -> Range<u64> {
+        self.log_offset..self.log_offset + u64::from(self.log_len)
     }
 
     /// Whether there is a log to replay.

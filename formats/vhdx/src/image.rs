@@ -44,19 +44,28 @@ impl VhdxImage {
     ///
     /// What each of the structures breaks, in the order in which the file has them.
     pub(crate) fn open(storage: Arc<dyn Storage>, limits: &Limits) -> Result<Opened> {
+        let image = Self::read(storage, limits)?;
+        let parent = image.parent.clone();
+        Ok(Opened { image: Box::new(image), parent, bitmaps: Vec::new() })
+    }
+
+    /// Reads the structures of the image in `storage`.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub(crate) fn read(storage: Arc<dyn Storage>, limits: &Limits) -> Result<Self> {
         let creator = read_creator(storage.as_ref())?;
         let header = Header::read(storage.as_ref())?;
         // What the log has to say is newer than all that follows.
         let (storage, replay) = log::replay(storage, &header.header, limits)?;
-        let log_end = header.header.log_offset + u64::from(header.header.log_len);
-        let regions = Regions::read(storage.as_ref(), header.header.log_offset..log_end)?;
+        let regions = Regions::read(storage.as_ref(), header.header.log())?;
         let metadata = Metadata::read(storage.as_ref(), &regions.metadata, limits)?;
         let geometry = Geometry::of(&metadata);
         let bat = Bat::new(&regions.bat, &geometry, storage.len())?;
         let parent = metadata.parent.as_ref().map(|locator| locator.parent());
         let sources = [storage];
-        let image = Self { sources, creator, header, replay, regions, metadata, parent: parent.clone(), geometry, bat };
-        Ok(Opened { image: Box::new(image), parent, bitmaps: Vec::new() })
+        Ok(Self { sources, creator, header, replay, regions, metadata, parent, geometry, bat })
     }
 }
 

@@ -2,17 +2,22 @@
 
 mod bat;
 mod bits;
+mod check;
+mod edit;
 mod fields;
 mod geometry;
 mod header;
+mod headers;
 mod image;
 mod info;
+mod items;
 mod layout;
 mod locator;
 mod log;
 mod map;
 mod metadata;
 mod regions;
+mod space;
 mod write;
 
 use std::io::Read;
@@ -67,7 +72,13 @@ impl Format for Vhdx {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { replay: Some(&Vhdx), ..Abilities::NONE }
+        Abilities {
+            check: Some(&Vhdx),
+            edit: Some(&Vhdx),
+            reparent: Some(&Vhdx),
+            replay: Some(&Vhdx),
+            ..Abilities::NONE
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::layout::{ALIGN, BAT_OFFSET_MASK, BAT_STATE_MASK, SECTOR_BITMAP_LEN, s
 
 /// What a payload block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Block {
+pub(crate) enum Block {
     /// Nothing is said about it.
     Absent,
     /// It reads as zeros.
@@ -24,7 +24,11 @@ impl Block {
     /// What `entry` says. The offset of a block that is not stored means nothing, nor do the bits between.
     ///
     /// What was never written, or discarded, is not the parent's: it reads as zeros.
-    fn decode(entry: u64) -> Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) for a state that means nothing.
+    pub(crate) fn decode(entry: u64) -> Result<Self> {
         match entry & BAT_STATE_MASK {
             state::NOT_PRESENT => Ok(Self::Absent),
             state::UNDEFINED | state::ZERO | state::UNMAPPED | state::UNMAPPED_V095 => Ok(Self::Zero),

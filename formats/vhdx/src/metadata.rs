@@ -37,15 +37,29 @@ pub(crate) struct Metadata {
 
 /// An entry of the metadata table.
 #[derive(Clone, Copy, Debug)]
-struct Item {
+pub(crate) struct Item {
     /// Which item.
-    id: Uuid,
+    pub(crate) id: Uuid,
     /// Its first byte, from the start of the region.
-    offset: u32,
+    pub(crate) offset: u32,
     /// Its bytes.
-    len: u32,
+    pub(crate) len: u32,
+    /// Its flags.
+    flags: u32,
     /// Host byte of the entry.
-    at: u64,
+    pub(crate) at: u64,
+}
+
+impl Item {
+    /// Whether it is a user's: those are in a name space of their own, and nothing here looks for one.
+    pub(crate) fn is_user(&self) -> bool {
+        self.flags & IS_USER != 0
+    }
+
+    /// Its bytes, from the start of the region.
+    pub(crate) fn range(&self) -> Range<u64> {
+        u64::from(self.offset)..u64::from(self.offset) + u64::from(self.len)
+    }
 }
 
 impl Metadata {
@@ -58,7 +72,7 @@ impl Metadata {
     /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where the file ends before.
     pub(crate) fn read(storage: &dyn Storage, region: &Range<u64>, limits: &Limits) -> Result<Self> {
         let table = storage.read_vec(region.start, METADATA_TABLE_LEN)?;
-        let items = Items { items: parse_table(&table, region)?, region, storage };
+        let items = Items::new(storage, parse_table(&table, region)?, region);
         let (block_len, flags) = items.file_parameters()?;
         let sector_len = items.logical_sector_size()?;
         let parent = if flags & HAS_PARENT == 0 { None } else { Some(items.parent_locator(limits)?) };
@@ -76,7 +90,7 @@ impl Metadata {
 }
 
 /// The items of a file.
-struct Items<'a> {
+pub(crate) struct Items<'a> {
     /// Entries, in the order of the table.
     items: Vec<Item>,
     /// Host bytes of the region.
@@ -85,9 +99,18 @@ struct Items<'a> {
     storage: &'a dyn Storage,
 }
 
-impl Items<'_> {
-    /// An item of `N` bytes and its host byte.
-    fn fixed<const N: usize>(&self, id: Uuid) -> Result<Option<([u8; N], u64)>> {
+impl<'a> Items<'a> {
+    /// The items of `storage` in `region`, which are none of a user's.
+    pub(crate) fn new(storage: &'a dyn Storage, items: Vec<Item>, region: &'a Range<u64>) -> Self {
+        Self { items, region, storage }
+    }
+
+    /// An item of `N` bytes and its host byte; nothing where it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) for another length, as the others here where a rule is broken.
+    pub(crate) fn fixed<const N: usize>(&self, id: Uuid) -> Result<Option<([u8; N], u64)>> {
         let Some(item) = self.items.iter().find(|item| item.id == id) else { return Ok(None) };
         if item.len as usize != N {
             let what = format!("is {} for {}, which has {N} bytes", item.len, name(id));
@@ -103,7 +126,11 @@ impl Items<'_> {
     }
 
     /// The block size and the flags.
-    fn file_parameters(&self) -> Result<(u64, u32)> {
+    ///
+    /// # Errors
+    ///
+    /// As [`fixed`](Self::fixed), and where it is missing.
+    pub(crate) fn file_parameters(&self) -> Result<(u64, u32)> {
         let (bytes, at) = self.needed::<8>(FILE_PARAMETERS)?;
         let block_len = u64::from(u32_at(&bytes, 0));
         if !block_len.is_power_of_two() || !(MIN_BLOCK_LEN..=MAX_BLOCK_LEN).contains(&block_len) {
@@ -114,7 +141,11 @@ impl Items<'_> {
     }
 
     /// The bytes of a sector.
-    fn logical_sector_size(&self) -> Result<u64> {
+    ///
+    /// # Errors
+    ///
+    /// As [`fixed`](Self::fixed), and where it is missing.
+    pub(crate) fn logical_sector_size(&self) -> Result<u64> {
         let (bytes, at) = self.needed::<4>(LOGICAL_SECTOR_SIZE)?;
         match u32_at(&bytes, 0) {
             len @ (512 | 4096) => Ok(u64::from(len)),
@@ -126,7 +157,11 @@ impl Items<'_> {
     }
 
     /// The guest bytes.
-    fn virtual_disk_size(&self, sector_len: u64) -> Result<u64> {
+    ///
+    /// # Errors
+    ///
+    /// As [`fixed`](Self::fixed), and where it is missing.
+    pub(crate) fn virtual_disk_size(&self, sector_len: u64) -> Result<u64> {
         let (bytes, at) = self.needed::<8>(VIRTUAL_DISK_SIZE)?;
         let size = u64_at(&bytes, 0);
         let wrong = |what: String| Err(Error::malformed(what).field("VirtualDiskSize").at(at));
@@ -140,7 +175,11 @@ impl Items<'_> {
     }
 
     /// Where the parent is.
-    fn parent_locator(&self, limits: &Limits) -> Result<Locator> {
+    ///
+    /// # Errors
+    ///
+    /// As [`fixed`](Self::fixed), and where it is missing.
+    pub(crate) fn parent_locator(&self, limits: &Limits) -> Result<Locator> {
         let item = self.items.iter().find(|item| item.id == PARENT_LOCATOR);
         let item = item.ok_or_else(|| missing(PARENT_LOCATOR, self.region))?;
         let len = limits.table_len("parent locator", 1, u64::from(item.len))?;
@@ -149,8 +188,12 @@ impl Items<'_> {
     }
 }
 
-/// Parses the table at the start of `region`.
-fn parse_table(table: &[u8], region: &Range<u64>) -> Result<Vec<Item>> {
+/// The entries of the table at the start of `region`, whatever they say.
+///
+/// # Errors
+///
+/// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where it is no table.
+pub(crate) fn entries(table: &[u8], region: &Range<u64>) -> Result<Vec<Item>> {
     if !table.starts_with(&METADATA_SIGNATURE) {
         let what = format!("is \"{}\", not \"metadata\"", table[..8].escape_ascii());
         return Err(Error::malformed(what).field("Signature").at(region.start));
@@ -160,36 +203,47 @@ fn parse_table(table: &[u8], region: &Range<u64>) -> Result<Vec<Item>> {
         let what = format!("is {count}, above {MAX_ENTRIES}");
         return Err(Error::malformed(what).field("EntryCount").at(region.start + METADATA_COUNT_AT as u64));
     }
-    let mut items: Vec<Item> = Vec::new();
-    for (index, entry) in table[METADATA_ENTRIES_AT..].chunks_exact(ENTRY_LEN).take(count).enumerate() {
-        let at = region.start + (METADATA_ENTRIES_AT + index * ENTRY_LEN) as u64;
-        let item = Item {
-            id: guid_at(entry, 0),
-            offset: u32_at(entry, ITEM_OFFSET_AT),
-            len: u32_at(entry, ITEM_LENGTH_AT),
-            at,
-        };
-        check_item(&item, u32_at(entry, ITEM_FLAGS_AT), region.end - region.start)?;
-        // A user's item is in a name space of its own: nothing here looks for one.
-        if u32_at(entry, ITEM_FLAGS_AT) & IS_USER == 0 {
-            items.push(item);
-        }
-    }
-    let mut ids: Vec<_> = items.iter().map(|item| item.id).collect();
-    ids.sort_unstable();
-    match ids.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(Error::malformed(format!("{} is there twice", name(pair[0]))).at(region.start)),
+    let entries = table[METADATA_ENTRIES_AT..].chunks_exact(ENTRY_LEN).take(count).enumerate();
+    let parse = |(index, entry): (usize, &[u8])| Item {
+        id: guid_at(entry, 0),
+        offset: u32_at(entry, ITEM_OFFSET_AT),
+        len: u32_at(entry, ITEM_LENGTH_AT),
+        flags: u32_at(entry, ITEM_FLAGS_AT),
+        at: region.start + (METADATA_ENTRIES_AT + index * ENTRY_LEN) as u64,
+    };
+    Ok(entries.map(parse).collect())
+}
+
+/// Parses the table at the start of `region`.
+fn parse_table(table: &[u8], region: &Range<u64>) -> Result<Vec<Item>> {
+    let mut items = entries(table, region)?;
+    items.iter().try_for_each(|item| check_item(item, region.end - region.start))?;
+    items.retain(|item| !item.is_user());
+    match twice(&items) {
+        Some(id) => Err(Error::malformed(format!("{} is there twice", name(id))).at(region.start)),
         None => Ok(items),
     }
 }
 
+/// An item that is there twice.
+pub(crate) fn twice(items: &[Item]) -> Option<Uuid> {
+    let mut ids: Vec<_> = items.iter().map(|item| item.id).collect();
+    ids.sort_unstable();
+    ids.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
 /// Checks an entry of the metadata table of a region of `region_len` bytes.
-fn check_item(item: &Item, flags: u32, region_len: u64) -> Result<()> {
-    let known = flags & IS_USER == 0 && KNOWN.contains(&item.id);
-    if flags & IS_REQUIRED != 0 && !known {
+///
+/// # Errors
+///
+/// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where a rule is broken,
+/// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) for an item that is required and not known.
+pub(crate) fn check_item(item: &Item, region_len: u64) -> Result<()> {
+    let known = !item.is_user() && KNOWN.contains(&item.id);
+    if item.flags & IS_REQUIRED != 0 && !known {
         return Err(Error::unsupported(format!("{} is required, and not known", item.id)).field("ItemId").at(item.at));
     }
-    let end = u64::from(item.offset) + u64::from(item.len);
+    let end = item.range().end;
     let empty = item.len == 0 && item.offset == 0;
     if !empty && ((item.offset as usize) < METADATA_TABLE_LEN || end > region_len || item.len > MAX_ITEM_LEN) {
         let what = format!("is {}, of an item of {} bytes in a region of {region_len}", item.offset, item.len);
@@ -199,7 +253,7 @@ fn check_item(item: &Item, flags: u32, region_len: u64) -> Result<()> {
 }
 
 /// What an item is called.
-fn name(id: Uuid) -> String {
+pub(crate) fn name(id: Uuid) -> String {
     let known = match id {
         FILE_PARAMETERS => "the item File Parameters",
         VIRTUAL_DISK_SIZE => "the item Virtual Disk Size",

@@ -7,6 +7,10 @@
 mod readers;
 
 #[cfg(test)]
+#[path = "oracle/stripes.rs"]
+mod stripes;
+
+#[cfg(test)]
 mod tests {
     use std::path::Path;
     use std::sync::Arc;
@@ -19,7 +23,8 @@ mod tests {
     };
     use imgfmt_vhdx::Vhdx;
 
-    use super::readers::{PYTHON_READERS, has_qemu_img, qemu_img, read_by, striped, unpack};
+    use super::readers::{PYTHON_READERS, has_qemu_img, qemu_img, read_by};
+    use super::stripes::{striped, unpack};
 
     /// A disk with text, noise, zeros, and an end that is no whole block.
     fn disk() -> Disk {
@@ -153,6 +158,30 @@ mod tests {
             qemu_img(folder.path(), &["convert", "-f", "vhdx", "-O", "raw", "ours.vhdx", "disk.raw"]);
             assert!(std::fs::read(folder.path().join("disk.raw")).unwrap() == before, "{name}: qemu-img reads another");
             assert_eq!(replay(&ours), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_repaired_is_what_qemu_img_reads() {
+        if !has_qemu_img() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("disk.vhdx");
+        for name in ["log-table", "log-three-entries", "header-1-damaged", "header-2-damaged", "region-table-1-damaged"]
+        {
+            std::fs::write(&path, unpack(&format!("valid/{name}.vhdx.gz"))).unwrap();
+            let before = read_all(&open(&path));
+            let medium = Arc::new(imgfmt_core::FileMedium::open(&path, imgfmt_core::Locking::Write).unwrap());
+            let (limits, mut findings) = (Limits::default(), imgfmt_core::Findings::new());
+            let check = Vhdx.abilities().check.unwrap();
+            let context = OpenContext::new(&limits, &DenyAll);
+            check.repair(medium, imgfmt_core::Repair::All, &context, &mut findings).unwrap();
+            assert_eq!(findings.fixed(imgfmt_core::Severity::Corruption), 1, "{name}");
+            assert!(read_all(&open(&path)) == before, "{name}");
+            qemu_img(folder.path(), &["check", "-f", "vhdx", "disk.vhdx"]);
+            qemu_img(folder.path(), &["convert", "-f", "vhdx", "-O", "raw", "disk.vhdx", "disk.raw"]);
+            assert!(std::fs::read(folder.path().join("disk.raw")).unwrap() == before, "{name}: qemu-img reads another");
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::{Description, Error, Limits, OpenContext, Opened, Result, Role, SourceId, Storage};
+use imgfmt_core::{Description, Error, Limits, OpenContext, Opened, Parent, Result, Role, SourceId, Storage};
 
 use crate::descriptor::{Descriptor, ExtentLine, ExtentType};
 use crate::info::{self, ExtentInfo};
@@ -103,6 +103,11 @@ impl<'a> Assembly<'a> {
             _ => self.place_flat(source, line),
         };
         let content = content.map_err(|e| e.context(format!("cannot use the extent {filename}")))?;
+        let size = match &content {
+            Content::Sparse(sparse) => sparse.size(),
+            _ => size,
+        };
+        Limits::check("virtual size", self.size.saturating_add(size), self.limits.virtual_size.min(i64::MAX as u64))?;
         self.push(filename, line.kind.name(), size, content);
         Ok(())
     }
@@ -125,7 +130,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// The file called `name` as seen from where the caller stands, as QEMU shows it.
-    fn shown(&self, name: &Path) -> String {
+    pub(crate) fn shown(&self, name: &Path) -> String {
         let folder = self.context.path.and_then(Path::parent);
         folder.map_or(name.to_path_buf(), |folder| folder.join(name)).display().to_string()
     }
@@ -162,8 +167,21 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// The disk, as `descriptor` describes it.
+    /// Makes a file that extent lines call `name` known, so that it is not asked for.
+    pub(crate) fn add_file(&mut self, name: &[u8], storage: Arc<dyn Storage>, filename: String) {
+        let source = SourceId(u32::try_from(self.sources.len()).unwrap_or(u32::MAX));
+        self.sources.push(storage);
+        self.opened.insert(name.to_vec(), (source, filename));
+    }
+
+    /// The disk, as `descriptor` describes it, and its parent's name.
     pub(crate) fn finish(self, descriptor: &Descriptor) -> Result<Opened> {
+        let (image, parent) = self.into_image(descriptor)?;
+        Ok(Opened { image: Box::new(image), parent, bitmaps: Vec::new() })
+    }
+
+    /// The same, with the disk as it is.
+    pub(crate) fn into_image(self, descriptor: &Descriptor) -> Result<(VmdkImage, Option<Parent>)> {
         let parent = parent::of(descriptor)?;
         let description = Description {
             parent: parent.as_ref().map(parent::shown),
@@ -177,7 +195,7 @@ impl<'a> Assembly<'a> {
             description,
             cache: TableCache::new(),
         };
-        Ok(Opened { image: Box::new(image), parent, bitmaps: Vec::new() })
+        Ok((image, parent))
     }
 }
 

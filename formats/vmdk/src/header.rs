@@ -160,13 +160,28 @@ impl Header {
         self.capacity.div_ceil(self.grain_size).div_ceil(u64::from(self.gtes_per_gt))
     }
 
+    /// The guest bytes of the extent, where its extent line says that they are `sectors` and that is the capacity, or the
+    /// capacity is that rounded up to a grain.
+    pub(crate) fn rounded_size(&self, sectors: u64) -> Option<u64> {
+        let rounds_up = sectors.checked_next_multiple_of(self.grain_size) == Some(self.capacity);
+        (sectors == self.capacity || rounds_up).then(|| byte_of(sectors))
+    }
+
+    /// Whether it is of an extent that can be edited in place, and was not closed in an orderly way.
+    pub(crate) fn is_unclean_grains(&self) -> bool {
+        self.unclean && self.kind == Kind::Hosted && !self.compressed
+    }
+
     /// The guest bytes of the extent, of which its extent line says that they are `sectors`.
     ///
-    /// Some round `capacity` up to a grain, so the line counts where it says the same but for that.
+    /// Some round `capacity` up to a grain, so the line counts where it says the same but for that. Where the extent was
+    /// not closed in an orderly way, it may have been given another size: that begins with the header.
     pub(crate) fn true_size(&self, sectors: u64) -> Result<u64> {
-        let rounds_up = sectors.checked_next_multiple_of(self.grain_size) == Some(self.capacity);
-        if sectors == self.capacity || rounds_up {
-            return Ok(byte_of(sectors));
+        if let Some(size) = self.rounded_size(sectors) {
+            return Ok(size);
+        }
+        if self.is_unclean_grains() {
+            return Ok(byte_of(self.capacity));
         }
         let what = format!("is {} sectors, where the extent line says {sectors}", self.capacity);
         match self.kind {

@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod assemble;
+mod check;
 mod cowd;
 mod descriptor;
 mod directory;
+mod edit;
 mod footer;
 mod grain;
 mod header;
@@ -75,7 +77,12 @@ impl Format for Vmdk {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities::NONE
+        Abilities {
+            check: Some(&check::Checker),
+            edit: Some(&edit::Opener),
+            reparent: Some(&edit::Reparenter),
+            ..Abilities::NONE
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imgfmt_core::{Error, Limits, OpenContext, Opened, Result, SourceId, Storage, StorageExt};
 
 use crate::assemble::Assembly;
-use crate::descriptor::{Descriptor, ExtentType, recognise};
+use crate::descriptor::{Descriptor, DescriptorText, ExtentType, recognise};
 use crate::header::{self, Header, Kind};
 use crate::layout::{DESCRIPTOR_OFFSET_AT, DESCRIPTOR_SIZE_AT, SECTOR_LEN, byte_of};
 use crate::sparse::SparseExtent;
@@ -42,13 +42,19 @@ fn open_sparse(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<O
 
 /// Reads the descriptor within a sparse extent.
 fn read_embedded(storage: &dyn Storage, header: &Header, limits: &Limits) -> Result<Descriptor> {
+    let text = embedded_text(storage, header, limits)?;
+    parse_embedded(&text.bytes, text.at, limits)
+}
+
+/// Reads the bytes of the descriptor within a sparse extent.
+pub(crate) fn embedded_text(storage: &dyn Storage, header: &Header, limits: &Limits) -> Result<DescriptorText> {
     check_descriptor_size(header, limits)?;
     let at = byte_of(header.descriptor_offset);
-    let len = usize::try_from(byte_of(header.descriptor_size)).unwrap_or(usize::MAX);
-    let text = storage
-        .read_vec(at, len)
+    let room = usize::try_from(byte_of(header.descriptor_size)).unwrap_or(usize::MAX);
+    let bytes = storage
+        .read_vec(at, room)
         .map_err(|e| e.context("cannot be read").field("descriptorOffset").at(DESCRIPTOR_OFFSET_AT as u64))?;
-    parse_embedded(&text, at, limits)
+    Ok(DescriptorText { at, bytes, room })
 }
 
 /// Checks that a descriptor within an extent is no longer than a descriptor may be.
@@ -91,19 +97,31 @@ pub(crate) fn embedded_sectors(descriptor: &Descriptor) -> Result<Option<u64>> {
 
 /// Opens a disk whose descriptor is a file of its own.
 fn open_text(storage: &dyn Storage, context: &OpenContext<'_>) -> Result<Opened> {
-    let limits = context.limits;
+    let text = text_file(storage, context.limits)?;
+    let descriptor = parse_text(&text.bytes, context.limits)?;
+    let mut assembly = Assembly::new(*context);
+    assembly.add_lines(&descriptor)?;
+    assembly.finish(&descriptor)
+}
+
+/// Reads the bytes of a descriptor that is a file of its own.
+pub(crate) fn text_file(storage: &dyn Storage, limits: &Limits) -> Result<DescriptorText> {
     let probed = usize::try_from(storage.len()).unwrap_or(PROBED_LEN).min(PROBED_LEN);
     if recognise(&storage.read_vec(0, probed)?).is_none() {
         return Err(Error::malformed("the file is neither a sparse extent nor a descriptor").at(0));
     }
     Limits::check("descriptor", storage.len(), limits.descriptor_bytes)?;
-    let text = storage.read_vec(0, usize::try_from(storage.len()).unwrap_or(usize::MAX))?;
-    check_padding(&text)?;
-    let descriptor = Descriptor::parse(&text, limits)?;
+    let bytes = storage.read_vec(0, usize::try_from(storage.len()).unwrap_or(usize::MAX))?;
+    let room = usize::try_from(limits.descriptor_bytes).unwrap_or(usize::MAX);
+    Ok(DescriptorText { at: 0, bytes, room })
+}
+
+/// Reads the descriptor in `text`, which is a file of its own.
+pub(crate) fn parse_text(text: &[u8], limits: &Limits) -> Result<Descriptor> {
+    check_padding(text)?;
+    let descriptor = Descriptor::parse(text, limits)?;
     check_version(&descriptor)?;
-    let mut assembly = Assembly::new(*context);
-    assembly.add_lines(&descriptor)?;
-    assembly.finish(&descriptor)
+    Ok(descriptor)
 }
 
 /// Checks that a descriptor that ends before its file is followed by zeros alone.

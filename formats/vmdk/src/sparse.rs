@@ -85,6 +85,11 @@ impl SparseExtent {
         self.size
     }
 
+    /// The number of its file among the sources of the disk.
+    pub(crate) fn source(&self) -> SourceId {
+        self.source
+    }
+
     /// Answers for the guest bytes of `range`, from its start on, until `sink` has enough.
     pub(crate) fn map(&self, place: Place<'_>, range: Range<u64>, sink: &mut ExtentSink<'_>) -> Result<()> {
         let span = self.header.grain_len() * u64::from(self.header.gtes_per_gt);

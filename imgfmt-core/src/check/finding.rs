@@ -116,6 +116,16 @@ impl Findings {
         }
     }
 
+    /// Adds all of `others`.
+    pub fn extend(&mut self, others: &Self) {
+        for (count, more) in self.counts.iter_mut().zip(&others.counts) {
+            count.all += more.all;
+            count.fixed += more.fixed;
+        }
+        let room = MAX_KEPT - self.kept.len();
+        self.kept.extend(others.kept.iter().take(room).cloned());
+    }
+
     /// The first of them, in the order in which they were found: [`MAX_KEPT`] at most.
     #[must_use]
     pub fn kept(&self) -> &[Finding] {

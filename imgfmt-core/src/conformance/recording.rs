@@ -112,7 +112,7 @@ impl Recording {
             };
             done.expect("what went well once, in memory, goes well again");
         }
-        files.into_iter().map(|(name, medium)| (name.clone(), medium.to_vec())).collect()
+        files.into_iter().map(|(name, medium)| (name.clone(), medium.into_vec())).collect()
     }
 
     /// The files as they are.

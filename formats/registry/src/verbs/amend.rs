@@ -2,6 +2,7 @@
 
 use imgfmt_core::{Error, OptionSpec, Options, Result};
 
+use super::edited::Edited;
 use super::open::Access;
 use super::request::Source;
 
@@ -13,8 +14,7 @@ use super::request::Source;
 /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where its images cannot change any.
 pub fn amend_options_of(format: &str) -> Result<&'static [OptionSpec]> {
     let amend = Access::default().opener().by_name(format)?.abilities().amend;
-    let amend =
-        amend.ok_or_else(|| Error::unsupported(format!("images in the format {format} cannot change options")))?;
+    let amend = amend.ok_or_else(|| Error::unsupported(format!("images in the format {format} {NONE}")))?;
     Ok(amend.options())
 }
 
@@ -23,6 +23,16 @@ pub fn amend_options_of(format: &str) -> Result<&'static [OptionSpec]> {
 /// # Errors
 ///
 /// As [`amend_options_of`] and [`Amend::amend`](imgfmt_core::Amend::amend), and what opening says.
-pub fn amend(source: &Source, _options: &Options, _force: bool, _access: &Access<'_>) -> Result<()> {
-    Err(Error::unsupported(format!("{} cannot be amended yet", source.path.display())))
+pub fn amend(source: &Source, options: &Options, force: bool, access: &Access<'_>) -> Result<()> {
+    let change = || {
+        let image = Edited::open(source, access)?;
+        let amend = image.kind.need(image.kind.abilities.amend, NONE)?;
+        let change =
+            options.check(amend.options()).and_then(|()| amend.amend(image.medium(), options, force, &image.context()));
+        change.map_err(|e| e.in_format(image.kind.name))
+    };
+    change().map_err(|e| e.context(format!("cannot change the options of {}", source.path.display())))
 }
+
+/// What images cannot where the format has no options to change.
+const NONE: &str = "have no options that can be changed";

@@ -2,10 +2,13 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use imgfmt_core::check::{deep, walk};
 use imgfmt_core::convert::Cancel;
-use imgfmt_core::{CheckStats, Error, Findings, Repair, Result};
+use imgfmt_core::{CheckStats, Error, Finding, Findings, Opened, Repair, Result, Severity};
 
+use super::edited::{Edited, Looked};
 use super::open::Access;
 use super::request::Source;
 
@@ -61,5 +64,58 @@ pub struct CheckReport {
 /// Where the file is too damaged to be looked at, or cannot be opened; [`Unsupported`](imgfmt_core::ErrorKind::Unsupported)
 /// for the repair of what cannot be mended in place; [`Cancelled`](imgfmt_core::ErrorKind::Cancelled).
 pub fn check(request: &CheckRequest<'_>) -> Result<CheckReport> {
-    Err(Error::unsupported(format!("{} cannot be checked yet", request.source.path.display())))
+    let done = match request.repair {
+        None => look(request),
+        Some(repair) => mend(request, repair),
+    };
+    done.map_err(|e| e.context(format!("cannot check {}", request.source.path.display())))
+}
+
+/// Looks.
+fn look(request: &CheckRequest<'_>) -> Result<CheckReport> {
+    let image = Looked::open(&request.source, &request.access)?;
+    let mut findings = Findings::new();
+    let format = image.kind.name;
+    let stats = match image.kind.abilities.check {
+        Some(check) => check.check(Arc::clone(&image.storage), &image.context(), &mut findings),
+        None => {
+            image.layer().and_then(|layer| walk(layer.image.as_ref(), &mut findings)).map(|()| CheckStats::default())
+        }
+    };
+    let stats = stats.map_err(|e| e.in_format(format))?;
+    if request.deep {
+        look_deeply(request, image.layer(), &mut findings)?;
+    }
+    Ok(CheckReport { format, findings, stats, after_repair: None })
+}
+
+/// Mends, and looks again.
+fn mend(request: &CheckRequest<'_>, repair: Repair) -> Result<CheckReport> {
+    let image = Edited::open(&request.source, &request.access)?;
+    let format = image.kind.name;
+    let check = image.kind.abilities.check.filter(|check| check.repairs().is_some());
+    let check = image.kind.need(check, "cannot be repaired")?;
+    let (mut findings, mut after) = (Findings::new(), Findings::new());
+    let in_format = |e: Error| e.in_format(format);
+    check.repair(image.medium(), repair, &image.context(), &mut findings).map_err(in_format)?;
+    let stats = check.check(image.storage(), &image.context(), &mut after).map_err(in_format)?;
+    if request.deep {
+        let mut deep = Findings::new();
+        look_deeply(request, image.layer(), &mut deep)?;
+        findings.extend(&deep);
+        after.extend(&deep);
+    }
+    Ok(CheckReport { format, findings, stats, after_repair: Some(after) })
+}
+
+/// Decodes what is compressed in `layer`. A layer that cannot be opened for its damage, or for want of a secret, is told of.
+fn look_deeply(request: &CheckRequest<'_>, layer: Result<Opened>, findings: &mut Findings) -> Result<()> {
+    match layer {
+        Ok(opened) => deep(opened.image.as_ref(), request.threads, &request.cancel, findings),
+        Err(error) => {
+            let what = format!("compressed units could not be looked at: {error}");
+            findings.push(Finding::new("data-unchecked", Severity::Unchecked, what));
+            Ok(())
+        }
+    }
 }

@@ -1,13 +1,24 @@
 //! An image that takes no more space than its bytes need.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use imgfmt_core::convert::{Cancel, Progress};
-use imgfmt_core::{Error, Options, Result};
+use imgfmt_core::convert::{Cancel, Convert, Progress, is_zero};
+use imgfmt_core::{
+    Backing, ByteCounts, Chain, Description, Erase, Error, ErrorKind, Extent, ExtentKind, Findings, Image, ImageEditor,
+    ImageExt, Layer, OpenContext, Opener, Options, Repair, Result, Severity, Storage, Target, Window, workers,
+};
 
-use super::open::Access;
-use super::request::Source;
+use super::backing::folder_of;
+use super::convert::convert_image;
+use super::edited::{Edited, Kind, Looked};
+use super::files::{ImageFile, image_files};
+use super::kept;
+use super::open::{Access, open_layer, options_of, storage};
+use super::request::{ConvertRequest, Source};
+use super::store::buffer;
 
 /// Which image is to be made smaller, and how.
 #[derive(Clone)]
@@ -67,5 +78,222 @@ pub struct Compacted {
 /// for formats that cannot be written, or not be changed in place; what opening, reading and writing say, and
 /// [`Cancelled`](imgfmt_core::ErrorKind::Cancelled). The image reads as before then.
 pub fn compact(request: &CompactRequest<'_>) -> Result<Compacted> {
-    Err(Error::unsupported(format!("{} cannot be compacted yet", request.source.path.display())))
+    let done = match (request.in_place, &request.output) {
+        (true, Some(_)) => Err(Error::invalid("an image that is changed where it is has no other output")),
+        (true, None) => compact_in_place(request),
+        (false, output) => compact_beside(request, output.as_deref()),
+    };
+    done.map_err(|e| e.context(format!("cannot compact {}", request.source.path.display())))
 }
+
+/// Writes the image anew, at `output` or in its own place.
+fn compact_beside(request: &CompactRequest<'_>, output: Option<&Path>) -> Result<Compacted> {
+    let path = request.source.path.as_path();
+    if output.is_some() {
+        let storage = storage(path, request.source.format.as_deref(), &request.access)?;
+        let kind = Looked::open(&request.source, &request.access)?.kind;
+        return write_anew(request, &storage, kind, output);
+    }
+    // Nobody writes to the image until the new one has its name.
+    let image = Edited::open(&request.source, &request.access)?;
+    if !path.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Err(Error::unsupported("what is no regular file cannot be replaced, only be changed where it is"));
+    }
+    write_anew(request, &image.storage(), image.kind, None)
+}
+
+/// Writes a new image of what is in `storage`.
+fn write_anew(
+    request: &CompactRequest<'_>,
+    storage: &Arc<dyn Storage>,
+    kind: Kind,
+    output: Option<&Path>,
+) -> Result<Compacted> {
+    let (access, path) = (&request.access, request.source.path.as_path());
+    let specs = options_of(kind.name)?;
+    if let Some(snapshots) = kind.abilities.snapshots {
+        let context = OpenContext { path: Some(path), ..access.opener().context };
+        let list = snapshots.list(Arc::clone(storage), &context).map_err(|e| e.in_format(kind.name))?;
+        if !list.is_empty() {
+            return Err(Error::unsupported("a new image would not have the internal snapshots of this one"));
+        }
+    }
+    let opener = Opener { wrappers: &[], ..access.opener() };
+    let mut layers = opener.open_layers(Arc::clone(storage), Some(path), Some(kind.name))?;
+    let below = layers.split_off(1);
+    let top = layers.pop().ok_or_else(|| Error::invalid("a chain needs a layer"))?;
+    let description = top.image.describe();
+    if description.encrypted {
+        return Err(Error::unsupported("a new image would have another key, so encrypted ones are not written anew"));
+    }
+    let files = image_files(path, top.image.as_ref())?;
+    if output.is_none() && files.len() > 1 {
+        return Err(Error::unsupported("an image of several files cannot be replaced, only be changed where it is"));
+    }
+    let mut options = kept::options_of(&description, specs)?;
+    options.extend(request.options.clone());
+    let is_compressed = || Ok::<_, Error>(description.compressed || ByteCounts::of(top.image.as_ref())?.compressed > 0);
+    let compress = request.compress.map_or_else(is_compressed, Ok)?;
+    let backing = backing_of(path, &description, &below);
+    let convert = ConvertRequest {
+        options,
+        compress,
+        durable: true,
+        access: access.clone(),
+        engine: engine(request),
+        ..ConvertRequest::new(path, output.unwrap_or(path), kind.name)
+    };
+    let bitmaps: Vec<_> = top.bitmaps.iter().map(AsRef::as_ref).collect();
+    if let Some(bitmap) = bitmaps.iter().find(|bitmap| bitmap.info().inconsistent) {
+        let what = format!("the bitmap {} was in use when the image was last closed", bitmap.info().name);
+        return Err(Error::malformed(format!("{what}, and cannot be relied on: it has to be removed first")));
+    }
+    let disk = Chain::new(std::iter::once(top.image).chain(below.into_iter().map(|layer| layer.image)).collect())?;
+    convert_image(&convert, &disk, backing.as_ref(), &bitmaps, None)?;
+    if request.cancel.is_cancelled() {
+        return Err(Error::new(ErrorKind::Cancelled, "the work was cancelled"));
+    }
+    let written = allocated(output.unwrap_or(path), kind.name, access)?;
+    Ok(Compacted { before: sum(&files), after: written })
+}
+
+/// The engine, as it is asked for.
+fn engine<'a>(request: &CompactRequest<'a>) -> Convert<'a> {
+    Convert {
+        threads: request.threads,
+        progress: request.progress,
+        cancel: request.cancel.clone(),
+        ..Convert::default()
+    }
+}
+
+/// What the image builds on, under the name that it has there now.
+fn backing_of(path: &Path, description: &Description, below: &[Layer]) -> Option<Backing> {
+    let (name, layer) = (description.parent.clone()?, below.first()?);
+    let place = layer.path.clone().or_else(|| folder_of(path).join(&name.name).canonicalize().ok());
+    let identities = layer.image.describe().identities;
+    Some(Backing { name, path: place, identities, size: layer.image.size() })
+}
+
+/// Bytes that the files of the image at `path` take.
+fn allocated(path: &Path, format: &str, access: &Access<'_>) -> Result<u64> {
+    let (opened, _) = open_layer(path, Some(format), access)?;
+    Ok(sum(&image_files(path, opened.image.as_ref())?))
+}
+
+/// Bytes that `files` take.
+fn sum(files: &[ImageFile]) -> u64 {
+    files.iter().fold(0, |sum, file| sum.saturating_add(file.actual_size))
+}
+
+/// Gives back the space of units that are zero, and of those that nothing uses.
+fn compact_in_place(request: &CompactRequest<'_>) -> Result<Compacted> {
+    if request.compress.is_some() || request.options.names().next().is_some() {
+        return Err(Error::invalid("an image that is changed where it is keeps its options and its compression"));
+    }
+    let path = request.source.path.as_path();
+    let image = Edited::open(&request.source, &request.access)?;
+    let before = sum(&image_files(path, image.layer()?.image.as_ref())?);
+    image.edit(|editor| erase_zeros(request, editor))?;
+    free_unused(&image)?;
+    image.medium.sync()?;
+    let after = sum(&image_files(path, image.layer()?.image.as_ref())?);
+    Ok(Compacted { before, after })
+}
+
+/// Erases all units that are stored, and are zero.
+fn erase_zeros(request: &CompactRequest<'_>, editor: &dyn ImageEditor) -> Result<()> {
+    let image = editor.image()?;
+    let (size, description) = (image.size(), image.describe());
+    let unit = description.cluster_size.unwrap_or(DEFAULT_UNIT).max(1);
+    let how =
+        if description.parent.is_some() || description.cluster_size.is_none() { Erase::Zero } else { Erase::Absent };
+    let part_len = PART_LEN.checked_next_multiple_of(unit).unwrap_or(unit);
+    let mut next = 0;
+    workers::run(
+        request.threads,
+        &request.cancel,
+        || {
+            let part = next_stored(image.as_ref(), next, unit, part_len)?;
+            next = part.as_ref().map_or(size, |part| part.end);
+            Ok(part)
+        },
+        |part| {
+            let mut bytes = buffer(&part)?;
+            for start in (part.start..part.end).step_by(usize::try_from(unit).unwrap_or(usize::MAX)) {
+                let unit = start..start.saturating_add(unit).min(part.end);
+                let bytes = &mut bytes[..usize::try_from(unit.end - unit.start).unwrap_or(usize::MAX)];
+                match image.read_at(bytes, unit.start) {
+                    // A unit that is a parent's in part is as small as it can be.
+                    Err(error) if error.kind() == ErrorKind::Missing => {}
+                    Err(error) => return Err(error),
+                    Ok(()) if is_zero(bytes) => erase(editor, unit, how)?,
+                    Ok(()) => {}
+                }
+            }
+            if let Some(progress) = request.progress {
+                progress(Progress { done: part.end, size, stored: 0 });
+            }
+            Ok(())
+        },
+    )
+}
+
+/// Erases a unit; where the format has to keep it, it is zero all the same.
+fn erase(editor: &dyn ImageEditor, unit: Range<u64>, how: Erase) -> Result<()> {
+    match editor.erase(unit.clone(), how) {
+        Err(error) if how == Erase::Absent && matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Invalid) => {
+            editor.erase(unit, Erase::Zero)
+        }
+        other => other,
+    }
+}
+
+/// The next part of whole units, from `next` on, of which something is stored.
+fn next_stored(image: &dyn Image, next: u64, unit: u64, part_len: u64) -> Result<Option<Range<u64>>> {
+    let size = image.size();
+    let (mut at, mut extents) = (next, Vec::new());
+    while at < size {
+        extents.clear();
+        let end = image.extents(at..size, EXTENTS_PER_CALL, &mut extents)?;
+        let stored = |extent: &&Extent| !matches!(extent.kind, ExtentKind::Zero { .. } | ExtentKind::Parent);
+        if let Some(extent) = extents.iter().find(stored) {
+            let start = (extent.start - extent.start % unit).max(next);
+            let end = extent.end().checked_next_multiple_of(unit).unwrap_or(size);
+            return Ok(Some(start..end.min(start.saturating_add(part_len)).min(size)));
+        }
+        at = end;
+    }
+    Ok(None)
+}
+
+/// Gives back what nothing uses: leaks, and what lies behind the last byte in use.
+fn free_unused(image: &Edited<'_>) -> Result<()> {
+    let Some(check) = image.kind.abilities.check else {
+        return Ok(());
+    };
+    let in_format = |e: Error| e.in_format(image.kind.name);
+    let mut findings = Findings::new();
+    let mut stats = check.check(image.storage(), &image.context(), &mut findings).map_err(in_format)?;
+    if findings.open(Severity::Leak) > 0 && check.repairs().is_some() {
+        check.repair(image.medium(), Repair::Leaks, &image.context(), &mut Findings::new()).map_err(in_format)?;
+        findings = Findings::new();
+        stats = check.check(image.storage(), &image.context(), &mut findings).map_err(in_format)?;
+    }
+    let len = image.medium.len();
+    let Some(end) = stats.image_end.filter(|end| *end < len && findings.total() == 0) else {
+        return Ok(());
+    };
+    // What is cut off has to be of no use by the format's own judgement.
+    let cut: Arc<dyn Storage> = Arc::new(Window::new(image.storage(), 0..end)?);
+    let mut of_cut = Findings::new();
+    let sound = check.check(cut, &image.context(), &mut of_cut).is_ok() && of_cut.total() == 0;
+    if sound && image.is_regular() { image.medium.set_len(end) } else { Ok(()) }
+}
+
+/// Guest bytes that are erased as one where the image has no units: the blocks of most file systems.
+const DEFAULT_UNIT: u64 = 4096;
+/// Guest bytes that are looked at by one thread, unless a unit is larger.
+const PART_LEN: u64 = 1 << 20;
+/// Extents asked for in one call.
+const EXTENTS_PER_CALL: usize = 1024;

@@ -1,13 +1,13 @@
 //! From images to one new image.
 
-use std::path::Path;
+use std::io::Write;
 
 use imgfmt_core::convert::Progress;
-use imgfmt_core::{Backing, Bitmap, CreateRequest, Error, ErrorKind, Format, Image, ImageWriter, ParentName, Result};
+use imgfmt_core::{Backing, Bitmap, CreateRequest, Error, ErrorKind, Format, Image, ImageWriter, Result};
 
-use super::files::{HostFile, is_part_of};
+use super::backing;
 use super::input::{Input, Open, spool_stream};
-use super::open::{RAW, describe_layers, options_of};
+use super::open::{RAW, options_of};
 use super::output::{self, Opened};
 use super::request::{Bitmaps, ConvertRequest, ConvertSummary, Pipes};
 
@@ -32,7 +32,8 @@ pub fn convert_piped(request: &ConvertRequest<'_>, pipes: Pipes) -> Result<Conve
     options_of(&request.target_format)?;
     let format = request.access.opener().by_name(&request.target_format)?;
     let Input { open, bitmaps, mut spooled } = Input::open(request, pipes.input)?;
-    let backing = request.backing.as_ref().map(|backing| resolve_backing(request, backing)).transpose()?;
+    let resolve = |backing| backing::resolve(&request.target, backing, &request.access);
+    let backing = request.backing.as_ref().map(resolve).transpose()?;
     let target = output::open(request, open.image(), pipes.output)?;
     let parts =
         Parts { request, format, backing: backing.as_ref(), bitmaps: &sound(request.bitmaps, &bitmaps)?, target };
@@ -52,6 +53,27 @@ pub fn convert_piped(request: &ConvertRequest<'_>, pipes: Pipes) -> Result<Conve
     }
     parts.target.output.commit(request.durable)?;
     Ok(summary(done, spooled))
+}
+
+/// Converts `image`, whatever the request has for sources, to an image that builds on `backing` and carries `bitmaps`.
+///
+/// # Errors
+///
+/// As [`convert`].
+pub(crate) fn convert_image(
+    request: &ConvertRequest<'_>,
+    image: &dyn Image,
+    backing: Option<&Backing>,
+    bitmaps: &[&dyn Bitmap],
+    pipe: Option<Box<dyn Write + Send>>,
+) -> Result<ConvertSummary> {
+    let format = request.access.opener().by_name(&request.target_format)?;
+    options_of(&request.target_format)?;
+    let target = output::open(request, Some(image), pipe)?;
+    let parts = Parts { request, format, backing, bitmaps, target };
+    let done = parts.run_image(image)?;
+    parts.target.output.commit(request.durable)?;
+    Ok(summary(done, None))
 }
 
 /// All that a new image is made of, but for its bytes.
@@ -175,34 +197,13 @@ fn sound(which: Bitmaps, bitmaps: &[Box<dyn Bitmap>]) -> Result<Vec<&dyn Bitmap>
     Ok(copied)
 }
 
-/// Opens the backing file that the new image is to have, which shows that it is there and what it is.
-fn resolve_backing(request: &ConvertRequest<'_>, backing: &ParentName) -> Result<Backing> {
-    let folder = request.target.parent().unwrap_or(Path::new(""));
-    let access = request.access.below();
-    let layers = describe_layers(&folder.join(&backing.name), backing.format.as_deref(), &access)?;
-    let target = HostFile::at(&request.target);
-    for layer in &layers {
-        if let Some(target) = target
-            && is_part_of(target, layer.image.as_ref())?
-        {
-            let what = format!("{} would become its own backing file", request.target.display());
-            return Err(Error::invalid(what));
-        }
-    }
-    let top = layers.first().ok_or_else(|| Error::invalid("a chain needs a layer"))?;
-    Ok(Backing {
-        name: ParentName { name: backing.name.clone(), format: Some(top.format.to_owned()) },
-        path: folder.join(&backing.name).canonicalize().ok(),
-        identities: top.image.describe().identities,
-        size: top.image.size(),
-    })
-}
-
 /// The first layer of the source that a backing file stands for: the one below the top.
-const FIRST_LAYER_BELOW: u16 = 1;
+pub(crate) const FIRST_LAYER_BELOW: u16 = 1;
 
 #[cfg(test)]
 mod tests {
+    use imgfmt_core::ParentName;
+
     use super::*;
 
     /// A folder with a disk `base` of 1 MiB, half of it data.

@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
-use imgfmt_core::{Error, Options, ParentName, Result};
+use imgfmt_core::convert::Convert;
+use imgfmt_core::{Backing, Blank, CreateRequest, Error, Options, Output, ParentName, Result};
 
-use super::open::Access;
+use super::backing::{self, folder_of};
+use super::convert::FIRST_LAYER_BELOW;
+use super::open::{Access, RAW, options_of};
 
 /// What a new image is to be.
 #[derive(Clone)]
@@ -48,13 +51,51 @@ pub struct Created {
     pub size: u64,
 }
 
-/// Makes a new image that stores nothing: it reads as zeros, or as its backing file. All or nothing, also where the image
-/// has several files.
+/// Makes a new image that stores nothing: it reads as zeros, or as its backing file; a raw image on a device has what was
+/// there. All or nothing, also where the image has several files, but for devices.
 ///
 /// # Errors
 ///
 /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) for options, sizes and backing files that the format does not have, and without
 /// any size; what opening the backing file says; [`Io`](imgfmt_core::ErrorKind::Io) where the target fails.
 pub fn create(request: &CreateImage<'_>) -> Result<Created> {
-    Err(Error::unsupported(format!("{} cannot be created yet", request.path.display())))
+    options_of(&request.format)?;
+    let backing = request.backing.as_ref().map(|name| backing_of(request, name)).transpose()?;
+    let size = request.size.or(backing.as_ref().map(|backing| backing.size));
+    let size = size.ok_or_else(|| Error::invalid("a new image needs a size, or a backing file that has one"))?;
+    write(request, size, backing.as_ref())
+        .map_err(|e| e.context(format!("cannot create {}", request.path.display())))?;
+    Ok(Created { size })
+}
+
+/// The file that the new image builds on.
+fn backing_of(request: &CreateImage<'_>, name: &ParentName) -> Result<Backing> {
+    if !request.unchecked_backing {
+        return backing::resolve(&request.path, name, &request.access);
+    }
+    let size = request.size.ok_or_else(|| Error::invalid("a backing file that is not opened tells no size"))?;
+    let path = folder_of(&request.path).join(&name.name).canonicalize().ok();
+    Ok(Backing { name: name.clone(), path, identities: Vec::new(), size })
+}
+
+/// Writes the new image, for a disk of `size` bytes.
+fn write(request: &CreateImage<'_>, size: u64, backing: Option<&Backing>) -> Result<()> {
+    let format = request.access.opener().by_name(&request.format)?;
+    let in_place = request.path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    let output = Output::create(&request.path)?;
+    let disk = Blank::new(size).in_layer(if backing.is_some() { FIRST_LAYER_BELOW } else { 0 });
+    let create = CreateRequest {
+        backing,
+        // What is on a device is not overwritten for the sake of zeros: that would take as long as a copy.
+        target_is_zero: !in_place || format.name() == RAW,
+        file_name: request.path.file_name(),
+        files: &output,
+        secrets: request.access.secrets,
+        plan: Some(&disk),
+        ..CreateRequest::new(size, &request.options)
+    };
+    let writer = format.create(output.target(), &create).map_err(|e| e.in_format(format.name()))?;
+    let engine = Convert { absent_from: backing.map(|_| FIRST_LAYER_BELOW), ..Convert::default() };
+    engine.run(&disk, writer)?;
+    output.commit(true)
 }

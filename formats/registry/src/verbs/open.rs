@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    Chain, DenyAll, Error, FileStorage, Format, Gate, Layer, Limits, OpenContext, Opened, Opener, OptionSpec, Options,
-    Result, Secrets, Storage,
+    Chain, DenyAll, Error, FileStorage, Format, Gate, Layer, Limits, Locking, OpenContext, Opened, Opener, OptionSpec,
+    Options, Result, Secrets, Storage,
 };
 
 use crate::{FORMATS, WRAPPERS};
@@ -51,6 +51,12 @@ impl Access<'_> {
     /// The same rules without what is said of one image alone: options, the snapshot, and which member.
     pub(crate) fn below(&self) -> Self {
         Self { options: &NO_OPTIONS, snapshot: None, member: None, ..self.clone() }
+    }
+
+    /// The locks to take for `locking`.
+    #[expect(clippy::unused_self, reason = "whether locks are ignored is a rule of access")]
+    pub(crate) fn locking(&self, locking: Locking) -> Locking {
+        locking
     }
 
     /// The opener that goes by these rules.

@@ -1,12 +1,22 @@
 //! Another backing file for an image.
 
+use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use imgfmt_core::convert::{Cancel, Progress};
-use imgfmt_core::{Error, ParentName, Result};
+use imgfmt_core::{
+    Backing, Chain, Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, ImageEditor, ImageExt, Layer,
+    Opener, Pairs, ParentName, Result, Storage, Target, workers,
+};
 
-use super::open::Access;
+use super::backing::{backing_of, folder_of};
+use super::edited::Edited;
+use super::open::{Access, open_layers};
 use super::request::Source;
+use super::store::{Zeros, buffer, store};
 
 /// Which image is to build on another one.
 #[derive(Clone)]
@@ -52,5 +62,151 @@ impl RebaseRequest<'_> {
 /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where the format cannot, what opening, reading and writing say, and
 /// [`Cancelled`](imgfmt_core::ErrorKind::Cancelled). The image builds on the old file then.
 pub fn rebase(request: &RebaseRequest<'_>) -> Result<()> {
-    Err(Error::unsupported(format!("{} cannot be rebased yet", request.source.path.display())))
+    let done = if request.unchecked { rename(request) } else { rebase_safely(request) };
+    done.map_err(|e| e.context(format!("cannot rebase {}", request.source.path.display())))
 }
+
+/// Changes the name alone.
+fn rename(request: &RebaseRequest<'_>) -> Result<()> {
+    let image = Edited::open(&request.source, &request.access)?;
+    let reparent = image.kind.need(image.kind.abilities.reparent, NONE)?;
+    let size = image.layer()?.image.size();
+    let backing = request.backing.as_ref().map(|name| Backing {
+        name: name.clone(),
+        path: folder_of(&request.source.path).join(&name.name).canonicalize().ok(),
+        identities: Vec::new(),
+        size,
+    });
+    reparent
+        .set_parent(image.medium(), backing.as_ref(), &image.context())
+        .and_then(|()| image.medium.sync())
+        .map_err(|e| e.in_format(image.kind.name))
+}
+
+/// Changes the name once the image has what the new file lacks.
+fn rebase_safely(request: &RebaseRequest<'_>) -> Result<()> {
+    if request.compress {
+        return Err(Error::unsupported("an image that is changed where it is cannot be given compressed bytes"));
+    }
+    // Before the image is locked: that it would build on itself is no quarrel between two programs.
+    let new = request.backing.as_ref().map(|name| open_backing(request, name)).transpose()?;
+    let (new, backing) = new.map_or((Vec::new(), None), |(layers, backing)| (layers, Some(backing)));
+    let image = Edited::open(&request.source, &request.access)?;
+    let reparent = image.kind.need(image.kind.abilities.reparent, NONE)?;
+    let opener = Opener { wrappers: &[], ..request.access.opener() };
+    let mut old = opener.open_layers(image.storage(), Some(&request.source.path), Some(image.kind.name))?;
+    // The image itself is read through its editor, which does not share its other files.
+    drop(old.remove(0));
+    image.edit(|editor| fill(request, editor, old, new))?;
+    reparent
+        .set_parent(image.medium(), backing.as_ref(), &image.context())
+        .and_then(|()| image.medium.sync())
+        .map_err(|e| e.in_format(image.kind.name))
+}
+
+/// Opens the file that the image is to build on.
+fn open_backing(request: &RebaseRequest<'_>, name: &ParentName) -> Result<(Vec<Layer>, Backing)> {
+    let path = folder_of(&request.source.path).join(&name.name);
+    let layers = open_layers(&path, name.format.as_deref(), &request.access.below())?;
+    let backing = backing_of(&request.source.path, name, &layers)?;
+    Ok((layers, backing))
+}
+
+/// Writes into the image what the `new` layers do not have, and flushes it. `old` are those that it builds on.
+fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, new: Vec<Layer>) -> Result<()> {
+    let top = editor.image()?;
+    let unit = top.describe().cluster_size.unwrap_or(DEFAULT_UNIT).max(1);
+    let zeros = if old.is_empty() { Zeros::Written } else { Zeros::Erased };
+    let before = on_top(top, old)?;
+    let after = on_top(Box::new(OnParent(editor.image()?)), new)?;
+    let mut pairs = Pairs::new(&before, &after, unit)?;
+    let threads = threads_for(pairs.part_len());
+    let (done, stored) = (AtomicU64::new(0), AtomicU64::new(0));
+    let tell = || {
+        let (done, stored) = (done.load(Ordering::Relaxed), stored.load(Ordering::Relaxed));
+        if let Some(progress) = request.progress {
+            progress(Progress { done, size: before.size(), stored });
+        }
+    };
+    workers::run(
+        threads,
+        &request.cancel,
+        || pairs.next_part(),
+        |part| {
+            let (mut old, mut new) = (buffer(&part)?, buffer(&part)?);
+            before.read_at(&mut old, part.start)?;
+            after.read_at(&mut new, part.start)?;
+            let written = store(editor, part.start, &old, unit, zeros, &|range| old[range.clone()] == new[range])?;
+            stored.fetch_add(written, Ordering::Relaxed);
+            done.fetch_max(part.end, Ordering::Relaxed);
+            tell();
+            Ok(())
+        },
+    )?;
+    done.store(before.size(), Ordering::Relaxed);
+    editor.flush()?;
+    tell();
+    Ok(())
+}
+
+/// `top` on `layers`, as one disk.
+fn on_top(top: Box<dyn Image>, layers: impl IntoIterator<Item = Layer>) -> Result<Chain> {
+    Chain::new(std::iter::once(top).chain(layers.into_iter().map(|layer| layer.image)).collect())
+}
+
+/// How many threads may hold two parts of that many bytes each.
+fn threads_for(part_len: u64) -> NonZeroUsize {
+    let fit = usize::try_from(MAX_HELD / part_len.max(1) / 2).unwrap_or(usize::MAX);
+    let all = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    NonZeroUsize::new(fit).map_or(NonZeroUsize::MIN, |fit| fit.min(all))
+}
+
+/// An image that leaves to a parent what it has no entry for, also if it has no parent yet.
+struct OnParent(Box<dyn Image>);
+
+#[deny(clippy::missing_trait_methods)]
+impl Image for OnParent {
+    fn size(&self) -> u64 {
+        self.0.size()
+    }
+
+    fn sources(&self) -> &[Arc<dyn Storage>] {
+        self.0.sources()
+    }
+
+    fn map(&self, range: Range<u64>, sink: &mut ExtentSink<'_>) -> Result<()> {
+        let mut extents = Vec::new();
+        self.0.extents(range, EXTENTS_PER_CALL, &mut extents)?;
+        for extent in extents {
+            let kind = match extent.kind {
+                ExtentKind::Zero { explicit: false } => ExtentKind::Parent,
+                kind => kind,
+            };
+            if !sink.is_full() {
+                sink.push_extent(Extent { kind, ..extent });
+            }
+        }
+        Ok(())
+    }
+
+    fn stored_body(&self, unit_start: u64, unit: &Encoded, stored: &[u8]) -> Result<Range<usize>> {
+        self.0.stored_body(unit_start, unit, stored)
+    }
+
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        self.0.read_at(buf, offset)
+    }
+
+    fn describe(&self) -> Description {
+        self.0.describe()
+    }
+}
+
+/// What images cannot where the format has no parents.
+const NONE: &str = "cannot build on another file than they do";
+/// Bytes that are compared as one where the image has no units of one size.
+const DEFAULT_UNIT: u64 = 64 << 10;
+/// Bytes that the parts on their way may hold together.
+const MAX_HELD: u64 = 128 << 20;
+/// Extents asked for in one call.
+const EXTENTS_PER_CALL: usize = 1024;

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use imgfmt_core::{Error, Preallocation, Result};
+use imgfmt_core::{Error, Limits, Preallocation, Result};
 
+use super::edited::Edited;
 use super::open::Access;
 use super::request::Source;
 
@@ -63,7 +64,42 @@ pub struct Resized {
 /// is not allowed: then one of the error's levels says [`WOULD_SHRINK`];
 /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where the format cannot, and what opening and writing say.
 pub fn resize(request: &ResizeRequest<'_>) -> Result<Resized> {
-    Err(Error::unsupported(format!("{} cannot be resized yet", request.source.path.display())))
+    let resize = || {
+        let image = Edited::open(&request.source, &request.access)?;
+        image.edit(|editor| {
+            let before = editor.image()?.size();
+            let after = size_after(request, before)?;
+            if after != before {
+                editor.resize(after, request.preallocation)?;
+            }
+            Ok(Resized { before, after })
+        })
+    };
+    resize().map_err(|e| e.context(format!("cannot resize {}", request.source.path.display())))
+}
+
+/// The size that a disk of `before` bytes is to have.
+fn size_after(request: &ResizeRequest<'_>, before: u64) -> Result<u64> {
+    let after = match request.change {
+        SizeChange::To(size) => size,
+        SizeChange::Grow(by) => before
+            .checked_add(by)
+            .ok_or_else(|| Error::invalid(format!("a disk of {before} bytes cannot grow by {by}")))?,
+        SizeChange::Shrink(by) => before
+            .checked_sub(by)
+            .ok_or_else(|| Error::invalid(format!("a disk of {before} bytes cannot shrink by {by}")))?,
+    };
+    Limits::check("virtual size", after, request.access.limits.virtual_size)?;
+    if after >= before {
+        return Ok(after);
+    }
+    if !request.shrink {
+        return Err(Error::invalid(WOULD_SHRINK));
+    }
+    if request.preallocation != Preallocation::Off {
+        return Err(Error::invalid("no space comes to a disk that becomes smaller, so none can be preallocated"));
+    }
+    Ok(after)
 }
 
 /// What an error says, on a level of its own, where a disk would become smaller and that is not allowed.

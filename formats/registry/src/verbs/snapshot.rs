@@ -1,7 +1,11 @@
 //! Internal snapshots of an image.
 
-use imgfmt_core::{Error, Result, SnapshotInfo};
+use std::sync::Arc;
+use std::time::SystemTime;
 
+use imgfmt_core::{Result, SnapshotInfo};
+
+use super::edited::{Edited, Looked};
 use super::open::Access;
 use super::request::Source;
 
@@ -21,8 +25,14 @@ pub enum SnapshotAction {
 /// # Errors
 ///
 /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where the format has none, and what opening says.
-pub fn snapshots(source: &Source, _access: &Access<'_>) -> Result<Vec<SnapshotInfo>> {
-    Err(Error::unsupported(format!("the snapshots of {} cannot be listed yet", source.path.display())))
+pub fn snapshots(source: &Source, access: &Access<'_>) -> Result<Vec<SnapshotInfo>> {
+    let list = || {
+        let image = Looked::open(source, access)?;
+        let snapshots = image.kind.need(image.kind.abilities.snapshots, NONE)?;
+        let list = snapshots.list(Arc::clone(&image.storage), &image.context());
+        list.map_err(|e| e.in_format(image.kind.name))
+    };
+    list().map_err(|e| e.context(format!("cannot list the snapshots of {}", source.path.display())))
 }
 
 /// Makes, applies or deletes an internal snapshot.
@@ -31,6 +41,20 @@ pub fn snapshots(source: &Source, _access: &Access<'_>) -> Result<Vec<SnapshotIn
 ///
 /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where the format has none, and as
 /// [`Snapshots`](imgfmt_core::Snapshots).
-pub fn snapshot(source: &Source, _action: &SnapshotAction, _access: &Access<'_>) -> Result<()> {
-    Err(Error::unsupported(format!("the snapshots of {} cannot be changed yet", source.path.display())))
+pub fn snapshot(source: &Source, action: &SnapshotAction, access: &Access<'_>) -> Result<()> {
+    let change = || {
+        let image = Edited::open(source, access)?;
+        let snapshots = image.kind.need(image.kind.abilities.snapshots, NONE)?;
+        let (medium, context) = (image.medium(), image.context());
+        let done = match action {
+            SnapshotAction::Create(name) => snapshots.create(medium, name, SystemTime::now(), &context),
+            SnapshotAction::Apply(name) => snapshots.apply(medium, name, &context),
+            SnapshotAction::Delete(name) => snapshots.delete(medium, name, &context),
+        };
+        done.map_err(|e| e.in_format(image.kind.name))
+    };
+    change().map_err(|e| e.context(format!("cannot change the snapshots of {}", source.path.display())))
 }
+
+/// What images cannot where the format has no snapshots.
+const NONE: &str = "have no internal snapshots";

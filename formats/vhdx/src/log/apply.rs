@@ -13,17 +13,14 @@
 
 use std::sync::Arc;
 
-use imgfmt_core::{Error, Limits, Replayed, Result, Storage, StorageExt, Target};
-use uuid::Uuid;
+use imgfmt_core::{Error, Limits, Replayed, Result, Storage, Target};
 
 use super::Pending;
 use super::overlay::{Patch, Patches};
-use crate::fields::checksum;
-use crate::header::{Chosen, Header};
+use crate::header::Header;
+use crate::headers::Headers;
 use crate::image::VhdxImage;
-use crate::layout::{
-    CHECKSUM_AT, FILE_WRITE_GUID_AT, HEADER_LEN, HEADERS_AT, LOG_GUID_AT, REGION_TABLES_AT, SEQUENCE_NUMBER_AT,
-};
+use crate::layout::REGION_TABLES_AT;
 
 /// Replays the log of the file that `storage` and `target` are. `None` where there is none.
 ///
@@ -37,7 +34,7 @@ pub(crate) fn apply(storage: &Arc<dyn Storage>, target: &dyn Target, limits: &Li
         return Ok(None);
     };
     check_reach(&pending.patches, &chosen.header)?;
-    let mut headers = Headers::new(storage.as_ref(), &chosen)?;
+    let mut headers = Headers::new(storage.as_ref(), &chosen, UPDATES)?;
     headers.update(target)?;
     let done = write(&pending, storage.len(), target)?;
     target.sync()?;
@@ -85,54 +82,5 @@ fn write(pending: &Pending, len: u64, target: &dyn Target) -> Result<Replayed> {
     Ok(done)
 }
 
-/// The headers, as one after the other is replaced.
-struct Headers {
-    /// The next one to write, but for its number and checksum.
-    bytes: [u8; HEADER_LEN],
-    /// The number of the one that counts.
-    sequence_number: u64,
-    /// Which of the two places is written next.
-    next: usize,
-}
-
-impl Headers {
-    /// The header of `storage` that was chosen, with a new identifier of the file.
-    ///
-    /// # Errors
-    ///
-    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where no greater numbers are left.
-    fn new(storage: &dyn Storage, chosen: &Chosen) -> Result<Self> {
-        let current = chosen.number - 1;
-        let sequence_number = chosen.header.sequence_number;
-        if sequence_number > u64::MAX - UPDATES {
-            let what = format!("is {sequence_number}, and a newer header has to have a greater number");
-            return Err(Error::malformed(what)
-                .field("SequenceNumber")
-                .at(HEADERS_AT[current] + SEQUENCE_NUMBER_AT as u64));
-        }
-        let mut bytes: [u8; HEADER_LEN] = storage.read_array(HEADERS_AT[current])?;
-        bytes[FILE_WRITE_GUID_AT..][..GUID_LEN].copy_from_slice(&Uuid::new_v4().to_bytes_le());
-        Ok(Self { bytes, sequence_number, next: 1 - current })
-    }
-
-    /// Names no log from now on.
-    fn forget_log(&mut self) {
-        self.bytes[LOG_GUID_AT..][..GUID_LEN].fill(0);
-    }
-
-    /// Writes the header over the one that does not count, and makes it count.
-    fn update(&mut self, target: &dyn Target) -> Result<()> {
-        self.sequence_number += 1;
-        self.bytes[SEQUENCE_NUMBER_AT..][..8].copy_from_slice(&self.sequence_number.to_le_bytes());
-        let sum = checksum(&self.bytes);
-        self.bytes[CHECKSUM_AT..][..4].copy_from_slice(&sum.to_le_bytes());
-        target.write_at(&self.bytes, HEADERS_AT[self.next])?;
-        self.next = 1 - self.next;
-        target.sync()
-    }
-}
-
 /// How often a header is written.
 const UPDATES: u64 = 3;
-/// Bytes of an identifier.
-const GUID_LEN: usize = 16;

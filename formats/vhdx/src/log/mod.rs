@@ -4,6 +4,7 @@
 pub(crate) mod apply;
 mod entry;
 mod overlay;
+pub(crate) mod write;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -41,6 +42,23 @@ pub(crate) fn replay(
     };
     let overlay = Overlay::new(storage, pending.patches, pending.last);
     Ok((Arc::new(overlay), Some(pending.done)))
+}
+
+/// The file with some sectors replaced.
+///
+/// # Errors
+///
+/// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) where there are too many.
+pub(crate) fn with_sectors(
+    storage: Arc<dyn Storage>,
+    sectors: &[write::Sector<'_>],
+    limits: &Limits,
+) -> Result<Arc<dyn Storage>> {
+    let mut patches = Patches::new(limits.items);
+    for (at, bytes) in sectors {
+        patches.add(&Change::Sector { at: *at, parts: [bytes.as_slice(), &[], &[]] })?;
+    }
+    Ok(Arc::new(Overlay::new(storage, patches, 0)))
 }
 
 /// What a log holds, checked as a whole.

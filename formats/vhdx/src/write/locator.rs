@@ -14,7 +14,7 @@ use crate::layout::{
 /// # Errors
 ///
 /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) where it is no VHDX image, or has a name that Windows could not have.
-pub(super) fn build(backing: &Backing) -> Result<Vec<u8>> {
+pub(crate) fn build(backing: &Backing) -> Result<Vec<u8>> {
     let identity = backing.identities.iter().find(|identity| identity.kind == DATA_WRITE_GUID);
     let linkage = identity.and_then(|identity| Uuid::parse_str(&identity.value).ok());
     let right_format = backing.name.format.as_deref().is_none_or(|format| format == NAME);

@@ -6,7 +6,7 @@
 //! file which was left half-way is not an image.
 
 mod block;
-mod locator;
+pub(crate) mod locator;
 mod place;
 mod settings;
 mod structures;

@@ -11,6 +11,8 @@ pub(crate) struct ExtentLine {
     pub(crate) at: u64,
     /// Whether the extent may be read at all.
     pub(crate) readable: bool,
+    /// Whether it may be written.
+    pub(crate) writable: bool,
     /// Its size in sectors.
     pub(crate) sectors: u64,
     /// What it is.
@@ -67,8 +69,8 @@ impl ExtentLine {
     pub(super) fn parse(at: u64, line: &[u8]) -> Result<Option<Self>> {
         let mut words = Words(line);
         let access = words.next()?.unwrap_or_default();
-        let readable = match ACCESS.iter().find(|(name, _)| access.eq_ignore_ascii_case(name.as_bytes())) {
-            Some(&(_, readable)) => readable,
+        let (readable, writable) = match ACCESS.iter().find(|(name, ..)| access.eq_ignore_ascii_case(name.as_bytes())) {
+            Some(&(_, readable, writable)) => (readable, writable),
             None => return Ok(None),
         };
         let sectors = number(words.next()?, "size")?;
@@ -82,7 +84,7 @@ impl ExtentLine {
         if name.is_none() && kind != ExtentType::Zero {
             return Err(Error::malformed("names no file"));
         }
-        Ok(Some(Self { at, readable, sectors, kind, name: name.unwrap_or_default(), offset }))
+        Ok(Some(Self { at, readable, writable, sectors, kind, name: name.unwrap_or_default(), offset }))
     }
 }
 
@@ -94,8 +96,8 @@ fn number(word: Option<&[u8]>, what: &str) -> Result<u64> {
     number.ok_or_else(|| Error::malformed(format!("has the {what} {word:?}, which is no number of 64 bits")))
 }
 
-/// Words that an extent line starts with, and whether the extent may be read.
-const ACCESS: [(&str, bool); 3] = [("RW", true), ("RDONLY", true), ("NOACCESS", false)];
+/// Words that an extent line starts with, and whether the extent may be read, and written.
+const ACCESS: [(&str, bool, bool); 3] = [("RW", true, true), ("RDONLY", true, false), ("NOACCESS", false, false)];
 /// Types that are read.
 const KNOWN: [ExtentType; 6] = [
     ExtentType::Flat,

@@ -7,12 +7,14 @@
 mod encoding;
 mod extent;
 mod line;
+mod patch;
 
 use imgfmt_core::{Error, Limits, Result};
 
 pub(crate) use encoding::Encoding;
 pub(crate) use extent::{ExtentLine, ExtentType};
 use line::{key_and_rest, lines, value};
+pub(crate) use patch::{Change, DescriptorText, Patch};
 
 /// What a descriptor says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

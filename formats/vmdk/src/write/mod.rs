@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use imgfmt_core::{CreateRequest, Error, ImageWriter, Result, Target};
 
-pub(crate) use settings::OPTIONS;
+pub(crate) use settings::{OPTIONS, ParentLink, parent_link};
 use settings::{Settings, Subformat};
 
 /// Starts a new image.

@@ -49,11 +49,11 @@ pub(super) enum Subformat {
 
 /// How a child knows its parent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ParentLink {
+pub(crate) struct ParentLink {
     /// The parent's content identity when the child is made.
-    pub(super) cid: u32,
+    pub(crate) cid: u32,
     /// The parent's file.
-    pub(super) hint: String,
+    pub(crate) hint: String,
 }
 
 impl Subformat {
@@ -173,8 +173,8 @@ fn compression(options: &Options, grain_len: u64) -> Result<Compression> {
     Ok(compression)
 }
 
-/// How the new image knows the one that it builds on.
-fn parent_link(backing: &Backing) -> Result<ParentLink> {
+/// How an image knows the one that it builds on.
+pub(crate) fn parent_link(backing: &Backing) -> Result<ParentLink> {
     if backing.name.format.as_deref().is_some_and(|format| format != NAME) {
         return Err(Error::invalid("a VMDK can only build on a VMDK"));
     }

@@ -1,0 +1,50 @@
+//! The file that a new image is to build on.
+
+use std::path::Path;
+
+use imgfmt_core::{Backing, Error, Layer, ParentName, Result};
+
+use super::files::{HostFile, is_part_of};
+use super::open::{Access, describe_layers};
+
+/// Opens the file that the image at `path` is to build on, which shows that it is there and what it is.
+///
+/// # Errors
+///
+/// [`Invalid`](imgfmt_core::ErrorKind::Invalid) where the image would build on itself, and as
+/// [`open_layers`](super::open::open_layers).
+pub(crate) fn resolve(path: &Path, backing: &ParentName, access: &Access<'_>) -> Result<Backing> {
+    let place = folder_of(path).join(&backing.name);
+    let layers = describe_layers(&place, backing.format.as_deref(), &access.below())?;
+    backing_of(path, backing, &layers)
+}
+
+/// What the image at `path` is told of `layers`, which it is to build on under the name in `backing`.
+///
+/// # Errors
+///
+/// As [`resolve`].
+pub(crate) fn backing_of(path: &Path, backing: &ParentName, layers: &[Layer]) -> Result<Backing> {
+    let target = HostFile::at(path);
+    for layer in layers {
+        let is_named = target.is_some() && layer.path.as_deref().and_then(HostFile::at) == target;
+        if let Some(target) = target
+            && (is_named || is_part_of(target, layer.image.as_ref())?)
+        {
+            return Err(Error::invalid(format!("{} would become its own backing file", path.display())));
+        }
+    }
+    let top = layers.first().ok_or_else(|| Error::invalid("a chain needs a layer"))?;
+    Ok(Backing {
+        name: ParentName { name: backing.name.clone(), format: Some(top.format.to_owned()) },
+        path: folder_of(path).join(&backing.name).canonicalize().ok(),
+        identities: top.image.describe().identities,
+        size: top.image.size(),
+    })
+}
+
+/// The folder that relative names in the image at `path` are relative to: the real one.
+pub(crate) fn folder_of(path: &Path) -> std::path::PathBuf {
+    let real = if path.is_symlink() { path.canonicalize().ok() } else { None };
+    real.as_deref().unwrap_or(path).parent().unwrap_or(Path::new("")).to_path_buf()
+}

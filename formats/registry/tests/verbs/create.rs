@@ -1,0 +1,90 @@
+//! `create`.
+
+use std::time::{Duration, Instant};
+
+use imgfmt::{CreateImage, ErrorKind, Image, Options, ParentName};
+
+use super::support::{Folder, KINDS, Outcome, disk, exists, has_qemu_img, qemu_img, whole};
+
+#[test]
+fn a_new_image_reads_as_zeros() -> Outcome {
+    let folder = Folder::new()?;
+    for kind in KINDS {
+        let mut request = CreateImage::new(folder.path("disk"), kind.format, 5 << 20);
+        request.options = Options::parse(kind.options)?;
+        assert_eq!(imgfmt::create(&request).map_err(|e| whole(&e))?.size, 5 << 20);
+        folder.assert_holds("disk", *kind, &vec![0; 5 << 20], "when it is new")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_huge_image_takes_no_time() -> Outcome {
+    let folder = Folder::new()?;
+    for (format, size) in
+        [("raw", 1 << 43), ("qcow2", 64 << 40), ("vmdk", 2 << 40), ("vhd", 2000 << 30), ("vhdx", 64 << 40)]
+    {
+        let start = Instant::now();
+        imgfmt::create(&CreateImage::new(folder.path("disk"), format, size)).map_err(|e| whole(&e))?;
+        assert!(start.elapsed() < Duration::from_secs(3), "{format}: {:?}", start.elapsed());
+        assert_eq!(imgfmt::open(&folder.path("disk"), Some(format), &folder.access())?.size(), size, "{format}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_image_on_another_one_reads_as_that_one() -> Outcome {
+    let folder = Folder::new()?;
+    let bytes = disk(3 << 20, 5);
+    for kind in KINDS.iter().filter(|kind| kind.abilities().reparent.is_some() && !kind.options.contains("ixed")) {
+        if kind.options.contains("Flat") {
+            continue;
+        }
+        kind.make(&folder, "base", &bytes)?;
+        kind.make_on(&folder, "top", "base", None)?;
+        folder.assert_holds("top", *kind, &bytes, "on its base")?;
+        let larger = bytes.len() + (1 << 20);
+        kind.make_on(&folder, "top", "base", Some(larger as u64))?;
+        let mut grown = bytes.clone();
+        grown.resize(larger, 0);
+        folder.assert_holds("top", *kind, &grown, "larger than its base")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_made_leaves_what_was_there() -> Outcome {
+    let folder = Folder::new()?;
+    folder.raw("disk", b"old")?;
+    let mut request = CreateImage::new(folder.path("disk"), "qcow2", 1 << 20);
+    request.options = Options::parse("cluster_size=3")?;
+    assert!(imgfmt::create(&request).is_err());
+    request.options = Options::new();
+    request.size = None;
+    assert_eq!(imgfmt::create(&request).map_err(|e| e.kind()), Err(ErrorKind::Invalid));
+    request.backing = Some(ParentName { name: "none".into(), format: None });
+    assert_eq!(imgfmt::create(&request).map_err(|e| e.kind()), Err(ErrorKind::Missing));
+    request.backing = Some(ParentName { name: "disk".into(), format: None });
+    assert_eq!(imgfmt::create(&request).map_err(|e| e.kind()), Err(ErrorKind::Invalid));
+    assert_eq!(folder.names()?, ["disk"]);
+    assert_eq!(std::fs::read(folder.path("disk"))?, b"old");
+    Ok(())
+}
+
+#[test]
+fn an_unchecked_backing_file_need_not_be_there() -> Outcome {
+    let folder = Folder::new()?;
+    let mut request = CreateImage::new(folder.path("top"), "qcow2", 1 << 20);
+    request.backing = Some(ParentName { name: "later".into(), format: Some("raw".into()) });
+    request.unchecked_backing = true;
+    imgfmt::create(&request)?;
+    assert!(!exists(&folder.path("later")));
+    let bytes = disk(1 << 20, 6);
+    folder.raw("later", &bytes)?;
+    assert_eq!(folder.read("top", "qcow2")?, bytes);
+    if has_qemu_img() {
+        let info = qemu_img(&folder, &["info", "top"])?;
+        assert!(info.contains("backing file: later") && info.contains("backing file format: raw"), "{info}");
+    }
+    Ok(())
+}
