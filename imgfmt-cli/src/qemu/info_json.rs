@@ -16,7 +16,7 @@ pub(crate) fn object(info: &ImageInfo) -> Value {
     let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
     put("children", info.files.iter().rev().map(|file| child(info, file)).collect());
     if let Some(snapshots) = snapshots(info) {
-        put(SNAPSHOTS, snapshots.clone().into());
+        put(SNAPSHOTS, snapshots.iter().map(snapshot).collect());
     }
     if let Some(parent) = &description.parent {
         put("backing-filename", path(&parent.name));
@@ -34,6 +34,15 @@ pub(crate) fn object(info: &ImageInfo) -> Value {
     }
     put("dirty-flag", description.dirty.into());
     object.into()
+}
+
+/// A snapshot, without what QEMU does not tell of it.
+fn snapshot(snapshot: &Value) -> Value {
+    let mut snapshot = snapshot.clone();
+    if let Value::Object(map) = &mut snapshot {
+        map.remove("virtual-size");
+    }
+    snapshot
 }
 
 /// The size of the disk, which QEMU counts in sectors.
