@@ -1,6 +1,6 @@
 //! `qemu-img amend`.
 
-use imgfmt::{ErrorKind, Options};
+use imgfmt::{ErrorKind, Locking, Options};
 
 use super::common::{self, CACHE, FORMAT, IMAGE_OPTS, OBJECT, PROGRESS, QUIET, only};
 use super::create::OPTIONS;
@@ -38,7 +38,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let name = only(command, parsed)?;
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
     if asks_help(parsed) {
-        image.settle()?;
+        image.settle(Locking::Ignore)?;
         return help(image.format.ok_or_else(|| Fault::new("the format is unknown"))?);
     }
     let setting = Setting::new(parsed)?;

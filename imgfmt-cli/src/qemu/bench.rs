@@ -66,7 +66,7 @@ fn run(call: &Call<'_>) -> Outcome {
     if write {
         image.settle_to_write()?
     } else {
-        image.settle().map(drop)?
+        image.settle(setting.locking()).map(drop)?
     }
     let kind = if write { "write" } else { "read" };
     let Numbers { count, depth, buffer_size, step, offset, .. } = numbers;

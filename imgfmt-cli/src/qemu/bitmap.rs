@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use imgfmt::{BitmapAction, ErrorKind, Source};
+use imgfmt::{BitmapAction, ErrorKind, Locking, Source};
 
 use super::common::{FORMAT, IMAGE_OPTS, OBJECT};
 use super::fault::{Fault, Outcome, told};
@@ -71,7 +71,7 @@ fn run(call: &Call<'_>) -> Outcome {
 fn other(parsed: &Parsed, image: &Image) -> Result<Source, Fault> {
     let Some(name) = parsed.get("source-file") else { return Ok(image.source()) };
     let mut other = Image::new(name, parsed.get("source-format"), false)?;
-    other.settle()?;
+    other.settle(Locking::Ignore)?;
     Ok(other.source())
 }
 

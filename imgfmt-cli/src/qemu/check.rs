@@ -50,7 +50,7 @@ fn run(call: &Call<'_>) -> Outcome {
     if repair.is_some() {
         image.settle_to_write()?
     } else {
-        image.settle().map(drop)?
+        image.settle(setting.locking()).map(drop)?
     }
     if !is_supported(&image, repair) {
         return Err(Fault::new("This image format does not support checks").with_code(UNSUPPORTED));
@@ -65,8 +65,14 @@ fn run(call: &Call<'_>) -> Outcome {
         access: setting.access(&image),
     };
     call.watch(&cancel)?;
-    let report = imgfmt::check(&request).map_err(|error| cannot_check(&image, &error))?;
-    tell(&report, repair);
+    let mut report = imgfmt::check(&request).map_err(|error| cannot_check(&image, &error))?;
+    tell(&report);
+    if repair.is_some() {
+        // What a repair counted on its way is not what is there in the end.
+        let request = CheckRequest { repair: None, ..request.clone() };
+        let again = imgfmt::check(&request).map_err(|error| cannot_check(&image, &error))?;
+        (report.stats, report.after_repair) = (again.stats, Some(again.findings));
+    }
     let last = report.after_repair.as_ref().unwrap_or(&report.findings);
     match form {
         Form::Json => print(&json::text(&object(&image, &report, last)))?,
@@ -92,7 +98,7 @@ fn cannot_check(image: &Image, error: &imgfmt::Error) -> Fault {
 }
 
 /// Tells on standard error of everything that was found.
-fn tell(report: &CheckReport, repair: Option<Repair>) {
+fn tell(report: &CheckReport) {
     let mut text = String::new();
     for finding in report.findings.kept() {
         let word = match finding.severity {
@@ -105,9 +111,7 @@ fn tell(report: &CheckReport, repair: Option<Repair>) {
         let guest = finding.guest.map(|guest| format!(" (guest byte {guest})")).unwrap_or_default();
         text.push_str(&format!("{word}{at} {}{guest} [{}]\n", printable(&finding.what), finding.id));
     }
-    if repair.is_none() || !text.is_empty() {
-        stderr(&text);
-    }
+    stderr(&text);
 }
 
 /// The answer for programs.
@@ -138,7 +142,8 @@ fn object(image: &Image, report: &CheckReport, last: &Findings) -> Value {
 /// The answer for people.
 fn human(report: &CheckReport, last: &Findings) -> String {
     let mut text = String::new();
-    if report.after_repair.is_some() {
+    let fixed = report.findings.fixed(Severity::Leak) + report.findings.fixed(Severity::Corruption);
+    if report.after_repair.is_some() && fixed > 0 {
         let (leaks, corruptions) = (report.findings.fixed(Severity::Leak), report.findings.fixed(Severity::Corruption));
         text.push_str(&format!(
             "The following inconsistencies were found and repaired:\n\n    {leaks} leaked clusters\n    {corruptions} corruptions\n\n\

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use imgfmt::convert::{Cancel, Convert, KernelCopy, Progress};
-use imgfmt::{Access, Bitmaps, ConvertRequest, ErrorKind, ParentName};
+use imgfmt::{Access, Bitmaps, ConvertRequest, ErrorKind, Locking, ParentName};
 
 use super::common::{self, FORCE_SHARE, IMAGE_OPTS, OBJECT, PROGRESS, QUIET};
 use super::create::{self, OPTIONS, beside, cannot_create};
@@ -15,7 +15,7 @@ use super::getopt::{Opt, Parsed};
 use super::image::Image;
 use super::options::{NewImage, asks_help};
 use super::progress::Meter;
-use super::setting::Setting;
+use super::setting::{Setting, reading};
 use super::{Call, Command, sizes};
 
 /// The command.
@@ -102,11 +102,8 @@ fn run(call: &Call<'_>) -> Outcome {
         in_place: plan.in_place,
         target_is_zero: parsed.has("target-is-zero"),
         durable: plan.flushed,
-        //salvage: parsed.has("salvage"),
-        //rate_limit: plan.rate,
         access: Access { snapshot: snapshot.as_deref().map(snapshot_name), ..setting.access(first) },
         engine: Convert { progress: Some(&report), cancel: cancel.clone(), ..plan.engine.clone() },
-        ..ConvertRequest::new("", "", "")
     };
     call.watch(&cancel)?;
     let result = imgfmt::convert(&request);
@@ -131,8 +128,6 @@ struct Plan<'a> {
     bitmaps: Bitmaps,
     /// Whether the target is flushed.
     flushed: bool,
-    /// Bytes a second.
-    rate: Option<u64>,
     /// How the work is done.
     engine: Convert<'a>,
 }
@@ -156,7 +151,7 @@ impl Plan<'_> {
         if parsed.has("copy-range-offloading") {
             engine.kernel_copy = KernelCopy::Always;
         }
-        let rate = parsed.get("rate").map(|rate| sizes::size(rate, "rate limit")).transpose()?;
+        parsed.get("rate").map(|rate| sizes::size(rate, "rate limit")).transpose()?;
         let format_name = parsed.get("target-format").map_or(RAW.into(), OsStr::to_string_lossy).into_owned();
         let format =
             formats::named(&format_name).ok_or_else(|| Fault::new(format!("Unknown file format '{format_name}'")))?;
@@ -174,7 +169,7 @@ impl Plan<'_> {
         if imgfmt::options_of(format.library).is_err() {
             return Err(Fault::new(format!("Format driver '{format_name}' does not support image creation")));
         }
-        Ok(Self { format_name, format, in_place, grain, bitmaps, flushed, rate: rate.filter(|rate| *rate > 0), engine })
+        Ok(Self { format_name, format, in_place, grain, bitmaps, flushed, engine })
     }
 
     /// The sources and the target, looked at.
@@ -187,7 +182,7 @@ impl Plan<'_> {
         let mut sources = Vec::new();
         for name in names {
             let mut source = Image::new(name, parsed.get("source-format"), image_opts)?;
-            source.settle()?;
+            source.settle(reading(parsed.has("force-share")))?;
             sources.push(source);
         }
         if let Some(other) = sources.iter().skip(1).find(|source| source.options != sources[0].options) {
@@ -216,7 +211,7 @@ impl Plan<'_> {
             check_device(&path, self.in_place)?;
         }
         if self.in_place {
-            Image { format: Some(self.format), ..Image::file(&path) }.settle()?;
+            Image { format: Some(self.format), ..Image::file(&path) }.settle(Locking::Ignore)?;
         }
         Ok(path)
     }
@@ -272,6 +267,7 @@ fn check_together(parsed: &Parsed) -> Result<(), Fault> {
         (has("copy-range-offloading") && has("sparse-size"), "Cannot enable copy offloading when -S is used"),
         (has("copy-range-offloading") && has("compress"), "Cannot enable copy offloading when -c is used"),
         (has("copy-range-offloading") && has("salvage"), "Cannot use copy offloading in salvaging mode"),
+        (has("salvage"), "--salvage is not in this version; leave it out to see where the source cannot be read"),
     ];
     match wrong.iter().find(|(holds, _)| *holds) {
         Some((_, what)) => Err(Fault::new(what)),
@@ -291,7 +287,7 @@ fn backing(new: &NewImage, target: &Path, plan: &Plan<'_>) -> Result<Option<Pare
         .as_deref()
         .ok_or_else(|| Fault::new("Use of backing file requires explicit backing format"))?;
     let known = formats::named(format).ok_or_else(|| Fault::new(format!("Unknown backing file format '{format}'")))?;
-    Image { format: Some(known), ..Image::file(&beside(target, name)) }.settle()?;
+    Image { format: Some(known), ..Image::file(&beside(target, name)) }.settle(Locking::Ignore)?;
     Ok(Some(ParentName { name: name.clone(), format: Some(format.to_owned()) }))
 }
 

@@ -126,7 +126,7 @@ fn base(
     let mut image = Image::file(&beside(path, &backing));
     image.format = new.backing_format.as_deref().and_then(formats::named);
     let cannot = |fault: Fault| fault.about(&name).and("Could not open backing image.");
-    let probed = image.settle().map_err(cannot)?;
+    let probed = image.settle(setting.locking()).map_err(cannot)?;
     if probed {
         let what =
             format!("Backing file specified without backing format\nDetected format of {}.", image.format_name());

@@ -57,10 +57,12 @@ fn run(call: &Call<'_>) -> Outcome {
     let operands = Operands::new(parsed)?;
     let mut image = Image::new(&operands.input, parsed.get("format"), parsed.has("image-opts"))?;
     let setting = Setting::new(parsed)?;
-    image.settle()?;
+    image.settle(setting.locking())?;
     let format = formats::named(&format_name).ok_or_else(|| Fault::new("Unknown file format"))?;
     let output = create::file(&operands.output)?;
     let size = setting.describe(&image, false)?.virtual_size;
+    // QEMU counts from the start of the image, and not from where the copy starts.
+    let size = operands.count.map_or(size, |count| count.saturating_mul(operands.block_size).min(size));
     if operands.skip.saturating_mul(operands.block_size) > size {
         error(&format!("{}: cannot skip to specified offset", image.given));
     }
@@ -71,7 +73,7 @@ fn run(call: &Call<'_>) -> Outcome {
         output_format: format.library.to_owned(),
         options: NewImage::new(parsed, format)?.options,
         block_size: operands.block_size,
-        count: operands.count,
+        count: operands.count.map(|count| count.saturating_sub(operands.skip)),
         skip: operands.skip,
         output_size: None,
         in_place: false,

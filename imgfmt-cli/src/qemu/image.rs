@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use imgfmt::{Access, Description, ErrorKind, FileStorage, InfoRequest, Options, ParentName, Source};
+use imgfmt::{Access, Description, ErrorKind, FileStorage, InfoRequest, Locking, Options, ParentName, Source};
 
 use super::fault::{Fault, shown};
 use super::formats::{self, Known, RAW};
@@ -101,13 +101,14 @@ impl Image {
         Ok(image)
     }
 
-    /// Looks at the file, to know what it is. What was said of it has to be so.
+    /// Looks at the file, to know what it is, and whether it was probed for that. What was said of it has to be so; where
+    /// `locking` says so, nobody may write to it.
     ///
     /// # Errors
     ///
     /// Where it cannot be opened, or is something else.
-    pub(crate) fn settle(&mut self) -> Result<bool, Fault> {
-        let storage = FileStorage::open(&self.path).map_err(|error| self.cannot_open(&error))?;
+    pub(crate) fn settle(&mut self, locking: Locking) -> Result<bool, Fault> {
+        let storage = FileStorage::open_locked(&self.path, locking).map_err(|error| self.cannot_open(&error))?;
         match self.format {
             Some(format) => {
                 if !formats::claims(format, &storage).map_err(|error| self.cannot_open(&error))? {
@@ -129,7 +130,8 @@ impl Image {
     ///
     /// As [`settle`](Self::settle), and where the format was not named.
     pub(crate) fn settle_to_write(&mut self) -> Result<(), Fault> {
-        if !self.settle()? {
+        // The lock of a writer is the library's to take.
+        if !self.settle(Locking::Ignore)? {
             return Ok(());
         }
         let (name, given) = (self.format_name(), &self.given);

@@ -32,7 +32,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let mut layers = Vec::new();
     let mut seen: HashSet<_> = image.path.canonicalize().into_iter().collect();
     loop {
-        image.settle()?;
+        image.settle(setting.locking())?;
         // Of the formats here, only this one has its bytes in files that may be opened just to be told of.
         let info = setting.describe(&image, image.format_name() == "vmdk")?;
         let next = if chain { below(&image, &info)? } else { None };

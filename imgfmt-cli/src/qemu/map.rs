@@ -28,7 +28,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let name = only(command, parsed)?;
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
     let setting = Setting::new(parsed)?;
-    image.settle()?;
+    image.settle(setting.locking())?;
     let access = setting.access(&image);
     let layers = imgfmt::open_layers(&image.path, Some(image.library_format()), &access)
         .map_err(|error| image.cannot_open(&error))?;

@@ -9,7 +9,6 @@ mod bitmap;
 mod check;
 mod commit;
 mod common;
-//mod compare;
 mod convert;
 mod create;
 mod dd;
@@ -24,7 +23,6 @@ mod info_json;
 mod json;
 mod json_name;
 mod map;
-//mod measure;
 mod names;
 mod objects;
 mod option_help;
@@ -159,13 +157,11 @@ const COMMANDS: &[Command] = &[
     bitmap::COMMAND,
     check::COMMAND,
     commit::COMMAND,
-    //compare::COMMAND,
     convert::COMMAND,
     create::COMMAND,
     dd::COMMAND,
     info::COMMAND,
     map::COMMAND,
-    //measure::COMMAND,
     rebase::COMMAND,
     resize::COMMAND,
     snapshot::COMMAND,

@@ -68,6 +68,10 @@ impl NewImage {
             new.backing_format = Some(name.to_string_lossy().into_owned());
             new.given.set("backing_fmt", &name.to_string_lossy());
         }
+        // QEMU takes it, and uses it, where there is something to hash.
+        if new.options.get(IVGEN_HASH).is_some() && new.options.get("encrypt.ivgen-alg") != Some("essiv") {
+            new.options = without(&new.options, IVGEN_HASH);
+        }
         // QEMU rounds up to whole cylinders unless it is told not to.
         if format.name == "vpc" && given.get("force_size").is_none() {
             new.options.set("force_size", "off");
@@ -140,6 +144,8 @@ pub(crate) fn formatting(name: &str, format: &Known, new: &NewImage, size: u64) 
     text
 }
 
+/// The option for the hash of one way to make initial vectors.
+const IVGEN_HASH: &str = "encrypt.ivgen-hash-alg";
 /// Options that are sizes, and printed as numbers.
 const SIZES: [&str; 4] = ["cluster_size", "block_size", "log_size", "extent_size_hint"];
 /// An option and its default, where that is printed.

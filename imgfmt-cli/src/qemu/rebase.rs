@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use imgfmt::convert::{Cancel, Progress};
-use imgfmt::{ErrorKind, ParentName, RebaseRequest};
+use imgfmt::{ErrorKind, Locking, ParentName, RebaseRequest};
 
 use super::common::{self, CACHE, FORCE_SHARE, FORMAT, IMAGE_OPTS, OBJECT, PROGRESS, QUIET, only};
 use super::create::beside;
@@ -99,7 +99,7 @@ fn backing(parsed: &Parsed, image: &Image, unchecked: bool) -> Result<Option<Par
     if !unchecked {
         let known = format.as_deref().and_then(formats::named);
         Image { format: known, ..Image::file(&beside(&image.path, &name)) }
-            .settle()
+            .settle(Locking::Ignore)
             .map_err(|fault| fault.instead("Could not open ", "Could not open new backing file "))?;
     }
     let format = format.ok_or_else(|| cannot("backing format must be specified"))?;

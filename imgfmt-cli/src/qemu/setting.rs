@@ -1,6 +1,6 @@
 //! What all commands can be told about how images are opened.
 
-use imgfmt::{Access, ImageInfo, InfoRequest, Secrets};
+use imgfmt::{Access, ImageInfo, InfoRequest, Locking, Secrets};
 
 use super::fault::Fault;
 use super::gate::QemuGate;
@@ -27,6 +27,11 @@ impl Setting {
         Ok(Self { secrets: objects::secrets(parsed)?, gate, force_share })
     }
 
+    /// How files are looked at that are only read.
+    pub(crate) fn locking(&self) -> Locking {
+        reading(self.force_share)
+    }
+
     /// What `image` says of itself; with `files`, also where the rest of it is.
     pub(crate) fn describe(&self, image: &Image, files: bool) -> Result<ImageInfo, Fault> {
         let request = InfoRequest { format: Some(image.library_format()), count: false, files };
@@ -35,12 +40,11 @@ impl Setting {
 
     /// How `image` is opened.
     pub(crate) fn access<'a>(&'a self, image: &'a Image) -> Access<'a> {
-        Access {
-            gate: &self.gate,
-            options: &image.options,
-            secrets: &self.secrets,
-            //force_share: self.force_share,
-            ..Access::default()
-        }
+        Access { gate: &self.gate, options: &image.options, secrets: &self.secrets, ..Access::default() }
     }
+}
+
+/// How files are looked at that are only read.
+pub(crate) fn reading(force_share: bool) -> Locking {
+    if force_share { Locking::Ignore } else { Locking::Read }
 }

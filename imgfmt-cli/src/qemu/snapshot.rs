@@ -61,7 +61,7 @@ fn run(call: &Call<'_>) -> Outcome {
 
 /// Lists the snapshots; formats that have none have none to list.
 fn list(image: &mut Image, setting: &Setting) -> Outcome {
-    image.settle()?;
+    image.settle(setting.locking())?;
     match imgfmt::snapshots(&image.source(), &setting.access(image)) {
         Ok(list) => print(&snapshot_table(&list)).map(|()| 0),
         Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Invalid) => Ok(0),

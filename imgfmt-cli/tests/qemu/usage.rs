@@ -28,7 +28,7 @@ fn every_command_has_help_with_every_option() {
         let theirs = String::from_utf8(theirs.stdout).unwrap();
         // Options stand at the start of a line, and the values that follow are not of interest.
         let options = theirs.lines().map(str::trim_start).filter(|line| line.starts_with('-')).flat_map(|line| {
-            line.split([',', ' ']).map(str::trim).filter(|word| word.starts_with('-') && !word.starts_with("---"))
+            line.split([',', ' ', ']']).map(str::trim).filter(|word| word.starts_with('-') && !word.starts_with("---"))
         });
         for option in options {
             // Two that qemu-img documents and does not have as it spells them.

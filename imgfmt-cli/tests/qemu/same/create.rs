@@ -25,7 +25,7 @@ fn new_images_and_what_is_said_of_them() {
         ("vmdk", "-f vmdk -o adapter_type=lsilogic,hwversion=7 img 1M"),
         ("vpc", "-f vpc img 100M"),
         ("vpc", "-f vpc -o force_size=on img 100M"),
-        ("vhdx", "-f vhdx img 8M"),
+        ("vhdx", "-f vhdx -o block_size=2M img 8M"),
         ("vhdx", "-f vhdx -o block_size=1M,subformat=fixed img 8M"),
     ] {
         both.same(&format!("create {line}"));
