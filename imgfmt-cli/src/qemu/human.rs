@@ -25,10 +25,7 @@ pub(crate) fn info(info: &ImageInfo) -> String {
         line(&mut out, "cleanly shut down", "no");
     }
     backing(&mut out, info);
-    if let Some(list) = snapshots(info) {
-        let list: Vec<_> = list.iter().map(snapshot_of).collect();
-        out.push_str(&snapshot_table(&list));
-    }
+    out.push_str(&snapshot_table(&snapshots_of(info)));
     if let Some(specific) = specific(info) {
         out.push_str("Format specific information:\n");
         tree(&mut out, &Value::from(specific), 1);
@@ -75,6 +72,11 @@ fn child(out: &mut String, info: &ImageInfo, file: &ImageFile) {
     line(out, "    protocol type", protocol(&file.path));
     line(out, "    file length", exact_size(len));
     line(out, "    disk size", size(file.actual_size));
+}
+
+/// The snapshots in an image, as its description has them.
+pub(crate) fn snapshots_of(info: &ImageInfo) -> Vec<SnapshotInfo> {
+    snapshots(info).into_iter().flatten().map(snapshot_of).collect()
 }
 
 /// The table of snapshots; nothing where there are none.

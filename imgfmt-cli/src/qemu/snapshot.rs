@@ -7,7 +7,7 @@ use imgfmt::{ErrorKind, SnapshotAction};
 use super::common::{FORCE_SHARE, FORMAT, IMAGE_OPTS, OBJECT, QUIET, only};
 use super::fault::{Fault, Outcome, print, told};
 use super::getopt::Opt;
-use super::human::snapshot_table;
+use super::human::{snapshot_table, snapshots_of};
 use super::image::Image;
 use super::setting::Setting;
 use super::{Call, Command};
@@ -62,11 +62,8 @@ fn run(call: &Call<'_>) -> Outcome {
 /// Lists the snapshots; formats that have none have none to list.
 fn list(image: &mut Image, setting: &Setting) -> Outcome {
     image.settle(setting.locking())?;
-    match imgfmt::snapshots(&image.source(), &setting.access(image)) {
-        Ok(list) => print(&snapshot_table(&list)).map(|()| 0),
-        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::Invalid) => Ok(0),
-        Err(error) => Err(image.cannot_open(&error)),
-    }
+    let info = setting.describe(image, false)?;
+    print(&snapshot_table(&snapshots_of(&info))).map(|()| 0)
 }
 
 /// Why it cannot be done.
