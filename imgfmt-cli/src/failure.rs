@@ -29,6 +29,9 @@ impl Failure {
         let hint = match (error.kind(), refused) {
             (ErrorKind::Refused, Some(path)) => Some(format!("allow it with --allow {}", path.display())),
             (ErrorKind::Locked, _) => Some("another program uses the image; -U goes on all the same".to_owned()),
+            (ErrorKind::Invalid, _) if chain(&error).ends_with(imgfmt::WOULD_SHRINK) => {
+                Some("--shrink allows it".to_owned())
+            }
             (ErrorKind::Ambiguous, _) => Some("name the format with -f".to_owned()),
             _ => None,
         };

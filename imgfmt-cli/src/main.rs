@@ -8,6 +8,7 @@ mod pipes;
 mod print;
 mod probed;
 mod progress;
+mod qemu;
 mod render;
 mod secrets;
 mod signals;
@@ -24,6 +25,10 @@ use signals::Signals;
 
 /// Runs the program.
 fn main() -> ExitCode {
+    // Before anything else: callers of that program start it often, and for little.
+    if let Some(args) = qemu::command_line() {
+        return qemu::run(&args);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return answer(&error).into(),

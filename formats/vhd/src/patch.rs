@@ -4,8 +4,6 @@ use imgfmt_core::{Result, Storage, StorageExt};
 use uuid::Uuid;
 
 use crate::footer::DiskType;
-#[cfg(test)]
-use crate::footer::Footer;
 use crate::geometry::Geometry;
 use crate::header::Locator;
 use crate::layout::{
@@ -24,12 +22,6 @@ impl RawFooter {
         let mut bytes = [0; FOOTER_LEN];
         storage.read_padded(&mut bytes, at)?;
         Ok(Self(bytes))
-    }
-
-    /// What it says.
-    #[cfg(test)]
-    pub(crate) fn parse(&self) -> Result<Footer> {
-        Footer::parse(&self.0)
     }
 
     /// The same for a disk of `size` bytes.
@@ -120,6 +112,7 @@ fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::footer::Footer;
     use crate::footer::tests::footer;
 
     #[test]
@@ -127,9 +120,9 @@ mod tests {
         let mut bytes = footer(DiskType::Dynamic, 4 << 20).to_bytes();
         bytes[300] = 9;
         let raw = RawFooter(bytes).with_size(8 << 20).with_header(DiskType::Differencing, 4096);
-        let read = raw.parse().unwrap();
+        let read = Footer::parse(&raw.0).unwrap();
         assert!(read.checksum_ok && raw.0[300] == 9);
         assert_eq!((read.current_size, read.data_offset, read.disk_type), (8 << 20, 4096, DiskType::Differencing));
-        assert!(!raw.spoiled().parse().unwrap().checksum_ok);
+        assert!(!Footer::parse(&raw.spoiled().0).unwrap().checksum_ok);
     }
 }

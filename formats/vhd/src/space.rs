@@ -89,8 +89,18 @@ pub(crate) fn xen_map(storage: &dyn Storage, table_end: u64) -> Result<Vec<Struc
 
 /// What nothing in a file up to byte `end` uses: between `structures` and the blocks of `table`, in the order of the file.
 pub(crate) fn gaps(structures: &[Structure], table: &[u32], grid: Grid, end: u64) -> Vec<Range<u64>> {
+    gaps_between(structures, blocks(table, grid), end)
+}
+
+/// What nothing in a file up to byte `end` uses, where the last block is whole as all others, whatever lies there.
+pub(crate) fn gaps_of_whole(structures: &[Structure], table: &[u32], grid: Grid, end: u64) -> Vec<Range<u64>> {
+    gaps_between(structures, blocks(table, grid).map(|block| block.start..block.start + grid.stride()), end)
+}
+
+/// What lies between `structures` and `blocks` up to byte `end`.
+fn gaps_between(structures: &[Structure], blocks: impl Iterator<Item = Range<u64>>, end: u64) -> Vec<Range<u64>> {
     let mut used: Vec<Range<u64>> = structures.iter().map(|(range, _)| range.clone()).collect();
-    used.extend(blocks(table, grid));
+    used.extend(blocks);
     used.sort_unstable_by_key(|range| range.start);
     let mut gaps = Vec::new();
     let mut next = 0;
@@ -104,6 +114,15 @@ pub(crate) fn gaps(structures: &[Structure], table: &[u32], grid: Grid, end: u64
         gaps.push(next..end);
     }
     gaps
+}
+
+/// Where everything ends that is in use in a file whose data ends at byte `end`. The last block of the disk is whole there,
+/// where it can be: not all readers take one that ends with the disk.
+pub(crate) fn used_end(structures: &[Structure], table: &[u32], grid: Grid, end: u64) -> u64 {
+    let whole =
+        |block: Range<u64>| Some(block.start + grid.stride()).filter(|whole| *whole <= end).unwrap_or(block.end);
+    let structures = structures.iter().map(|(range, _)| range.end);
+    structures.chain(blocks(table, grid).map(whole)).max().unwrap_or(0)
 }
 
 /// Where the blocks of `table` are.

@@ -22,7 +22,8 @@ pub(crate) fn run(args: &CompareArgs, signals: &Signals) -> Result<Exit, Failure
         ..SourceArgs::default()
     };
     let sources = Sources::new(&about, [args.first.as_path(), args.second.as_path()])?;
-    let gate = CliGate::new(sources.paths(), &args.allow, args.force_share)?;
+    let gate = CliGate::new(sources.paths(), &args.allow, args.force_share)
+        .map_err(|failure| Failure::from(failure).with_code(CANNOT_OPEN))?;
     let reporter = Reporter::new(&args.progress, false)?;
     let report = |progress: Progress| reporter.report(progress);
     let cancel = Cancel::default();

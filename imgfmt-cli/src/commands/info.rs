@@ -42,7 +42,7 @@ fn layers(args: &InfoArgs, sources: &Sources, gate: &CliGate) -> imgfmt::Result<
     let access = sources.access(gate, None);
     let mut layers = Vec::new();
     for source in &sources.list {
-        let request = InfoRequest { format: source.format.as_deref(), count: !args.no_count };
+        let request = InfoRequest { format: source.format.as_deref(), count: !args.no_count, files: false };
         if args.backing_chain {
             layers.extend(imgfmt::chain_info(&source.path, &request, &access)?);
         } else {

@@ -55,7 +55,10 @@ fn check_and_repair(bytes: &[u8], name: &str) {
 }
 
 /// What can be read of the active state and of some snapshots, sector by sector.
-struct States(Vec<(Option<String>, Vec<Option<[u8; 512]>>)>);
+struct States(Vec<(Option<String>, Sectors)>);
+
+/// What can be read of a disk, sector by sector; nothing where that fails.
+type Sectors = Vec<Option<[u8; 512]>>;
 
 impl States {
     /// What can be read of the image in `bytes`.

@@ -18,7 +18,6 @@ use crate::images::{KINDS, edited, files};
 const SIZE: usize = 120 * 512;
 
 /// Whether the oracle is there.
-#[expect(clippy::print_stderr, reason = "a test that skips says so")]
 fn has_qemu_img() -> bool {
     let there = Command::new("qemu-img").arg("--version").output().is_ok();
     assert!(there || std::env::var_os("IMGFMT_REQUIRE_ORACLES").is_none(), "qemu-img is not installed");

@@ -127,7 +127,7 @@ fn write_whole_units(editor: &dyn ImageEditor, whole: &Chain, unit: u64, bytes: 
     let mut at = offset;
     while !rest.is_empty() {
         let start = at - at % unit;
-        let end = start.checked_add(unit).unwrap_or(u64::MAX).min(whole.size());
+        let end = start.saturating_add(unit).min(whole.size());
         let len = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX).min(rest.len()).max(1);
         let (part, behind) = rest.split_at(len);
         match editor.write_at(part, at) {

@@ -46,6 +46,9 @@ pub struct InfoRequest<'a> {
     pub format: Option<&'a str>,
     /// Whether the tables are walked, to count guest bytes by kind.
     pub count: bool,
+    /// Whether the other files that hold the image's own bytes are opened, to tell of them, too. Those that may not be
+    /// opened are left out.
+    pub files: bool,
 }
 
 /// Describes the image at `path` alone, without touching its backing file. An image whose bytes cannot be read, for want
@@ -85,7 +88,10 @@ pub fn info(path: &Path, request: &InfoRequest<'_>, access: &Access<'_>) -> Resu
             Err(_) => return Err(cannot(error)),
         },
         Some(Err(error)) => return Err(cannot(error)),
-        None => (open(true).map_err(cannot)?.0, None),
+        None => match request.files.then(|| open(false)) {
+            Some(Ok((opened, _))) => (opened, None),
+            _ => (open(true).map_err(cannot)?.0, None),
+        },
     };
     let mut info = describe(path, opened.image.as_ref())?;
     info.counts = counts;

@@ -59,9 +59,8 @@ impl Table<'_> {
     }
 
     /// Where everything ends that is in use.
-    fn used_end(&self) -> u64 {
-        let structures = self.structures.iter().map(|(range, _)| range.end);
-        structures.chain(space::blocks(&self.entries, self.grid).map(|block| block.end)).max().unwrap_or(0)
+    pub(super) fn used_end(&self) -> u64 {
+        space::used_end(&self.structures, &self.entries, self.grid, self.chosen.data_end)
     }
 }
 

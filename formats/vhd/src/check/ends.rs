@@ -52,7 +52,7 @@ impl Look<'_> {
         if let (Ok(end), Ok(_)) = (by(Wanted::End, false), by(Wanted::Start, false)) {
             let what = "the footer and its copy in front are both whole and differ: this could be two disks";
             self.tell(corruption("vhd-footers-differ", what, end.at));
-            return Ok(end);
+            return Ok(Chosen { note: None, ..end });
         }
         if let Some(chosen) = followed(self.storage)? {
             let end = chosen.at + FOOTER_LEN as u64;

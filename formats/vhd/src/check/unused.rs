@@ -16,12 +16,13 @@ impl Look<'_> {
     /// no space that could be given back.
     pub(super) fn at_unused(&mut self, table: &Table<'_>) -> Result<()> {
         let (chosen, stride) = (table.chosen, table.grid.stride());
-        let gaps = space::gaps(&table.structures, &table.entries, table.grid, chosen.data_end);
+        let gaps = space::gaps_of_whole(&table.structures, &table.entries, table.grid, chosen.data_end);
         // Where a footer has to be written first, what leads to it decides.
         let least = if chosen.note.is_some() { Repair::All } else { Repair::Leaks };
-        for gap in gaps.into_iter().filter(|gap| gap.end - gap.start >= stride) {
+        for gap in gaps {
             let is_last = gap.end == chosen.data_end;
-            if !is_last && is_zero(self.storage, &gap)? {
+            let gap = if is_last { gap.start.max(table.used_end())..gap.end } else { gap };
+            if gap.end < gap.start.saturating_add(stride) || (!is_last && is_zero(self.storage, &gap)?) {
                 continue;
             }
             let what = format!("{} bytes are in no use, room for {} blocks", len(&gap), len(&gap) / stride);

@@ -124,9 +124,8 @@ impl Disk {
     /// The parts of guest `range` by blocks.
     pub(super) fn parts(&self, range: Range<u64>) -> impl Iterator<Item = (u64, Range<u64>)> + use<> {
         let block_len = self.grid.block_len;
-        let blocks = range.start / block_len..range.end.div_ceil(block_len);
-        let is_empty = range.is_empty();
-        blocks.filter(move |_| !is_empty).map(move |index| {
+        let end = if range.is_empty() { 0 } else { range.end.div_ceil(block_len) };
+        (range.start / block_len..end).map(move |index| {
             let start = index * block_len;
             (index, range.start.max(start)..range.end.min(start + block_len))
         })
@@ -198,13 +197,9 @@ impl Disk {
         if !self.shrinks {
             return Ok(());
         }
-        // Also the last block of the disk, which it does not fill, is whole in the file: other readers want it to be.
-        let stride = self.grid.stride();
-        let used = self.structures()?.into_iter().map(|(range, _)| range.end);
-        let ends = used.chain(space::blocks(&self.table, self.grid).map(|range| range.start + stride));
-        let end = ends.max().unwrap_or(0).next_multiple_of(SECTOR_LEN).min(self.footers.end);
+        let end = space::used_end(&self.structures()?, &self.table, self.grid, self.footers.end);
         let medium = Arc::clone(&self.medium);
-        self.footers.trim(medium.as_ref(), end)?;
+        self.footers.trim(medium.as_ref(), end.next_multiple_of(SECTOR_LEN))?;
         let end = self.footers.end;
         self.free.retain(|at| *at < end);
         Ok(())

@@ -82,7 +82,8 @@ impl Disk {
             self.free.retain(|free| free + stride <= at || at + stride <= *free);
             return Ok(());
         }
-        let placed = self.place(&[index], &(0..0), Space::Hole)?;
+        let start = index * self.grid.block_len;
+        let placed = self.place(&[index], &(start..start), Space::Hole)?;
         for (_, to) in &placed {
             let mut done = 0;
             while done < len {

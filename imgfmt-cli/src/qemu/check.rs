@@ -1,0 +1,224 @@
+//! `qemu-img check`.
+
+use std::ffi::OsStr;
+
+use imgfmt::convert::{Cancel, Convert};
+use imgfmt::{CheckReport, CheckRequest, ErrorKind, FORMATS, Findings, Repair, Severity};
+use serde_json::{Map, Value};
+
+use super::common::{
+    FORCE_SHARE, FORMAT, Form, IMAGE_OPTS, OBJECT, OUTPUT, QUIET, SOURCE_CACHE, check_source_cache, form, only,
+};
+use super::fault::{Fault, Outcome, print};
+use super::getopt::Opt;
+use super::image::Image;
+use super::report::stderr;
+use super::setting::Setting;
+use super::{Call, Command, json};
+use crate::render::text::printable;
+
+/// The command.
+pub(crate) const COMMAND: Command = Command {
+    name: "check",
+    summary: "Look for damage in an image, and mend it",
+    operands: "FILE",
+    options: &[QUIET, FORMAT, IMAGE_OPTS, SOURCE_CACHE, REPAIR, FORCE_SHARE, OUTPUT, OBJECT],
+    run,
+};
+
+/// Looks for damage.
+fn run(call: &Call<'_>) -> Outcome {
+    let Call { command, parsed, .. } = call;
+    let form = form(command, parsed)?;
+    let repair = match parsed.get("repair").map(OsStr::to_string_lossy).as_deref() {
+        None => None,
+        Some("leaks") => Some(Repair::Leaks),
+        Some("all") => Some(Repair::All),
+        Some(other) => {
+            let what = format!("--repair (-r) expects 'leaks' or 'all' not '{other}'");
+            return Err(Fault::usage(command, what));
+        }
+    };
+    let name = only(command, parsed)?;
+    check_source_cache(parsed, "cache")?;
+    let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
+    let setting = Setting::new(parsed)?;
+    if repair.is_some() && setting.force_share {
+        let what = "force-share=on can only be used with read-only images";
+        return Err(Fault::new(format!("Could not open '{}': {what}", image.given)));
+    }
+    if repair.is_some() {
+        image.settle_to_write()?
+    } else {
+        image.settle(setting.locking()).map(drop)?
+    }
+    if !is_supported(&image, repair) {
+        return Err(Fault::new("This image format does not support checks").with_code(UNSUPPORTED));
+    }
+    let cancel = Cancel::default();
+    let request = CheckRequest {
+        source: image.source(),
+        repair,
+        deep: false,
+        threads: Convert::default().threads,
+        cancel: cancel.clone(),
+        access: setting.access(&image),
+    };
+    call.watch(&cancel)?;
+    let mut report = imgfmt::check(&request).map_err(|error| cannot_check(&image, &error))?;
+    tell(&report);
+    if repair.is_some() {
+        // What a repair counted on its way is not what is there in the end.
+        let request = CheckRequest { repair: None, ..request.clone() };
+        let again = imgfmt::check(&request).map_err(|error| cannot_check(&image, &error))?;
+        (report.stats, report.after_repair) = (again.stats, Some(again.findings));
+    }
+    let last = report.after_repair.as_ref().unwrap_or(&report.findings);
+    match form {
+        Form::Json => print(&json::text(&object(&image, &report, last)))?,
+        Form::Human if parsed.has("quiet") => {}
+        Form::Human => print(&human(&report, last))?,
+    }
+    Ok(code(last))
+}
+
+/// Whether images of the format can be looked at, or mended. Callers rely on the exit code for those that QEMU does not
+/// look at.
+fn is_supported(image: &Image, repair: Option<Repair>) -> bool {
+    if !CHECKED.contains(&image.format_name()) {
+        return false;
+    }
+    let library = image.library_format();
+    let check = FORMATS.iter().find(|format| format.name() == library).and_then(|format| format.abilities().check);
+    check.is_some_and(|check| repair.is_none_or(|_| check.repairs().is_some()))
+}
+
+/// Why it cannot be checked.
+fn cannot_check(image: &Image, error: &imgfmt::Error) -> Fault {
+    match error.kind() {
+        ErrorKind::Unsupported => Fault::of("This image format does not support checks", error).with_code(UNSUPPORTED),
+        _ => image.cannot_open(error),
+    }
+}
+
+/// Tells on standard error of everything that was found.
+fn tell(report: &CheckReport) {
+    let mut text = String::new();
+    for finding in report.findings.kept() {
+        let word = match finding.severity {
+            _ if finding.fixed => "Repairing",
+            Severity::Leak => "Leaked",
+            Severity::Warning => "WARNING",
+            Severity::Corruption | Severity::Unchecked => "ERROR",
+        };
+        let at = finding.offset.map(|offset| format!(" host byte {offset}:")).unwrap_or_default();
+        let guest = finding.guest.map(|guest| format!(" (guest byte {guest})")).unwrap_or_default();
+        text.push_str(&format!("{word}{at} {}{guest} [{}]\n", printable(&finding.what), finding.id));
+    }
+    stderr(&text);
+}
+
+/// The answer for programs.
+fn object(image: &Image, report: &CheckReport, last: &Findings) -> Value {
+    let stats = &report.stats;
+    let fixed = |severity| report.findings.fixed(severity);
+    let mut object = Map::new();
+    let mut put = |key: &str, value: u64| {
+        if value > 0 {
+            object.insert(key.to_owned(), value.into());
+        }
+    };
+    put("image-end-offset", stats.image_end.unwrap_or(0));
+    put("total-clusters", stats.total_units);
+    put("corruptions", last.open(Severity::Corruption));
+    put("leaks", last.open(Severity::Leak));
+    put("corruptions-fixed", fixed(Severity::Corruption));
+    put("leaks-fixed", fixed(Severity::Leak));
+    put("allocated-clusters", stats.allocated_units);
+    put("fragmented-clusters", stats.fragmented_units);
+    put("compressed-clusters", stats.compressed_units);
+    object.insert("check-errors".to_owned(), last.open(Severity::Unchecked).into());
+    object.insert("filename".to_owned(), image.path.to_string_lossy().into());
+    object.insert("format".to_owned(), image.format_name().into());
+    object.into()
+}
+
+/// The answer for people.
+fn human(report: &CheckReport, last: &Findings) -> String {
+    let mut text = String::new();
+    let fixed = report.findings.fixed(Severity::Leak) + report.findings.fixed(Severity::Corruption);
+    if report.after_repair.is_some() && fixed > 0 {
+        let (leaks, corruptions) = (report.findings.fixed(Severity::Leak), report.findings.fixed(Severity::Corruption));
+        text.push_str(&format!(
+            "The following inconsistencies were found and repaired:\n\n    {leaks} leaked clusters\n    {corruptions} corruptions\n\n\
+             Double checking the fixed image now...\n"
+        ));
+    }
+    let (corruptions, leaks, unchecked) =
+        (last.open(Severity::Corruption), last.open(Severity::Leak), last.open(Severity::Unchecked));
+    if corruptions + leaks + unchecked == 0 {
+        text.push_str("No errors were found on the image.\n");
+    }
+    if corruptions > 0 {
+        text.push_str(&format!(
+            "\n{corruptions} errors were found on the image.\n\
+             Data may be corrupted, or further writes to the image may corrupt it.\n"
+        ));
+    }
+    if leaks > 0 {
+        text.push_str(&format!(
+            "\n{leaks} leaked clusters were found on the image.\n\
+             This means waste of disk space, but no harm to data.\n"
+        ));
+    }
+    if unchecked > 0 {
+        text.push_str(&format!("\n{unchecked} internal errors have occurred during the check.\n"));
+    }
+    statistics(&mut text, report);
+    text
+}
+
+/// Adds what was counted.
+fn statistics(text: &mut String, report: &CheckReport) {
+    let stats = &report.stats;
+    if stats.total_units > 0 && stats.allocated_units > 0 {
+        let (all, stored) = (stats.total_units, stats.allocated_units);
+        text.push_str(&format!(
+            "{stored}/{all} = {:.2}% allocated, {:.2}% fragmented, {:.2}% compressed clusters\n",
+            percent(stored, all),
+            percent(stats.fragmented_units, stored),
+            percent(stats.compressed_units, stored),
+        ));
+    }
+    if let Some(end) = stats.image_end.filter(|end| *end > 0) {
+        text.push_str(&format!("Image end offset: {end}\n"));
+    }
+}
+
+/// How many of a hundred.
+#[expect(clippy::cast_precision_loss, reason = "two digits are shown")]
+fn percent(part: u64, all: u64) -> f64 {
+    part as f64 * 100.0 / all as f64
+}
+
+/// The exit code for what was found.
+fn code(findings: &Findings) -> u8 {
+    match findings {
+        _ if findings.open(Severity::Unchecked) > 0 => 1,
+        _ if findings.open(Severity::Corruption) > 0 => CORRUPT,
+        _ if findings.open(Severity::Leak) > 0 => LEAKS,
+        _ => 0,
+    }
+}
+
+/// Mending what was found.
+const REPAIR: Opt =
+    Opt { short: Some('r'), long: "repair", value: "leaks|all", help: "mend what was found, in the image itself" };
+/// Formats that QEMU looks at.
+const CHECKED: [&str; 4] = ["qcow2", "vdi", "vhdx", "vmdk"];
+/// The exit code for an image that is damaged.
+const CORRUPT: u8 = 2;
+/// The exit code for an image that only takes more space than it needs.
+const LEAKS: u8 = 3;
+/// The exit code for a format that cannot be checked.
+const UNSUPPORTED: u8 = 63;

@@ -1,0 +1,186 @@
+//! `qemu-img create`.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use imgfmt::{CreateImage, ParentName};
+
+use super::common::{OBJECT, QUIET};
+use super::fault::{Fault, Outcome, print, shown, system_error, told};
+use super::formats::{self, Known, RAW};
+use super::getopt::Opt;
+use super::image::Image;
+use super::names::{self, Meaning};
+use super::option_help::{self, text as help};
+use super::options::{NewImage, asks_help, formatting};
+use super::setting::Setting;
+use super::{Call, Command, sizes};
+
+/// The command.
+pub(crate) const COMMAND: Command = Command {
+    name: "create",
+    summary: "Make a new image",
+    operands: "FILE [SIZE]",
+    options: &[QUIET, FORMAT, OPTIONS, BACKING, BACKING_FORMAT, UNCHECKED, OBJECT],
+    run,
+};
+
+/// Makes a new image.
+fn run(call: &Call<'_>) -> Outcome {
+    let Call { command, parsed, .. } = call;
+    let format_name = parsed.get("format").map_or(RAW.into(), OsStr::to_string_lossy).into_owned();
+    if asks_help(parsed) {
+        return print(&options_help(&format_name)?).map(|()| 0);
+    }
+    let (name, size) = match parsed.operands.as_slice() {
+        [name] => (name, None),
+        [name, size] => (name, Some(size)),
+        [] => return Err(Fault::usage(command, "Expecting image file name")),
+        [_, _, more, ..] => return Err(Fault::usage(command, format!("Unexpected argument: {}", more.display()))),
+    };
+    let size = size.map(|size| sizes::size(size, "image size")).transpose()?;
+    let path = file(name)?;
+    let (file, cannot) = (shown(&path), |what: String| Fault::new(format!("{}: {what}", shown(&path))));
+    let format = formats::named(&format_name).ok_or_else(|| cannot(format!("Unknown file format '{format_name}'")))?;
+    if imgfmt::options_of(format.library).is_err() {
+        return Err(cannot(format!("Format driver '{format_name}' does not support image creation")));
+    }
+    let mut new = NewImage::new(parsed, format).map_err(|fault| fault.about(&file))?;
+    let setting = Setting::new(parsed)?;
+    let size = size.or(new.size);
+    let unchecked = parsed.has("backing-unsafe");
+    let base = base(&setting, &path, &mut new, unchecked, size)?;
+    let size = size.or(base).ok_or_else(|| cannot("Image creation needs a size parameter".to_owned()))?;
+    if !parsed.has("quiet") {
+        print(&format!("{}\n", formatting(&file, format, &new, size)))?;
+    }
+    if new.backing.is_none() && new.backing_format.is_some() {
+        return Err(cannot("Backing format cannot be used without backing file".to_owned()));
+    }
+    new.check_preallocation(format).map_err(|fault| fault.about(&file))?;
+    create(&setting, &path, format, new, size, unchecked)?;
+    Ok(0)
+}
+
+/// Has the library make it.
+fn create(
+    setting: &Setting,
+    path: &Path,
+    format: &Known,
+    new: NewImage,
+    size: u64,
+    unchecked_backing: bool,
+) -> Result<(), Fault> {
+    let nothing = Image::file(path);
+    let backing = new.backing.map(|name| ParentName { name, format: new.backing_format });
+    let request = CreateImage {
+        path: path.to_path_buf(),
+        format: format.library.to_owned(),
+        // QEMU counts in sectors.
+        size: Some(size.checked_next_multiple_of(SECTOR_LEN).unwrap_or(size)),
+        options: new.options,
+        backing,
+        unchecked_backing,
+        access: setting.access(&nothing),
+    };
+    match imgfmt::create(&request) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(cannot_create(path, &error)),
+    }
+}
+
+/// Why the image at `path` cannot be made.
+pub(crate) fn cannot_create(path: &Path, error: &imgfmt::Error) -> Fault {
+    let name = shown(path);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match system_error(error) {
+        Some(system) if path.is_dir() || !folder.is_dir() => {
+            let system = if path.is_dir() { "Is a directory".to_owned() } else { system };
+            Fault::new(format!("{name}: Could not create '{name}': {system}"))
+        }
+        _ => Fault::new(format!("{name}: {}", told(error))),
+    }
+}
+
+/// Looks at the file that the new image builds on, and says how large it is. Its format has to be named.
+fn base(
+    setting: &Setting,
+    path: &Path,
+    new: &mut NewImage,
+    unchecked: bool,
+    size: Option<u64>,
+) -> Result<Option<u64>, Fault> {
+    let Some(backing) = new.backing.clone() else { return Ok(None) };
+    let name = shown(path);
+    if let Some(format) = &new.backing_format
+        && formats::named(format).is_none()
+    {
+        return Err(Fault::new(format!("{name}: Unknown backing file format '{format}'")));
+    }
+    if unchecked && size.is_some() {
+        return Ok(None);
+    }
+    if unchecked {
+        return Err(Fault::new(format!("{name}: Image creation needs a size parameter")));
+    }
+    let mut image = Image::file(&beside(path, &backing));
+    image.format = new.backing_format.as_deref().and_then(formats::named);
+    let cannot = |fault: Fault| fault.about(&name).and("Could not open backing image.");
+    let probed = image.settle(setting.locking()).map_err(cannot)?;
+    if probed {
+        let what =
+            format!("Backing file specified without backing format\nDetected format of {}.", image.format_name());
+        return Err(Fault::new(format!("{name}: {what}")));
+    }
+    let info = setting.describe(&image, false).map_err(cannot)?;
+    Ok(Some(super::info_json::virtual_size(&info)))
+}
+
+/// Where a file called `name` in the image at `path` is.
+pub(crate) fn beside(path: &Path, name: &Path) -> PathBuf {
+    path.parent().unwrap_or(Path::new("")).join(name)
+}
+
+/// The file that a new image is to be.
+pub(crate) fn file(name: &OsStr) -> Result<PathBuf, Fault> {
+    match names::meaning(name)? {
+        Meaning::File(path) => Ok(path),
+        Meaning::Options(_) => {
+            let name = name.to_string_lossy();
+            Err(Fault::new(format!("{name}: a new image is named by its file, not by a specification")))
+        }
+    }
+}
+
+/// The options that a new image of the format called `name` can have.
+pub(crate) fn options_help(name: &str) -> Result<String, Fault> {
+    let format = formats::named(name).ok_or_else(|| Fault::new(format!("Unknown file format '{name}'")))?;
+    let specs = imgfmt::options_of(format.library)
+        .map_err(|_| Fault::new(format!("Format driver '{name}' does not support image creation")))?;
+    let mut besides = vec![option_help::SIZE];
+    if name != RAW {
+        besides.extend(option_help::BACKING);
+    }
+    Ok(help(&format!("Supported {name} options"), specs, &besides))
+}
+
+/// The format of the new image.
+const FORMAT: Opt =
+    Opt { short: Some('f'), long: "format", value: "FMT", help: "the format of the new image; raw without it" };
+/// Options of the new image.
+pub(crate) const OPTIONS: Opt = Opt {
+    short: Some('o'),
+    long: "options",
+    value: "OPTS",
+    help: "options of the new image as NAME=VALUE,...; 'help' lists them; repeatable",
+};
+/// The file that the new image builds on.
+const BACKING: Opt =
+    Opt { short: Some('b'), long: "backing", value: "FILE", help: "the file that the new image builds on" };
+/// The format of that file.
+const BACKING_FORMAT: Opt =
+    Opt { short: Some('F'), long: "backing-format", value: "FMT", help: "the format of that file; needed with -b" };
+/// Not looking at that file.
+const UNCHECKED: Opt = Opt { short: Some('u'), long: "backing-unsafe", value: "", help: "do not look at that file" };
+/// Bytes of a sector, in which QEMU counts.
+const SECTOR_LEN: u64 = 512;

@@ -1,0 +1,154 @@
+//! Where the bytes of a disk are, in the terms of `qemu-img map`.
+
+use std::fs;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use imgfmt::{Chain, Extent, ExtentKind, Image as _, ImageExt, Layer, Result, Storage};
+
+use super::fault::Fault;
+use super::formats::RAW;
+use super::image::Image;
+use super::info_json::below_folder;
+
+/// A run of bytes that are alike.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// The first byte.
+    pub(crate) start: u64,
+    /// Bytes.
+    pub(crate) len: u64,
+    /// The layer that says what they are, counted from the top.
+    pub(crate) depth: usize,
+    /// Whether that layer says so by an entry of its own.
+    pub(crate) present: bool,
+    /// Whether they are zero.
+    pub(crate) zero: bool,
+    /// Whether they are stored.
+    pub(crate) data: bool,
+    /// Whether they are stored compressed.
+    pub(crate) compressed: bool,
+    /// The source and the byte in it at which they are stored as they are.
+    pub(crate) host: Option<(usize, u64)>,
+}
+
+impl Run {
+    /// Takes up `next`, if it goes on as this run does.
+    fn join(&mut self, next: &Self) -> bool {
+        let here = self.host.map(|(source, offset)| (source, offset + self.len));
+        let alike = Self { start: self.start, len: self.len, host: self.host, ..next.clone() } == *self;
+        let joins = alike && here == next.host && self.start + self.len == next.start;
+        if joins {
+            self.len += next.len;
+        }
+        joins
+    }
+}
+
+/// What is needed to know of a layer.
+struct Below {
+    /// Guest bytes.
+    size: u64,
+    /// Whether bytes that are nowhere are said to be there: of formats that know no backing file.
+    always_present: bool,
+    /// Whether it is nothing but its bytes.
+    is_raw: bool,
+    /// Whether what is stored is encrypted.
+    encrypted: bool,
+}
+
+/// The bytes of a disk.
+pub(crate) struct Runs {
+    /// The disk.
+    chain: Chain,
+    /// Its layers, the top one first.
+    layers: Vec<Below>,
+    /// The file of the top layer.
+    path: PathBuf,
+}
+
+impl Runs {
+    /// The bytes of the disk that `layers` make, which `image` is the top of.
+    pub(crate) fn new(image: &Image, layers: Vec<Layer>) -> Result<Self> {
+        let below = |layer: &Layer| Below {
+            size: layer.image.size(),
+            always_present: ALWAYS_PRESENT.contains(&layer.format),
+            is_raw: layer.format == RAW,
+            encrypted: layer.image.describe().encrypted,
+        };
+        let known = layers.iter().map(below).collect();
+        let chain = Chain::new(layers.into_iter().map(|layer| layer.image).collect())?;
+        Ok(Self { chain, layers: known, path: image.path.clone() })
+    }
+
+    /// Bytes of the disk.
+    pub(crate) fn size(&self) -> u64 {
+        self.chain.size()
+    }
+
+    /// Calls `visit` for every run in `range`.
+    pub(crate) fn visit(
+        &self,
+        range: Range<u64>,
+        visit: &mut dyn FnMut(&Run) -> std::result::Result<(), Fault>,
+    ) -> std::result::Result<(), Fault> {
+        let mut next = range.start;
+        let mut last: Option<Run> = None;
+        let mut extents = Vec::new();
+        while next < range.end {
+            extents.clear();
+            let reached = self.chain.extents(next..range.end, EXTENTS_AT_ONCE, &mut extents);
+            next = reached.map_err(|error| Fault::of("Failed to read the image's map", &error))?;
+            for extent in &extents {
+                let run = self.run(extent);
+                if !last.as_mut().is_some_and(|last| last.join(&run)) {
+                    last.replace(run).iter().try_for_each(&mut *visit)?;
+                }
+            }
+        }
+        last.iter().try_for_each(visit)
+    }
+
+    /// An extent in these terms.
+    fn run(&self, extent: &Extent) -> Run {
+        let layer = usize::from(extent.layer);
+        let known = self.layers.get(layer).filter(|known| extent.start < known.size);
+        // Behind the end of a layer, the one above it answers.
+        let depth = if known.is_some() { layer } else { layer.saturating_sub(1) };
+        let run = Run { start: extent.start, len: extent.len, depth, ..Run::default() };
+        let stored = Run { present: true, data: true, ..run.clone() };
+        match extent.kind {
+            ExtentKind::Data { source, host } => {
+                let plain = known.is_some_and(|known| !known.encrypted);
+                Run { host: plain.then_some((source.0 as usize, host)), ..stored }
+            }
+            ExtentKind::Encoded(_) => Run { compressed: true, ..stored },
+            ExtentKind::Opaque => stored,
+            ExtentKind::Zero { explicit } => {
+                let present = explicit || known.is_some_and(|known| known.always_present);
+                // A hole is at its place in the file, too.
+                let host = known.filter(|known| known.is_raw).map(|_| (0, extent.start));
+                Run { present, zero: true, host, ..run }
+            }
+            ExtentKind::Parent => Run { zero: true, ..run },
+        }
+    }
+
+    /// The file that a source is.
+    pub(crate) fn file(&self, source: usize) -> PathBuf {
+        let found = self.chain.sources().get(source).and_then(|source| path_of(source.as_ref()));
+        found.map_or_else(|| self.path.clone(), |path| below_folder(&self.path, &path))
+    }
+}
+
+/// Where the file behind a source is, as the system calls it.
+fn path_of(source: &dyn Storage) -> Option<PathBuf> {
+    let slice = source.as_file()?;
+    fs::read_link(Path::new("/proc/self/fd").join(slice.fd.as_raw_fd().to_string())).ok()
+}
+
+/// Extents that are asked for at once.
+const EXTENTS_AT_ONCE: usize = 1024;
+/// Formats that know no backing file, so that all their bytes are their own; for QEMU, VHD too.
+const ALWAYS_PRESENT: [&str; 3] = [RAW, "vhd", "vdi"];

@@ -1,0 +1,147 @@
+//! Nova: images of machines, mostly overlays of a base image in another folder.
+
+use crate::desk::{Desk, Ran};
+
+fn desk() -> Desk {
+    let desk = Desk::new();
+    for folder in ["_base", "instance"] {
+        std::fs::create_dir(desk.path(folder)).unwrap();
+    }
+    desk.disk("_base/base.raw", 4 << 20, &[0, 1 << 20]);
+    desk.ok("convert -t writeback -O qcow2 -f raw _base/base.raw _base/base");
+    desk.write("secret", "hunter2");
+    desk.write("secret2", "hunter3");
+    desk
+}
+
+/// Runs a line with the environment that Nova gives.
+fn env(desk: &Desk, line: &str) -> Ran {
+    let mut command = desk.command("env", "LC_ALL=C LANG=C");
+    Ran::from(command.arg(desk.program()).args(crate::desk::words(line)).output().unwrap())
+}
+
+#[test]
+fn images_are_described() {
+    let desk = desk();
+    let folder = desk.folder();
+    for format in ["", "-f qcow2"] {
+        let ran = env(&desk, &format!("info {folder}/_base/base --force-share --output=json {format}"));
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        let info: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((info["format"].as_str(), info["virtual-size"].as_u64()), (Some("qcow2"), Some(4 << 20)));
+        assert!(info["actual-size"].is_u64() && info["cluster-size"] == 65536);
+        for absent in ["backing-filename", "encrypted", "snapshots"] {
+            assert!(info.get(absent).is_none(), "{absent}");
+        }
+    }
+}
+
+#[test]
+fn an_image_that_is_not_there_is_said_to_be_missing() {
+    let desk = desk();
+    let ran = env(&desk, "info /nowhere/disk --force-share --output=json");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("No such file or directory"), "{}", ran.stderr);
+    let ran = env(&desk, "info rbd:pool/name:id=user --force-share --output=json");
+    assert_eq!(ran.code, Some(1));
+    assert!(ran.stderr.contains("rbd"), "{}", ran.stderr);
+}
+
+#[test]
+fn images_are_converted() {
+    let desk = desk();
+    desk.ok("convert -t none -O raw -f qcow2 _base/base out.raw");
+    assert!(desk.read("out.raw") == desk.read("_base/base.raw"));
+    desk.ok("convert -t writeback -O qcow2 -f raw -c _base/base.raw out.qcow2");
+    desk.ok("convert -t none -O raw out.qcow2 out.raw");
+    assert!(desk.read("out.raw") == desk.read("_base/base.raw"));
+    for format in ["vmdk", "vhdx"] {
+        desk.ok(&format!("convert -t none -O {format} -f qcow2 _base/base out.{format}"));
+    }
+    for format in ["parallels", "luks", "vdi"] {
+        assert!(!desk.fails(&format!("convert -t none -O {format} -f qcow2 _base/base out")).is_empty());
+    }
+}
+
+#[test]
+fn encrypted_images_are_made_and_read() {
+    let desk = desk();
+    let settings = "-o encrypt.cipher-alg=aes-256 -o encrypt.cipher-mode=xts -o encrypt.hash-alg=sha256 \
+                    -o encrypt.iter-time=10 -o encrypt.ivgen-alg=plain64 -o encrypt.ivgen-hash-alg=sha256";
+    desk.ok(&format!(
+        "convert -t writeback -O qcow2 -f raw --object secret,id=sec1,file=secret -o encrypt.key-secret=sec1 \
+         -o encrypt.format=luks {settings} _base/base.raw locked.qcow2"
+    ));
+    assert_eq!(desk.json("info locked.qcow2 --force-share --output=json")["encrypted"], true);
+    let folder = desk.folder();
+    desk.ok(&format!(
+        "convert -t writeback -O raw --object secret,id=sec0,file=secret --image-opts \
+         driver=qcow2,file.driver=file,file.filename={folder}/locked.qcow2,encrypt.key-secret=sec0 out.raw"
+    ));
+    assert!(desk.read("out.raw") == desk.read("_base/base.raw"));
+    desk.ok(&format!(
+        "convert -t writeback -O qcow2 --object secret,id=sec0,file=secret --object secret,id=sec1,file=secret2 --image-opts \
+         driver=qcow2,file.driver=file,file.filename={folder}/locked.qcow2,encrypt.key-secret=sec0 \
+         -o encrypt.key-secret=sec1 -o encrypt.format=luks {settings} again.qcow2"
+    ));
+    let wrong = "convert -O raw --object secret,id=sec0,file=secret --image-opts \
+                 driver=qcow2,file.driver=file,file.filename=again.qcow2,encrypt.key-secret=sec0 out2.raw";
+    desk.fails(wrong);
+}
+
+#[test]
+fn overlays_build_on_bases_in_other_folders() {
+    let desk = desk();
+    let folder = desk.folder();
+    let base = format!("{folder}/_base/base");
+    let ran = env(&desk, &format!("create -f qcow2 -o backing_file={base},backing_fmt=qcow2 {folder}/instance/disk"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let info = desk.json("info instance/disk --force-share --output=json");
+    assert_eq!(
+        (info["backing-filename"].as_str(), info["virtual-size"].as_u64()),
+        (Some(base.as_str()), Some(4 << 20))
+    );
+    for (size, bytes) in [("8M", 8 << 20), ("1G", 1 << 30), ("5242880", 5 << 20)] {
+        desk.ok(&format!(
+            "create -f qcow2 -o backing_file={base},backing_fmt=qcow2,cluster_size=2M instance/disk {size}"
+        ));
+        let info = desk.json("info instance/disk --output=json");
+        assert_eq!((info["virtual-size"].as_u64(), info["cluster-size"].as_u64()), (Some(bytes), Some(2 << 20)));
+    }
+    desk.ok("convert -t none -O raw -f qcow2 instance/disk out.raw");
+    assert!(desk.read("out.raw")[..4 << 20] == desk.read("_base/base.raw"));
+    desk.ok(&format!(
+        "create -f qcow2 -o backing_file={base},backing_fmt=qcow2 --object secret,id=sec,file=secret \
+         -o encrypt.key-secret=sec -o encrypt.format=luks -o encrypt.iter-time=10 instance/locked"
+    ));
+    assert_eq!(desk.json("info instance/locked --output=json")["encrypted"], true);
+}
+
+#[test]
+fn images_are_resized() {
+    let desk = desk();
+    desk.ok("resize -f qcow2 _base/base 8388608");
+    assert_eq!(desk.json("info _base/base --output=json")["virtual-size"], 8 << 20);
+    desk.ok("resize -f raw _base/base.raw 6291456");
+    assert_eq!(desk.read("_base/base.raw").len(), 6 << 20);
+}
+
+#[test]
+fn overlays_are_rebased() {
+    let desk = desk();
+    let folder = desk.folder();
+    desk.ok(&format!("create -f qcow2 -o backing_file={folder}/_base/base,backing_fmt=qcow2 instance/disk"));
+    desk.ok("convert -O qcow2 -f qcow2 _base/base _base/copy");
+    let line = format!("rebase -b {folder}/_base/copy -F qcow2");
+    desk.guessed_then_named(
+        &format!("{line} instance/disk"),
+        "instance/disk",
+        &format!("{line} -f qcow2 instance/disk"),
+    );
+    let info = desk.json("info instance/disk --output=json");
+    assert_eq!(info["backing-filename"], format!("{folder}/_base/copy"));
+    desk.guessed_then_named("rebase -b \"\" instance/disk", "instance/disk", "rebase -f qcow2 -b \"\" instance/disk");
+    assert!(desk.json("info instance/disk --output=json").get("backing-filename").is_none());
+    desk.ok("convert -O raw -f qcow2 instance/disk out.raw");
+    assert!(desk.read("out.raw") == desk.read("_base/base.raw"));
+}

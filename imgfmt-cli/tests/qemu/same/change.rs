@@ -1,0 +1,225 @@
+//! The commands that change an image.
+
+use crate::both::Both;
+
+fn both() -> Option<Both> {
+    let both = Both::new()?;
+    both.disk("raw", 4 << 20, &[0, 1 << 20]);
+    both.make("convert -O qcow2 raw base", "base");
+    both.make("create -f qcow2 -b base -F qcow2 mid", "mid");
+    both.write("mid", "qcow2", "write -P 3 2M 64k");
+    both.make("create -f qcow2 -b mid -F qcow2 top", "top");
+    both.write("top", "qcow2", "write -P 4 3M 64k");
+    Some(both)
+}
+
+#[test]
+fn sizes_change() {
+    let Some(both) = both() else { return };
+    for (file, format, line) in [
+        ("base", "qcow2", "-f qcow2 base 8M"),
+        ("base", "qcow2", "-f qcow2 base +1M"),
+        ("base", "qcow2", "--shrink -f qcow2 base 4M"),
+        ("base", "qcow2", "-q -f qcow2 --preallocation=metadata base 6M"),
+        ("base", "qcow2", "-f qcow2 base +0"),
+        ("raw", "raw", "-f raw raw 8M"),
+        ("raw", "raw", "raw +1 -f raw"),
+        ("raw", "raw", "--preallocation=falloc -f raw raw 10M"),
+        ("raw", "raw", "-f raw raw -1M --shrink"),
+    ] {
+        assert_eq!(both.same(&format!("resize {line}")).code, Some(0), "{line}");
+        both.same_content(file, format);
+        if format == "qcow2" {
+            both.sound(file);
+        }
+    }
+    for line in [
+        "",
+        "raw",
+        "-f raw raw -1M",
+        "-f qcow2 base 1M",
+        "-f qcow2 base foo",
+        "-f qcow2 --preallocation=foo base 9M",
+        "nowhere 5M",
+        "-f raw raw -100M --shrink",
+        "-f raw --preallocation=falloc --shrink raw 2M",
+    ] {
+        both.same_fault(&format!("resize {line}"));
+    }
+    let told = both.ours.fails("resize -f raw --preallocation=metadata raw 16M");
+    assert!(told.contains("Unsupported preallocation mode"), "{told}");
+}
+
+#[test]
+fn images_build_on_others() {
+    let Some(both) = both() else { return };
+    both.make("convert -O qcow2 mid flat", "flat");
+    for line in [
+        "-f qcow2 -b base -F qcow2 top",
+        "-f qcow2 -b flat -F qcow2 top",
+        "-f qcow2 -u -b base -F qcow2 mid",
+        "-f qcow2 -b \"\" top",
+        "-f qcow2 -b \"\" -F qcow2 mid",
+    ] {
+        assert_eq!(both.same(&format!("rebase {line}")).code, Some(0), "{line}");
+        for file in ["mid", "top"] {
+            both.same_content(file, "qcow2");
+            both.sound(file);
+        }
+        let (theirs, ours) = both.infos("info --output=json top");
+        assert_eq!(theirs["backing-filename"], ours["backing-filename"], "{line}");
+    }
+    for line in ["", "-f qcow2 top", "-u -f qcow2 -b base -F foo top", "-f qcow2 -b base top"] {
+        both.same_fault(&format!("rebase {line}"));
+    }
+    assert_eq!(both.same("rebase -f qcow2 -b nowhere -F qcow2 top").code, Some(1));
+    assert_eq!(both.same("rebase -f raw -b base -F qcow2 raw").code, Some(1));
+}
+
+#[test]
+fn images_are_committed() {
+    for line in ["-f qcow2 top", "-d -f qcow2 top", "-b base -f qcow2 top", "-q -r 100M -f qcow2 top"] {
+        let Some(both) = both() else { return };
+        assert_eq!(both.same(&format!("commit {line}")).code, Some(0), "{line}");
+        for file in ["base", "mid", "top"] {
+            both.same_content(file, "qcow2");
+            both.sound(file);
+        }
+    }
+    let Some(both) = both() else { return };
+    for line in ["", "-f qcow2 base", "-f raw raw", "nowhere", "-r foo -f qcow2 top"] {
+        both.same_fault(&format!("commit {line}"));
+    }
+    assert_eq!(both.same("commit -f qcow2 -b nowhere top").code, Some(1));
+}
+
+#[test]
+fn snapshots_are_kept_and_taken_back() {
+    let Some(both) = both() else { return };
+    both.same("snapshot base");
+    for (command, line) in [
+        ("snapshot", "-f qcow2 -c one base"),
+        ("snapshot", "-q -f qcow2 -c two base"),
+        ("resize", "-q -f qcow2 base 4M"),
+        ("snapshot", "-f qcow2 -a one base"),
+        ("snapshot", "-f qcow2 -d one base"),
+    ] {
+        assert_eq!(both.same(&format!("{command} {line}")).code, Some(0), "{line}");
+        both.same_content("base", "qcow2");
+        both.sound("base");
+        let (theirs, ours) = both.infos("info --output=json base");
+        let names = |value: &serde_json::Value| -> Vec<_> {
+            value["snapshots"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|snapshot| (snapshot["id"].clone(), snapshot["name"].clone()))
+                .collect()
+        };
+        assert_eq!(names(&theirs), names(&ours), "{line}");
+    }
+    for line in ["", "-l -c x base"] {
+        both.same_fault(&format!("snapshot {line}"));
+    }
+    for line in ["-f qcow2 -a one base", "-f raw -c x raw"] {
+        assert_eq!(both.same(&format!("snapshot {line}")).code, Some(1), "{line}");
+    }
+    both.same("snapshot -l raw");
+}
+
+#[test]
+fn tables_of_snapshots_read_alike() {
+    let Some(both) = both() else { return };
+    both.make("snapshot -c one base", "base");
+    both.make("snapshot -c a_name_that_is_longer_than_its_column base", "base");
+    for line in ["base", "-l base", "-l -U base"] {
+        both.same(&format!("snapshot {line}"));
+    }
+}
+
+#[test]
+fn options_are_amended() {
+    let Some(both) = both() else { return };
+    for line in
+        ["-f qcow2 -o compat=0.10 base", "-f qcow2 -o compat=1.1,lazy_refcounts=on base", "-f qcow2 -o size=6M base"]
+    {
+        assert_eq!(both.same(&format!("amend {line}")).code, Some(0), "{line}");
+        both.same_content("base", "qcow2");
+        both.sound("base");
+        let (theirs, ours) = both.infos("info --output=json base");
+        assert_eq!(theirs["format-specific"], ours["format-specific"], "{line}");
+        assert_eq!(theirs["virtual-size"], ours["virtual-size"], "{line}");
+    }
+    for line in [
+        "",
+        "base",
+        "-f qcow2 -o foo=1 base",
+        "-f qcow2 -o backing_file=x base",
+        "-f qcow2 -o cluster_size=1M base",
+        "-f raw -o size=1M raw",
+        "-f vmdk -o help",
+        "-f foo -o help",
+        "-o refcount_bits=8 nowhere",
+    ] {
+        both.same_fault(&format!("amend {line}"));
+    }
+    assert_eq!(both.same("amend -f qcow2 -o compat=foo base").code, Some(1));
+}
+
+#[test]
+fn bitmaps_change() {
+    let Some(both) = both() else { return };
+    both.make("bitmap --add base other", "base");
+    both.write("base", "qcow2", "write -P 7 1M 64k");
+    for line in [
+        "--add -f qcow2 base b",
+        "--add -g 32k -f qcow2 base c",
+        "--disable -f qcow2 base c",
+        "--merge other -f qcow2 base c",
+        "--clear --enable -f qcow2 base b",
+        "--remove -f qcow2 base b",
+    ] {
+        assert_eq!(both.same(&format!("bitmap {line}")).code, Some(0), "{line}");
+        both.sound("base");
+        let (theirs, ours) = both.infos("info --output=json base");
+        assert_eq!(theirs["format-specific"]["data"]["bitmaps"], ours["format-specific"]["data"]["bitmaps"], "{line}");
+    }
+    for line in
+        ["", "-f qcow2 base b", "-g 64k --clear -f qcow2 base c", "--add -f qcow2 base", "--add -b x -f qcow2 base q"]
+    {
+        both.same_fault(&format!("bitmap {line}"));
+    }
+    for line in
+        ["--remove -f qcow2 base nowhere", "--add -f qcow2 base c", "--add -g 3 -f qcow2 base d", "--add -f raw raw x"]
+    {
+        assert_eq!(both.same(&format!("bitmap {line}")).code, Some(1), "{line}");
+    }
+}
+
+#[test]
+fn benches_run() {
+    let Some(both) = both() else { return };
+    for line in [
+        "-c 10 raw",
+        "-c 10 -f qcow2 base",
+        "-c 10 -w -f raw raw",
+        "-c 10 -d 4 -s 64k -S 128k -o 1M -U raw",
+        "-q -c 10 raw",
+        "-c 100 -d 8 -w --flush-interval 8 --pattern 3 -f qcow2 top",
+    ] {
+        assert_eq!(both.same(&format!("bench {line}")).code, Some(0), "{line}");
+    }
+    for line in [
+        "",
+        "-c 0 raw",
+        "-d 0 raw",
+        "--flush-interval 5 raw",
+        "-i foo raw",
+        "nowhere",
+        "-c foo raw",
+        "-w -d 8 --flush-interval 4 -f raw raw",
+        "-w -f raw --pattern 300 raw",
+    ] {
+        both.same_fault(&format!("bench {line}"));
+    }
+}

@@ -1,0 +1,66 @@
+//! `check`.
+
+use crate::both::Both;
+
+/// Byte of the first refcount block of a small image that `qemu-img` made.
+const REFCOUNTS: usize = 0x20000;
+
+fn both() -> Option<Both> {
+    let both = Both::new()?;
+    both.disk("raw", 4 << 20, &[0, 1 << 20]);
+    both.make("convert -O qcow2 raw img", "img");
+    Some(both)
+}
+
+#[test]
+fn whole_images() {
+    let Some(both) = both() else { return };
+    both.make("convert -c -O qcow2 raw small", "small");
+    for line in
+        ["img", "--output=json img", "-q img", "-f qcow2 -U img", "-r all -f qcow2 img", "small", "--output json small"]
+    {
+        assert_eq!(both.same(&format!("check {line}")).code, Some(0), "{line}");
+    }
+}
+
+#[test]
+fn formats_that_cannot_be_checked() {
+    let Some(both) = both() else { return };
+    for line in ["raw", "-f raw img", "--output=json raw"] {
+        assert_eq!(both.same(&format!("check {line}")).code, Some(63), "{line}");
+    }
+}
+
+#[test]
+fn formats_of_which_little_is_counted() {
+    let Some(both) = both() else { return };
+    for format in ["vmdk", "vhdx"] {
+        both.make(&format!("convert -O {format} raw other"), "other");
+        assert_eq!(both.ours.run("check other").code, Some(0), "{format}");
+    }
+}
+
+#[test]
+fn leaks_are_3_and_damage_is_2() {
+    let Some(both) = both() else { return };
+    // The refcount of a cluster that nothing uses becomes 1.
+    both.write("img", "qcow2", "write 0 3M");
+    let end = both.ours.read("img").len() / 65_536;
+    let mut longer = both.ours.read("img");
+    longer.resize((end + 1) * 65_536, 0);
+    both.ours.write("img", &longer);
+    both.ours_patch("img", REFCOUNTS + 2 * end, &[0, 1]);
+    let ran = both.ours.run("check --output=json img");
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((told["leaks"].as_u64(), told["check-errors"].as_u64()), (Some(1), Some(0)));
+    let ran = both.ours.run("check -r leaks -f qcow2 img");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("1 leaked clusters"), "{}", ran.stdout);
+    both.sound("img");
+
+    both.ours_patch("img", REFCOUNTS + 2 * 5, &[0, 0]);
+    assert_eq!(both.ours.run("check img").code, Some(2));
+    assert_eq!(both.ours.run("check -r all -f qcow2 img").code, Some(0));
+    both.sound("img");
+}

@@ -1,0 +1,137 @@
+//! `convert` and `dd`.
+
+use crate::both::Both;
+
+fn both() -> Option<Both> {
+    let both = Both::new()?;
+    both.disk("raw", 4 << 20, &[0, 1 << 20]);
+    both.make("convert -O qcow2 raw base", "base");
+    both.make("create -f qcow2 -b base -F qcow2 top", "top");
+    both.write("top", "qcow2", "write -P 3 2M 64k");
+    Some(both)
+}
+
+#[test]
+fn conversions_hold_the_same() {
+    let Some(both) = both() else { return };
+    for (format, line) in [
+        ("raw", "base out"),
+        ("raw", "-f qcow2 -O raw top out"),
+        ("raw", "raw base out"),
+        ("raw", "-S 0 -t directsync -W base out"),
+        ("raw", "-m 2 -r 100M -T none base out"),
+        ("qcow2", "-O qcow2 -c raw out"),
+        ("qcow2", "-O qcow2 -o cluster_size=4k,compat=0.10 top out"),
+        ("qcow2", "-O qcow2 -B base -F qcow2 top out"),
+        ("qcow2", "-O qcow2 -o backing_file=base,backing_fmt=qcow2 top out"),
+        ("vmdk", "-O vmdk -o subformat=streamOptimized raw out"),
+        ("vmdk", "-O vmdk top out"),
+        ("vhdx", "-O vhdx top out"),
+        ("raw", "--image-opts driver=qcow2,file.filename=top out"),
+        ("raw", "--image-opts file.driver=file,file.filename=top -O raw out"),
+        ("raw", "-n raw out"),
+        ("raw", "-n --target-image-opts raw driver=raw,file.filename=out"),
+    ] {
+        if line.starts_with("-n") {
+            both.disk("out", 4 << 20, &[3 << 20]);
+        }
+        assert_eq!(both.same(&format!("convert {line}")).code, Some(0), "{line}");
+        both.same_content("out", format);
+    }
+    both.same("convert -O qcow2 raw into");
+    assert_eq!(both.same("convert -n -O qcow2 top into").code, Some(0));
+    both.same_content("into", "qcow2");
+}
+
+#[test]
+fn snapshots_are_converted() {
+    let Some(both) = both() else { return };
+    both.make("snapshot -c one base", "base");
+    both.write("base", "qcow2", "write -P 9 0 64k");
+    for name in ["one", "snapshot.name=one", "snapshot.id=1"] {
+        assert_eq!(both.same(&format!("convert -l {name} base out")).code, Some(0));
+        both.same_content("out", "raw");
+    }
+    assert_eq!(both.same("convert -l two base out").code, Some(1));
+}
+
+#[test]
+fn conversions_that_cannot_be() {
+    let Some(both) = both() else { return };
+    for line in [
+        "",
+        "raw",
+        "-O foo raw out",
+        "-f foo raw out",
+        "nowhere out",
+        "raw nowhere/out",
+        "-S 3 raw out",
+        "-S foo raw out",
+        "-S 32M raw out",
+        "-m 0 raw out",
+        "-m 17 raw out",
+        "-t foo raw out",
+        "-T foo raw out",
+        "-c raw out",
+        "-B base -O qcow2 raw out",
+        "-F qcow2 -O qcow2 raw out",
+        "-n raw nowhere",
+        "-n -O qcow2 -o compat=1.1 raw base",
+        "--target-is-zero raw out",
+        "-r foo raw out",
+        "-C -S 4k raw out",
+        "-C -c -O qcow2 raw out",
+        "--salvage -C raw out",
+        "--bitmaps base -O raw out",
+        "--skip-broken-bitmaps raw out",
+        "--target-image-opts raw driver=raw,file.filename=out",
+        "-f qcow2 raw out",
+        "-f vmdk raw out",
+        "-f vpc raw out",
+        "-f parallels raw out",
+        "-f vhd raw out",
+        "-O host_device raw device",
+        "--object foo -O raw raw out",
+        "--object secret,id=s -O raw raw out",
+        "--object secret,id=s,file=/nowhere -O raw raw out",
+        "--object secret,id=s,data=x,file=/nowhere -O raw raw out",
+        "--object secret,id=s,data=#,format=base64 -O raw raw out",
+    ] {
+        both.same_fault(&format!("convert {line}"));
+    }
+}
+
+#[test]
+fn parts_are_copied() {
+    let Some(both) = both() else { return };
+    for (format, line) in [
+        ("raw", "if=raw of=out"),
+        ("raw", "if=raw of=out bs=1M count=2"),
+        ("raw", "of=out bs=1M skip=3 if=raw"),
+        ("raw", "if=base of=out bs=64k skip=0x10 count=1"),
+        ("qcow2", "-O qcow2 -f qcow2 if=top of=out bs=64k"),
+        ("raw", "if=raw of=out bs=1M count=1000"),
+        ("vmdk", "-O vmdk if=raw of=out"),
+        ("raw", "--image-opts if=driver=raw,file.filename=raw of=out"),
+        ("raw", "-U if=raw if=base of=out"),
+    ] {
+        assert_eq!(both.same(&format!("dd {line}")).code, Some(0), "{line}");
+        both.same_content("out", format);
+    }
+    for line in [
+        "",
+        "if=raw",
+        "of=out",
+        "if=raw of=out foo=1",
+        "if=raw of=out bs=0",
+        "if=raw of=out bs=foo",
+        "if=raw of=out count=-1",
+        "if=nowhere of=out",
+        "-f qcow2 if=raw of=out",
+        "if=raw of=nowhere/out",
+        "if=raw of=out abc",
+        "-O foo if=raw of=out",
+    ] {
+        both.same_fault(&format!("dd {line}"));
+    }
+}

@@ -1,0 +1,67 @@
+//! `create`.
+
+use crate::both::Both;
+
+#[test]
+fn new_images_and_what_is_said_of_them() {
+    let Some(both) = Both::new() else { return };
+    both.disk("raw", 4 << 20, &[0]);
+    both.make("convert -O qcow2 raw base", "base");
+    for (format, line) in [
+        ("raw", "img 1M"),
+        ("raw", "-f raw -q img 1M"),
+        ("raw", "-f raw img 1000"),
+        ("raw", "-f raw img 1M -o preallocation=falloc"),
+        ("qcow2", "-f qcow2 img 1M"),
+        ("qcow2", "-fqcow2 -o compat=0.10 img 1M"),
+        ("qcow2", "-f qcow2 -o cluster_size=128k,preallocation=metadata img 1M"),
+        ("qcow2", "-f qcow2 -o size=3M img"),
+        ("qcow2", "-f qcow2 -o lazy_refcounts=on -o refcount_bits=8 -o extended_l2=on img 1.5G"),
+        ("qcow2", "-f qcow2 -b base -F qcow2 img"),
+        ("qcow2", "-f qcow2 -b base -F qcow2 img 8M"),
+        ("qcow2", "-f qcow2 -o backing_file=base,backing_fmt=qcow2,cluster_size=64k img"),
+        ("qcow2", "-f qcow2 -u -b nowhere -F qcow2 img 5M"),
+        ("vmdk", "-f vmdk img 1M"),
+        ("vmdk", "-f vmdk -o adapter_type=lsilogic,hwversion=7 img 1M"),
+        ("vpc", "-f vpc img 100M"),
+        ("vpc", "-f vpc -o force_size=on img 100M"),
+        ("vhdx", "-f vhdx -o block_size=2M img 8M"),
+        ("vhdx", "-f vhdx -o block_size=1M,subformat=fixed img 8M"),
+    ] {
+        both.same(&format!("create {line}"));
+        let (theirs, ours) = both.infos(&format!("info -f {format} --output=json img"));
+        for key in ["format", "virtual-size", "cluster-size", "backing-filename", "backing-filename-format"] {
+            assert_eq!(theirs[key], ours[key], "{line}: {key}");
+        }
+    }
+}
+
+#[test]
+fn new_images_that_cannot_be() {
+    let Some(both) = Both::new() else { return };
+    both.disk("raw", 4 << 20, &[0]);
+    both.make("convert -O qcow2 raw base", "base");
+    for line in [
+        "",
+        "-f raw img",
+        "-f raw img foo",
+        "-f raw img -- -5",
+        "-f raw img 9E",
+        "-f raw img 1M 2M",
+        "-f foo img 1M",
+        "-f bochs img 1M",
+        "-f qcow2 -o foo=1 img 1M",
+        "-f qcow2 -b base img",
+        "-f qcow2 -u -b nowhere -F qcow2 img",
+        "-f qcow2 -F qcow2 img 1M",
+        "-f raw /nowhere/img 1M",
+        "-f qcow2 /nowhere/img 1M",
+    ] {
+        both.same_fault(&format!("create {line}"));
+    }
+    for line in
+        ["-f qcow2 -b nowhere -F qcow2 img", "-f qcow2 -o cluster_size=1 img 1M", "-f raw img 1M -o preallocation=foo"]
+    {
+        assert_eq!(both.same(&format!("create {line}")).code, Some(1), "{line}");
+    }
+}

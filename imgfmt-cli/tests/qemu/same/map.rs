@@ -1,0 +1,69 @@
+//! `map` and `measure`.
+
+use crate::both::Both;
+
+fn both() -> Option<Both> {
+    let both = Both::new()?;
+    both.disk("raw", 4 << 20, &[0, 1 << 20]);
+    both.make("convert -O qcow2 raw base", "base");
+    both.make("create -f qcow2 -b base -F qcow2 top", "top");
+    both.write("top", "qcow2", "write -P 3 2M 64k");
+    both.write("top", "qcow2", "write -z 1M 64k");
+    Some(both)
+}
+
+#[test]
+fn where_bytes_are() {
+    let Some(both) = both() else { return };
+    for line in [
+        "raw",
+        "--output=json raw",
+        "base",
+        "--output=json base",
+        "top",
+        "--output=json top",
+        "--output=json -f qcow2 -U top",
+        "--output=json -s 1M -l 128k top",
+        "--output=json --start-offset 1M --max-length=128k top",
+        "--output=json --start-offset 4M raw",
+    ] {
+        both.same(&format!("map {line}"));
+    }
+}
+
+#[test]
+fn what_lies_in_no_file_as_it_is() {
+    let Some(both) = both() else { return };
+    both.disk("text", 1 << 20, &[]);
+    both.ours.write("text", "text\n".repeat(200_000));
+    both.make("convert -c -O qcow2 raw small", "small");
+    for line in ["--output=json small", "small"] {
+        both.same(&format!("map {line}"));
+    }
+}
+
+#[test]
+fn other_formats() {
+    let Some(both) = both() else { return };
+    both.make("convert -O vmdk raw img", "img");
+    both.same("map --output=json img");
+    both.same("map img");
+}
+
+#[test]
+fn how_large_an_image_would_be() {
+    let Some(both) = both() else { return };
+    for line in [
+        "--size 1G",
+        "-O qcow2 --size 1G",
+        "--output=json -O qcow2 --size 1G",
+        "--output=json -O qcow2 -o cluster_size=2M --size=1G",
+        "--output=json -O qcow2 -o preallocation=full --size=1G",
+        "-O raw base",
+        "-O qcow2 raw",
+        "-O qcow2 -f qcow2 base",
+        "--output json -O qcow2 top",
+    ] {
+        both.same(&format!("measure {line}"));
+    }
+}

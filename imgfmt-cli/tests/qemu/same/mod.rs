@@ -1,0 +1,10 @@
+//! The same lines, given to `qemu-img` too.
+
+mod change;
+mod check;
+mod compare;
+mod convert;
+mod create;
+mod faults;
+mod info;
+mod map;
