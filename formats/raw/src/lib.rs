@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod check;
+mod edit;
 mod open;
 mod read;
 mod split;
@@ -55,7 +57,7 @@ impl Format for Raw {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities::NONE
+        Abilities { check: Some(&Raw), edit: Some(&Raw), ..Abilities::NONE }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use imgfmt_core::{Error, OpenContext, OptionSpec, Options, Result, Storage, Window};
+use imgfmt_core::{Error, OpenContext, OptionSpec, Options, Result, Role, Storage, Window};
 
 use crate::read::{Facts, Joined, RawImage};
 use crate::split::{self, Split};
@@ -37,7 +37,7 @@ impl Part {
     }
 
     /// The part as a range of `len` bytes.
-    fn within(self, len: u64) -> Result<Range<u64>> {
+    pub(crate) fn within(self, len: u64) -> Result<Range<u64>> {
         if self.offset > len {
             return Err(Error::out_of_bounds(format!("is {}, beyond the {len} bytes that are there", self.offset))
                 .field("offset"));
@@ -54,7 +54,7 @@ impl Part {
     }
 
     /// Whether it is all there is.
-    fn is_whole(self) -> bool {
+    pub(crate) fn is_whole(self) -> bool {
         self.offset == 0 && self.size.is_none()
     }
 }
@@ -64,9 +64,15 @@ pub(crate) fn open(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Resu
     context.without_snapshots()?;
     let part = Part::of(context.options)?;
     let split = Split::of(context.options)?;
-    let files = split::join(storage, split, context)?;
-    let mut facts = Facts { files: files.parts.len(), unseen: files.unseen, offset: 0 };
-    let mut disk = Joined::new(files.parts)?;
+    let admit = |name: &std::path::Path| Ok(context.admit(name, Role::Extent)?.storage);
+    let files = split::join(storage, split, context, &admit)?;
+    image_of(files.parts, files.unseen, part)
+}
+
+/// The image of `part` of `files`, behind which there may be more that were not looked for.
+pub(crate) fn image_of(files: Vec<Arc<dyn Storage>>, unseen: bool, part: Part) -> Result<RawImage> {
+    let mut facts = Facts { files: files.len(), unseen, offset: 0 };
+    let mut disk = Joined::new(files)?;
     if !part.is_whole() {
         let range = part.within(disk.len())?;
         disk = Joined::new(disk.windows(&range)?)?;

@@ -6,7 +6,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use imgfmt_core::{Error, ErrorKind, Limits, OpenContext, Options, Result, Role, Storage};
+use imgfmt_core::{Error, ErrorKind, Limits, OpenContext, Options, Result};
 
 /// Whether a file goes on in others; the values of the option `split`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,23 +26,28 @@ impl Split {
     }
 }
 
-/// The files that a disk is made of.
-pub(crate) struct Files {
+/// The files that a disk is made of, to be read or to be changed.
+pub(crate) struct Files<S: ?Sized> {
     /// Those that were opened, the one that was named first.
-    pub(crate) parts: Vec<Arc<dyn Storage>>,
+    pub(crate) parts: Vec<Arc<S>>,
     /// Whether there may be more, which were not looked for.
     pub(crate) unseen: bool,
 }
 
-impl Files {
+impl<S: ?Sized> Files<S> {
     /// One file that stands for itself.
-    fn alone(storage: Arc<dyn Storage>) -> Self {
+    fn alone(storage: Arc<S>) -> Self {
         Self { parts: vec![storage], unseen: false }
     }
 }
 
-/// The file in `storage` and those in which it goes on.
-pub(crate) fn join(storage: Arc<dyn Storage>, split: Split, context: &OpenContext<'_>) -> Result<Files> {
+/// The file in `storage` and those in which it goes on, which `admit` opens.
+pub(crate) fn join<S: ?Sized>(
+    storage: Arc<S>,
+    split: Split,
+    context: &OpenContext<'_>,
+    admit: &dyn Fn(&Path) -> Result<Arc<S>>,
+) -> Result<Files<S>> {
     let stem = context.path.and_then(|path| Some((path, first_stem(path.file_name()?)?)));
     let (path, stem) = match (split, stem) {
         (Split::Off, _) | (Split::Auto, None) => return Ok(Files::alone(storage)),
@@ -58,8 +63,7 @@ pub(crate) fn join(storage: Arc<dyn Storage>, split: Split, context: &OpenContex
     let mut parts = vec![storage];
     for number in 2..=last {
         let name = name_of(&stem, number);
-        let admitted = context.admit(&name, Role::Extent).map_err(|e| missing_part(e, &name, last))?;
-        parts.push(admitted.storage);
+        parts.push(admit(&name).map_err(|e| missing_part(e, &name, last))?);
     }
     Ok(Files { parts, unseen: false })
 }

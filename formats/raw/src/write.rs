@@ -230,4 +230,4 @@ fn unasked() -> Error {
 }
 
 /// Guest bytes of a unit: a sector, so that an option for larger runs of zeros has its way.
-const UNIT_LEN: u64 = 512;
+pub(crate) const UNIT_LEN: u64 = 512;
