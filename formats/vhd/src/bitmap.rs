@@ -65,6 +65,19 @@ fn byte(bits: &[u8], index: u64) -> u8 {
     usize::try_from(index).ok().and_then(|index| bits.get(index)).copied().unwrap_or(0)
 }
 
+/// Sets the bits from `first` up to `end`: the highest of a byte comes first.
+pub(crate) fn set_bits(bitmap: &mut [u8], first: u64, end: u64) {
+    let mut bit = first;
+    while bit < end {
+        let index = usize::try_from(bit / 8).unwrap_or(usize::MAX);
+        let Some(byte) = bitmap.get_mut(index) else { return };
+        let next = (bit / 8 * 8 + 8).min(end);
+        let (skip, count) = (bit % 8, next - bit);
+        *byte |= (0xff_u16 << (8 - count) & 0xff) as u8 >> skip;
+        bit = next;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use imgfmt_core::MemoryStorage;
@@ -93,5 +106,16 @@ mod tests {
             assert_ne!(SectorBitmap::read(&storage, 0, block, 4096).unwrap(), SectorBitmap::All);
             assert!(SectorBitmap::read(&storage, 4096 - 511, block, 4096).is_err());
         }
+    }
+
+    #[test]
+    fn bits_are_set_from_the_highest_on() {
+        let mut bitmap = [0; 3];
+        set_bits(&mut bitmap, 1, 3);
+        set_bits(&mut bitmap, 7, 17);
+        assert_eq!(bitmap, [0b0110_0001, 0xff, 0x80]);
+        set_bits(&mut bitmap, 0, 0);
+        set_bits(&mut bitmap, 23, 99);
+        assert_eq!(bitmap, [0b0110_0001, 0xff, 0x81]);
     }
 }

@@ -163,15 +163,15 @@ fn read_start(storage: &dyn Storage) -> Result<Option<Copy>> {
 }
 
 /// Note: only the footer at the end is there.
-const END_ALONE: &str = "the copy of the footer in front is missing; the one at the end counts";
+pub(crate) const END_ALONE: &str = "the copy of the footer in front is missing; the one at the end counts";
 /// Note: only the copy in front is there.
-const START_ALONE: &str = "the footer at the end is missing; its copy in front counts";
+pub(crate) const START_ALONE: &str = "the footer at the end is missing; its copy in front counts";
 /// Note: the copy in front is damaged.
-const START_DAMAGED: &str = "the copy of the footer in front is damaged; the one at the end counts";
+pub(crate) const START_DAMAGED: &str = "the copy of the footer in front is damaged; the one at the end counts";
 /// Note: the footer at the end is damaged.
-const END_DAMAGED: &str = "the footer at the end is damaged; its copy in front counts";
+pub(crate) const END_DAMAGED: &str = "the footer at the end is damaged; its copy in front counts";
 /// Note: the checksum is wrong, and the rest fits.
-const WRONG_CHECKSUM: &str = "the checksum of the footer is wrong, and all else fits together";
+pub(crate) const WRONG_CHECKSUM: &str = "the checksum of the footer is wrong, and all else fits together";
 
 #[cfg(test)]
 mod tests {

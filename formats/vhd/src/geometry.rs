@@ -34,6 +34,13 @@ impl Geometry {
         candidates.find(|geometry| geometry.total() >= total).unwrap_or(Self::MAX)
     }
 
+    /// The geometry of a disk of `size` bytes that says the size exactly; [`MAX`](Self::MAX) where there is none, for which
+    /// programs that would take the geometry for the size take the size.
+    pub(crate) fn exact(size: u64) -> Self {
+        let geometry = Self::of_sectors(size / SECTOR_LEN);
+        if geometry.size() == size { geometry } else { Self::MAX }
+    }
+
     /// Sectors that it says the disk has.
     pub(crate) fn total(self) -> u64 {
         u64::from(self.cylinders) * u64::from(self.heads) * u64::from(self.sectors)

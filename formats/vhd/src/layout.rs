@@ -147,6 +147,16 @@ pub(crate) const ENTRY_LEN: u64 = 4;
 pub(crate) const UNUSED_ENTRY: u32 = u32::MAX;
 /// Largest disk, in sectors: 2040 GiB. Not in the specification: what Hyper-V and QEMU take.
 pub(crate) const MAX_SECTORS: u64 = 0xff00_0000;
+/// The data of blocks starts at a multiple of this, in bytes, so that file systems can share what they hold. Not a rule of the
+/// format.
+pub(crate) const PAGE_LEN: u64 = 4096;
+/// Cookie of the map of whole blocks that XenServer puts behind the block table, in a sector of its own. Not in the
+/// specification.
+pub(crate) const XEN_MAP_COOKIE: [u8; 8] = *b"tdbatmap";
+/// Place in that sector of the byte at which the map is.
+pub(crate) const XEN_MAP_OFFSET_AT: usize = 8;
+/// Place in that sector of how many sectors the map takes.
+pub(crate) const XEN_MAP_LEN_AT: usize = 16;
 /// Seconds from 1970 to 2000, both UTC.
 pub(crate) const EPOCH: u64 = 946_684_800;
 

@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod bitmap;
+mod check;
 mod copies;
+mod edit;
 mod footer;
+mod footers;
 mod geometry;
 mod header;
 mod info;
@@ -10,7 +13,9 @@ mod layout;
 mod map;
 mod open;
 mod parent;
+mod patch;
 mod size;
+mod space;
 mod stream;
 mod table;
 mod write;
@@ -65,7 +70,7 @@ impl Format for Vhd {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities::NONE
+        Abilities { check: Some(&Vhd), edit: Some(&Vhd), reparent: Some(&Vhd), ..Abilities::NONE }
     }
 }
 

@@ -79,7 +79,7 @@ fn header_not_found(error: Error, chosen: &Chosen) -> Error {
 }
 
 /// Which footer the options ask for.
-fn wanted(context: &OpenContext<'_>) -> Result<Wanted> {
+pub(crate) fn wanted(context: &OpenContext<'_>) -> Result<Wanted> {
     let words = [("auto", Wanted::Any), ("start", Wanted::Start), ("end", Wanted::End)];
     context.options.word(FOOTER, &words, Wanted::Any)
 }
@@ -87,7 +87,7 @@ fn wanted(context: &OpenContext<'_>) -> Result<Wanted> {
 /// The option that chooses between two footers that differ.
 const FOOTER: &str = "footer";
 /// The option that takes damaged structures as they are.
-const IGNORE_CHECKSUMS: &str = "ignore_checksums";
+pub(crate) const IGNORE_CHECKSUMS: &str = "ignore_checksums";
 
 /// Options for opening.
 pub(crate) const OPTIONS: &[OptionSpec] = &[

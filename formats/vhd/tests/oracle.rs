@@ -13,7 +13,10 @@ use std::sync::Arc;
 use disks::{backing, write_with};
 use imgfmt_core::conformance::{Disk, Fill};
 use imgfmt_core::convert::Convert;
-use imgfmt_core::{Backing, ByteCounts, CreateRequest, Format, Image, MemoryTarget, Options, Result};
+use imgfmt_core::{
+    Backing, ByteCounts, CreateRequest, DenyAll, Erase, FileMedium, Findings, Format, Image, ImageEditor, Limits,
+    Locking, MemoryTarget, OpenContext, Options, ParentName, Preallocation, Repair, Result, Severity,
+};
 use imgfmt_vhd::Vhd;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -121,6 +124,110 @@ fn libvhdi_reads_a_chain_that_is_written() {
     let child = open(&folder.path().join("child.vhd"), true, "").unwrap();
     assert_eq!(hash(&child).unwrap(), digest(&changed.bytes));
     assert_eq!(libvhdi(folder.path(), &["child.vhd", "base.vhd"]), digest(&changed.bytes));
+}
+
+#[test]
+fn qemu_img_reads_what_is_edited_and_mended() {
+    if !has("qemu-img", &["--version"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = disk(3 << 20).bytes;
+    for options in ["subformat=fixed", "", "block_size=512k"] {
+        let path = folder.path().join("out.vhd");
+        model.truncate(3 << 20);
+        std::fs::write(&path, write(&disk(model.len()).image(), options, None, 2).unwrap()).unwrap();
+        model.clone_from(&disk(3 << 20).bytes);
+        let same = |model: &[u8], what: &str| {
+            std::fs::write(folder.path().join("disk.raw"), model).unwrap();
+            qemu_img(folder.path(), &["compare", "-f", "vpc", "-F", "raw", "out.vhd", "disk.raw"]);
+            assert_eq!(size_of(folder.path(), "out.vhd"), model.len() as u64, "{what} {options}");
+        };
+        edit(&path, |editor| {
+            editor.write_at(&[5; 3000], 1_000_001)?;
+            model[1_000_001..1_003_001].fill(5);
+            editor.erase(2 << 20..3 << 20, Erase::Zero)?;
+            model[2 << 20..].fill(0);
+            editor.resize(7 << 20, Preallocation::Off)?;
+            model.resize(7 << 20, 0);
+            editor.write_at(&[6; 70_000], (6 << 20) + 512)?;
+            model[(6 << 20) + 512..][..70_000].fill(6);
+            Ok(())
+        })
+        .unwrap();
+        same(&model, "edited");
+        edit(&path, |editor| editor.resize(5 << 20, Preallocation::Off)).unwrap();
+        edit(&path, |editor| editor.resize(6 << 20, Preallocation::Full)).unwrap();
+        model.truncate(5 << 20);
+        model.resize(6 << 20, 0);
+        same(&model, "resized");
+        if options == "subformat=fixed" {
+            continue;
+        }
+        // The footer at the end is lost, then its copy in front.
+        let file = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &file[..file.len() - 512]).unwrap();
+        assert_eq!(repair(&path).unwrap(), 1);
+        same(&model, "mended at the end");
+        std::fs::write(&path, [&[0; 512][..], &std::fs::read(&path).unwrap()[512..]].concat()).unwrap();
+        assert_eq!(repair(&path).unwrap(), 1);
+        same(&model, "mended in front");
+    }
+}
+
+#[test]
+fn libvhdi_reads_a_chain_that_is_edited() {
+    if !has("/usr/bin/python3", &["-c", "import pyvhdi"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let base = disk(5 << 20);
+    let path = folder.path().join("base.vhd");
+    std::fs::write(&path, write(&base.image(), "", None, 2).unwrap()).unwrap();
+    let parent = backing(&open(&path, false, "").unwrap(), "base.vhd", Some(&path));
+    let child = folder.path().join("child.vhd");
+    std::fs::write(&child, write(&base.image(), "", Some(&parent), 2).unwrap()).unwrap();
+    let mut model = base.bytes;
+    edit(&child, |editor| {
+        editor.write_at(&[5; 1024], 512)?;
+        model[512..1536].fill(5);
+        editor.erase(1 << 20..3 << 20, Erase::Zero)?;
+        model[1 << 20..3 << 20].fill(0);
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(libvhdi(folder.path(), &["child.vhd", "base.vhd"]), digest(&model));
+    assert_eq!(hash(&open(&child, true, "").unwrap()).unwrap(), digest(&model));
+
+    // The same parent under another name.
+    std::fs::rename(&path, folder.path().join("moved.vhd")).unwrap();
+    let moved = Backing { name: ParentName { name: "moved.vhd".into(), ..parent.name }, path: None, ..parent };
+    let medium = Arc::new(FileMedium::open(&child, Locking::Write).unwrap());
+    let limits = Limits::default();
+    let context = OpenContext { path: Some(&child), ..OpenContext::new(&limits, &DenyAll) };
+    Vhd.abilities().reparent.unwrap().set_parent(medium, Some(&moved), &context).unwrap();
+    assert_eq!(hash(&open(&child, true, "").unwrap()).unwrap(), digest(&model));
+    assert_eq!(libvhdi(folder.path(), &["child.vhd", "moved.vhd"]), digest(&model));
+}
+
+/// Edits the disk at `path`.
+fn edit(path: &Path, act: impl FnOnce(&dyn ImageEditor) -> Result<()>) -> Result<()> {
+    let medium = Arc::new(FileMedium::open(path, Locking::Write)?);
+    let limits = Limits::default();
+    let context = OpenContext { path: Some(path), ..OpenContext::new(&limits, &DenyAll) };
+    let editor = Vhd.abilities().edit.expect("it edits").edit(medium, &context)?;
+    act(editor.as_ref())?;
+    editor.close()
+}
+
+/// Mends the disk at `path`, and says how much damage there was.
+fn repair(path: &Path) -> Result<u64> {
+    let medium = Arc::new(FileMedium::open(path, Locking::Write)?);
+    let (limits, mut findings) = (Limits::default(), Findings::new());
+    let context = OpenContext { path: Some(path), ..OpenContext::new(&limits, &DenyAll) };
+    Vhd.abilities().check.expect("it checks").repair(medium, Repair::All, &context, &mut findings)?;
+    assert_eq!(findings.open(Severity::Corruption), 0);
+    Ok(findings.fixed(Severity::Corruption))
 }
 
 /// The file that `image` becomes with `options`, written by `threads` threads.

@@ -8,9 +8,10 @@ use uuid::Uuid;
 use super::parent::ParentFields;
 use super::settings::Settings;
 use super::size_needed;
+use crate::bitmap::set_bits;
 use crate::header::{Header, Locator};
 use crate::layout::{
-    ENTRY_LEN, FOOTER_LEN, HEADER_LEN, LOCATOR_COUNT, PARENT_NAME_LEN, SECTOR_LEN, UNUSED_ENTRY, bitmap_len,
+    ENTRY_LEN, FOOTER_LEN, HEADER_LEN, LOCATOR_COUNT, PAGE_LEN, PARENT_NAME_LEN, SECTOR_LEN, UNUSED_ENTRY, bitmap_len,
 };
 
 /// Writes a disk in blocks.
@@ -230,36 +231,5 @@ impl ImageWriter for BlockWriter {
     }
 }
 
-/// Sets the bits from `first` up to `end`: the highest of a byte comes first.
-fn set_bits(bitmap: &mut [u8], first: u64, end: u64) {
-    let mut bit = first;
-    while bit < end {
-        let index = usize::try_from(bit / 8).unwrap_or(usize::MAX);
-        let Some(byte) = bitmap.get_mut(index) else { return };
-        let next = (bit / 8 * 8 + 8).min(end);
-        let (skip, count) = (bit % 8, next - bit);
-        *byte |= (0xff_u16 << (8 - count) & 0xff) as u8 >> skip;
-        bit = next;
-    }
-}
-
-/// Blocks start at a multiple of this, so that file systems can share what they hold.
-const PAGE_LEN: u64 = 4096;
 /// Bytes of the longest file whose every sector can be in the table.
 const MAX_FILE_LEN: u64 = (UNUSED_ENTRY as u64) * SECTOR_LEN;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bits_are_set_from_the_highest_on() {
-        let mut bitmap = [0; 3];
-        set_bits(&mut bitmap, 1, 3);
-        set_bits(&mut bitmap, 7, 17);
-        assert_eq!(bitmap, [0b0110_0001, 0xff, 0x80]);
-        set_bits(&mut bitmap, 0, 0);
-        set_bits(&mut bitmap, 23, 99);
-        assert_eq!(bitmap, [0b0110_0001, 0xff, 0x81]);
-    }
-}

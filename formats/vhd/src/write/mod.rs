@@ -15,6 +15,7 @@ use imgfmt_core::{CreateRequest, Error, ImageWriter, Result, Target};
 
 use blocks::BlockWriter;
 use fixed::FixedWriter;
+pub(crate) use parent::ParentFields;
 pub(crate) use settings::OPTIONS;
 use settings::Settings;
 

@@ -12,20 +12,20 @@ use crate::parent::IDENTITY_KIND;
 
 /// What goes into the header, and behind the table.
 #[derive(Clone, Debug)]
-pub(super) struct ParentFields {
+pub(crate) struct ParentFields {
     /// `Parent Unique ID`.
-    pub(super) unique_id: Uuid,
+    pub(crate) unique_id: Uuid,
     /// `Parent Unicode Name`.
-    pub(super) name: [u8; PARENT_NAME_LEN],
+    pub(crate) name: [u8; PARENT_NAME_LEN],
     /// Guest bytes of the parent.
-    pub(super) size: u64,
+    pub(crate) size: u64,
     /// The locators and their data.
     names: Vec<([u8; 4], Vec<u8>)>,
 }
 
 impl ParentFields {
     /// The fields for `backing`, which has to be a VHD.
-    pub(super) fn new(backing: &Backing) -> Result<Self> {
+    pub(crate) fn new(backing: &Backing) -> Result<Self> {
         if let Some(format) = backing.name.format.as_deref().filter(|format| ![NAME, "vpc"].contains(format)) {
             return Err(Error::invalid(format!("the backing file of a VHD has to be a VHD, not {format}")));
         }
@@ -48,7 +48,7 @@ impl ParentFields {
     }
 
     /// The locators, whose data starts at byte `at`.
-    pub(super) fn locators(&self, at: u64) -> [Locator; LOCATOR_COUNT] {
+    pub(crate) fn locators(&self, at: u64) -> [Locator; LOCATOR_COUNT] {
         let mut locators = [Locator::default(); LOCATOR_COUNT];
         let mut next = at;
         for (locator, (code, data)) in locators.iter_mut().zip(&self.names) {
@@ -61,7 +61,7 @@ impl ParentFields {
     }
 
     /// The data of the locators, one behind the other, each in whole sectors.
-    pub(super) fn locator_data(&self) -> Vec<u8> {
+    pub(crate) fn locator_data(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         for (_, data) in &self.names {
             bytes.extend_from_slice(data);

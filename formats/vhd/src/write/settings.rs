@@ -124,8 +124,7 @@ impl Rounding {
         let size = wanted.checked_next_multiple_of(self.align).filter(|&size| size <= most).ok_or_else(|| {
             Error::invalid(format!("a disk of {wanted} bytes is more than a VHD can have: 2040 GiB, {most} bytes"))
         })?;
-        let exact = Geometry::of_sectors(size / SECTOR_LEN);
-        Ok((size, if exact.size() == size { exact } else { Geometry::MAX }))
+        Ok((size, Geometry::exact(size)))
     }
 }
 

@@ -4,10 +4,16 @@
 #[cfg(test)]
 mod build;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod damage;
 #[cfg(test)]
 #[path = "../support/disks.rs"]
 mod disks;
+#[cfg(test)]
+mod edit;
+#[cfg(test)]
+mod edited;
 #[cfg(test)]
 mod read;
 #[cfg(test)]
