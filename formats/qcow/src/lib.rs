@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cache;
+mod check;
 mod entry;
 mod header;
 mod info;
@@ -58,7 +59,7 @@ impl Format for Qcow {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities::NONE
+        Abilities { check: Some(&Qcow), ..Abilities::NONE }
     }
 }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod cache;
+mod check;
 mod header;
 mod info;
 mod layout;
@@ -56,7 +57,7 @@ impl Format for Vdi {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities::NONE
+        Abilities { check: Some(&Vdi), ..Abilities::NONE }
     }
 }
 
