@@ -211,3 +211,26 @@ fn a_fixed_disk_is_what_its_length_says() {
     assert_eq!(faults(&check(&short)), ["vhd-fixed-short"]);
     assert_eq!(Vhd.abilities().check.unwrap().repairs(), Some(Repair::All));
 }
+
+#[test]
+fn samples_are_as_whole_as_their_names_say() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/vhd");
+    for kind in ["valid", "malformed", "hostile"] {
+        for entry in std::fs::read_dir(folder.join(kind)).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let files = vec![("disk".to_owned(), std::fs::read(&path).unwrap())];
+            let found = edited(&files).check(&Recording::new(&files).files(), None);
+            if kind != "valid" {
+                // Whatever it finds, it comes to an end.
+                continue;
+            }
+            let (findings, stats) = found.unwrap();
+            let damaged = ["-damaged", "-missing", "sum-wrong", "sums-wrong"].iter().any(|part| name.contains(part));
+            assert_eq!(findings.open(Severity::Corruption) > 0, damaged, "{name}: {:?}", findings.kept());
+            assert!(stats.allocated_units <= stats.total_units, "{name}");
+            let after = check_repair(&edited(&files), Repair::All, 7);
+            assert_eq!(after.open(Severity::Corruption) + after.open(Severity::Leak), 0, "{name}");
+        }
+    }
+}
