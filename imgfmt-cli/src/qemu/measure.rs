@@ -86,11 +86,11 @@ fn target_format(name: &str) -> Result<&'static Known, Fault> {
     }
 }
 
-/// Counts what is reserved in advance as needed, as QEMU does: all of a raw image, whose holes it does not foresee. Room
-/// for bitmaps is told of wherever both images could have some.
+/// Counts all of a raw image as needed, as QEMU does, which does not foresee its holes. Room for bitmaps is told of wherever
+/// both images could have some.
 fn as_qemu_counts(measured: &mut Measured, request: &MeasureRequest<'_>, image: &Image) {
     let option = |name: &str| request.options.get(name);
-    if request.target_format == RAW || matches!(option("preallocation"), Some("full" | "falloc")) {
+    if request.target_format == RAW {
         measured.required = measured.fully_allocated;
     }
     let is_old = matches!(option("compat"), Some("0.10" | "v2"));

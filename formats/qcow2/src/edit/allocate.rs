@@ -42,6 +42,7 @@ impl Disk<'_> {
             }
             self.make_room_to_count(cluster)?;
             if self.counts.get(self.medium.as_ref(), cluster)? == 0 {
+                self.reserved.check_free(cluster)?;
                 run += 1;
             } else {
                 (first, run) = (cluster + 1, 0);
@@ -59,6 +60,7 @@ impl Disk<'_> {
         let index = self.counts.block_of(cluster);
         let first = index as u64 * self.counts.per_block();
         // What is not counted is not in use, but for what lies behind the end of the file of an image that was cut.
+        self.reserved.check_free(first)?;
         self.counts.add_block(index, first << self.cluster().bits());
         self.counts.set(self.medium.as_ref(), first, 1)?;
         if index >= self.counts.room(self.header.refcount_table_clusters) {

@@ -15,6 +15,7 @@ use imgfmt_core::{Error, Medium, OpenContext, Result, Role, StorageExt};
 use super::counts::Counts;
 use super::head::Head;
 use super::record::Record;
+use super::reserved::Reserved;
 use crate::bitmaps::Bitmap;
 use crate::cluster::ClusterBits;
 use crate::crypto::Encryption;
@@ -60,6 +61,8 @@ pub(super) struct Disk<'a> {
     pub(super) l2: BTreeMap<usize, L2>,
     /// The refcounts.
     pub(super) counts: Counts,
+    /// Clusters that hold tables.
+    pub(super) reserved: Reserved,
     /// Clusters that are given up once the tables are written, each as often as it is given up.
     pub(super) given_up: Vec<u64>,
     /// No cluster before this one is free.
@@ -95,6 +98,7 @@ impl<'a> Disk<'a> {
         let encryption = Encryption::open(header.crypt, medium.as_ref(), context)?;
         let data = data_medium(&header, context)?;
         let bitmaps = Bitmap::read_all(medium.as_ref(), &header, limits)?;
+        let reserved = Reserved::new(&header, &l1, &counts);
         Ok(Self {
             data,
             context: *context,
@@ -107,6 +111,7 @@ impl<'a> Disk<'a> {
             l1_host,
             l1_dirty: false,
             l2: BTreeMap::new(),
+            reserved,
             counts,
             given_up: Vec::new(),
             free_from: 0,

@@ -102,6 +102,7 @@ impl Disk<'_> {
             if let Some(left) = count.checked_sub(1) {
                 self.counts.set(self.medium.as_ref(), cluster, left)?;
                 if left == 0 {
+                    self.reserved.release(cluster);
                     freed.push(cluster);
                 }
             }

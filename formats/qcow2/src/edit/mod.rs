@@ -13,6 +13,7 @@ mod head;
 mod reachable;
 mod record;
 mod reparent;
+mod reserved;
 mod resize;
 mod snapshots;
 mod table;

@@ -81,7 +81,10 @@ fn measure_disk(
     let data = image.map_or(Ok(0), |image| data_units(image, unit))?;
     let bitmaps = known.filter(|_| !bitmaps.is_empty()).map(|measure| bitmap_space(measure, size, request, bitmaps));
     // Where units are not padded, what is not there of the last one takes no space either.
-    let required = (fully.max(whole) - whole).saturating_add(data.min(whole)).min(fully);
+    let required = match request.options.get(PREALLOCATION) {
+        Some("falloc" | "full") => fully,
+        _ => (fully.max(whole) - whole).saturating_add(data.min(whole)).min(fully),
+    };
     Ok(Measured { required, fully_allocated: fully, bitmaps: bitmaps.transpose()? })
 }
 
@@ -109,12 +112,20 @@ fn data_units(image: &dyn Image, unit: u64) -> Result<u64> {
 /// What the format's own writer makes of a disk of `size` bytes that is empty, or full.
 fn counted(request: &MeasureRequest<'_>, format: &dyn Format, size: u64, full: bool) -> Result<Counted> {
     let counting = Counting::new();
+    // What is reserved in advance has no other shape, and its tables would all be made.
+    let mut options = request.options.clone();
+    if matches!(options.get(PREALLOCATION), Some("metadata" | "falloc" | "full")) {
+        options.set(PREALLOCATION, "off");
+    }
     let create = CreateRequest {
         file_name: Some("measured".as_ref()),
         files: &counting,
         secrets: request.access.secrets,
-        ..CreateRequest::new(size, &request.options)
+        ..CreateRequest::new(size, &options)
     };
     let writer = format.create(counting.target(), &create).map_err(|e| e.in_format(format.name()))?;
     counting.count(writer, size, full).map_err(|e| e.in_format(format.name()))
 }
+
+/// The option that reserves space in advance.
+const PREALLOCATION: &str = "preallocation";

@@ -1,0 +1,55 @@
+//! Clusters that hold tables when an image is opened, which nothing may be written over whatever their refcounts say.
+
+use std::collections::BTreeSet;
+
+use imgfmt_core::{Error, Result};
+
+use super::counts::Counts;
+use crate::header::Header;
+use crate::layout::{OFFSET_MASK, TABLE_ENTRY_LEN};
+
+/// Clusters that hold tables.
+pub(super) struct Reserved {
+    /// Those that did when the image was opened, in order.
+    clusters: Vec<u64>,
+    /// Those of them that no longer do.
+    released: BTreeSet<u64>,
+}
+
+impl Reserved {
+    /// Those of the image that `header`, its active L1 table and its refcounts describe.
+    pub(super) fn new(header: &Header, l1: &[u64], counts: &Counts) -> Self {
+        let bits = header.cluster.bits();
+        let run = |host: u64, len: u64| host >> bits..host.saturating_add(len).div_ceil(header.cluster.len());
+        let mut clusters = vec![0];
+        clusters.extend(run(header.l1_table_offset, u64::from(header.l1_size) * TABLE_ENTRY_LEN));
+        clusters.extend(run(counts.table_host, header.refcount_table_clusters * header.cluster.len()));
+        clusters.extend(counts.table.iter().filter(|host| **host != 0).map(|host| host >> bits));
+        clusters.extend(l1.iter().map(|entry| (entry & OFFSET_MASK) >> bits).filter(|cluster| *cluster != 0));
+        clusters.sort_unstable();
+        clusters.dedup();
+        Self { clusters, released: BTreeSet::new() }
+    }
+
+    /// Checks that `cluster`, whose refcount is 0, may be used.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where it holds a table.
+    pub(super) fn check_free(&self, cluster: u64) -> Result<()> {
+        if self.clusters.binary_search(&cluster).is_err() || self.released.contains(&cluster) {
+            return Ok(());
+        }
+        let what = format!(
+            "cluster {cluster} holds a table, and its refcount is 0: nothing is written before a check mends that"
+        );
+        Err(Error::malformed(what).field("refcount"))
+    }
+
+    /// Lets `cluster`, which was given up, be used.
+    pub(super) fn release(&mut self, cluster: u64) {
+        if self.clusters.binary_search(&cluster).is_ok() {
+            self.released.insert(cluster);
+        }
+    }
+}
