@@ -42,7 +42,7 @@ pub fn convert_piped(request: &ConvertRequest<'_>, pipes: Pipes) -> Result<Conve
     let on_the_way = OnTheWay::new(request);
     let engine = on_the_way.engine(request)?;
     let done = if request.in_place && request.target_format != RAW {
-        edit(request, &engine, pipes)?
+        edit(request, &engine, pipes, &on_the_way)?
     } else {
         write(request, &engine, pipes, &on_the_way)?
     };
@@ -74,7 +74,7 @@ fn write(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes, on_th
 }
 
 /// Converts into an image that exists, by way of its editor.
-fn edit(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes) -> Result<Converted> {
+fn edit(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes, on_the_way: &OnTheWay) -> Result<Converted> {
     let cannot = |e: Error| e.context(format!("cannot convert to {}", request.target.display()));
     let Input { open, spooled, .. } = Input::open(request, pipes.input)?;
     let image = match open {
@@ -102,7 +102,15 @@ fn edit(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes) -> Res
     };
     let done = run().map_err(cannot)?;
     cancelled(request)?;
+    if request.verify {
+        verify::check_in_place(request, done.size, on_the_way.hashes()).map_err(|e| not_right(request, e))?;
+    }
     Ok(Converted { done, spooled })
+}
+
+/// An error that was met when what was written was read back.
+fn not_right(request: &ConvertRequest<'_>, error: Error) -> Error {
+    error.context(format!("what was written to {} is not right", request.target.display()))
 }
 
 /// Says so where the conversion was cancelled.
@@ -251,8 +259,8 @@ impl<'a> Parts<'a> {
         let request = self.request;
         cancelled(request)?;
         if request.verify {
-            let cannot = |e: Error| e.context(format!("what was written to {} is not right", request.target.display()));
-            verify::check(request, &self.target.output, done.size, on_the_way.hashes()).map_err(cannot)?;
+            verify::check(request, &self.target.output, done.size, on_the_way.hashes())
+                .map_err(|e| not_right(request, e))?;
         }
         self.target.output.commit(request.durable)
     }
@@ -340,6 +348,31 @@ mod tests {
         let disk = [vec![5; 1 << 19], vec![0; 1 << 19]].concat();
         std::fs::write(dir.path().join("base"), disk).unwrap();
         dir
+    }
+
+    #[test]
+    #[cfg(feature = "qcow2")]
+    fn what_was_written_in_place_is_read_back() {
+        use imgfmt_core::convert::Convert;
+        use imgfmt_core::{Chain, HashAlgorithm};
+
+        let dir = folder();
+        let path = |name: &str| dir.path().join(name);
+        convert(&ConvertRequest::new(path("base"), path("target"), "qcow2")).unwrap();
+        std::fs::write(path("other"), vec![7; 1 << 20]).unwrap();
+        let mut request = ConvertRequest::new(path("other"), path("target"), "qcow2");
+        (request.in_place, request.verify) = (true, true);
+        let summary = convert(&request).unwrap();
+        assert!(summary.hashes.is_empty());
+
+        let hash = |name: &str| {
+            let layers = super::super::open::open_layers(&path(name), Some("raw"), &request.access).unwrap();
+            let disk = Chain::new(layers.into_iter().map(|layer| layer.image).collect()).unwrap();
+            imgfmt_core::hash::hash(&disk, &[HashAlgorithm::Blake3], &Convert::default()).unwrap()
+        };
+        verify::check_in_place(&request, 1 << 20, &hash("other")).unwrap();
+        let wrong = verify::check_in_place(&request, 1 << 20, &hash("base")).unwrap_err();
+        assert_eq!(wrong.kind(), ErrorKind::Malformed);
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub fn dd(request: &DdRequest<'_>) -> Result<ConvertSummary> {
 ///
 /// # Errors
 ///
-/// As [`convert_piped`](crate::convert_piped).
+/// As [`convert_piped`].
 pub fn dd_piped(request: &DdRequest<'_>, pipes: Pipes) -> Result<ConvertSummary> {
     if request.block_size == 0 {
         return Err(Error::invalid("a block has at least one byte"));

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{
-    Admitted, Chain, Error, Format, Gate, HashAlgorithm, HashValue, Image, OpenContext, Opener, Options, Output, Part,
-    Reference, Result, Writable,
+    Admitted, Chain, Error, Format, Gate, HashAlgorithm, HashValue, Image, Layer, OpenContext, Opener, Options, Output,
+    Part, Reference, Result, Writable,
 };
 
+use super::open::{Access, open_layers};
 use super::request::ConvertRequest;
 use crate::WRAPPERS;
 
@@ -18,7 +19,6 @@ use crate::WRAPPERS;
 ///
 /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where it is another disk, and whatever opening and reading meet.
 pub(super) fn check(request: &ConvertRequest<'_>, output: &Output, size: u64, hashes: &[HashValue]) -> Result<()> {
-    let read = hashes.last().ok_or_else(|| Error::malformed("there is no hash of what was read"))?;
     let opener = request.access.opener();
     let format = opener.by_name(&request.target_format)?;
     let gate = Parts { output, other: request.access.gate };
@@ -28,6 +28,25 @@ pub(super) fn check(request: &ConvertRequest<'_>, output: &Output, size: u64, ha
     let opener = Opener { wrappers: opener.wrappers, context, member: None, ..opener };
     let format = Some(format.name()).filter(|_| !WRAPPERS.iter().any(|wrapper| wrapper.name() == format.name()));
     let layers = opener.open_layers(output.read_back()?, Some(path), format)?;
+    check_layers(request, layers, size, hashes)
+}
+
+/// Reads the image that was written into where it is, and compares its first `size` bytes as [`check`] does.
+///
+/// # Errors
+///
+/// As [`check`].
+pub(super) fn check_in_place(request: &ConvertRequest<'_>, size: u64, hashes: &[HashValue]) -> Result<()> {
+    let format = request.access.opener().by_name(&request.target_format)?;
+    let options = open_options(format, &request.options);
+    let access = Access { options: &options, snapshot: None, ..request.access.clone() };
+    let layers = open_layers(&request.target, Some(format.name()), &access)?;
+    check_layers(request, layers, size, hashes)
+}
+
+/// Compares the first `size` bytes of the disk that `layers` are.
+fn check_layers(request: &ConvertRequest<'_>, layers: Vec<Layer>, size: u64, hashes: &[HashValue]) -> Result<()> {
+    let read = hashes.last().ok_or_else(|| Error::malformed("there is no hash of what was read"))?;
     let disk = Chain::new(layers.into_iter().map(|layer| layer.image).collect())?;
     if disk.size() < size {
         return Err(Error::malformed(format!("the disk has {} bytes of {size}", disk.size())));
