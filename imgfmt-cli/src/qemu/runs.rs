@@ -100,14 +100,25 @@ impl Runs {
             extents.clear();
             let reached = self.chain.extents(next..range.end, EXTENTS_AT_ONCE, &mut extents);
             next = reached.map_err(|error| Fault::of("Failed to read the image's map", &error))?;
-            for extent in &extents {
-                let run = self.run(extent);
+            for extent in extents.iter().flat_map(|extent| self.parted(extent)).flatten() {
+                let run = self.run(&extent);
                 if !last.as_mut().is_some_and(|last| last.join(&run)) {
                     last.replace(run).iter().try_for_each(&mut *visit)?;
                 }
             }
         }
         last.iter().try_for_each(visit)
+    }
+
+    /// An extent, parted where its layer ends: a chain joins the zeros on both sides.
+    fn parted(&self, extent: &Extent) -> [Option<Extent>; 2] {
+        let end = self.layers.get(usize::from(extent.layer)).map_or(u64::MAX, |known| known.size);
+        let is_zero = matches!(extent.kind, ExtentKind::Zero { .. } | ExtentKind::Parent);
+        if !is_zero || extent.start >= end || extent.end() <= end {
+            return [Some(*extent), None];
+        }
+        let (inside, behind) = (end - extent.start, extent.end() - end);
+        [Some(Extent { len: inside, ..*extent }), Some(Extent { start: end, len: behind, ..*extent })]
     }
 
     /// An extent in these terms.

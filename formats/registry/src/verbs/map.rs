@@ -58,23 +58,45 @@ pub fn map(
 ) -> Result<()> {
     let layers = open_layers(&source.path, source.format.as_deref(), access)?;
     let plain: Vec<bool> = layers.iter().map(|layer| layer.format == RAW).collect();
+    let sizes: Vec<u64> = layers.iter().map(|layer| layer.image.size()).collect();
     let paths = source_paths(&source.path, &layers);
     let chain = Chain::new(layers.into_iter().map(|layer| layer.image).collect())?;
     let range = range.start.min(chain.size())..range.end.min(chain.size());
     let mut pending: Option<MapEntry<'_>> = None;
     chain.visit_extents(range, &mut |extent| {
-        let entry = entry(&extent, &plain, &paths);
-        match &mut pending {
-            Some(last) if last.continues_with(&entry) => last.length += entry.length,
-            _ => {
-                if let Some(last) = pending.replace(entry) {
-                    visit(&last)?;
+        for extent in within_layers(extent, &sizes).into_iter().flatten() {
+            let entry = entry(&extent, &plain, &paths);
+            match &mut pending {
+                Some(last) if last.continues_with(&entry) => last.length += entry.length,
+                _ => {
+                    if let Some(last) = pending.replace(entry) {
+                        visit(&last)?;
+                    }
                 }
             }
         }
         Ok(())
     })?;
     pending.iter().try_for_each(visit)
+}
+
+/// The parts of an extent in and behind the layer that is said to have it, whose size is among `sizes`: what lies behind its
+/// end is what the layer above has nothing for.
+fn within_layers(extent: Extent, sizes: &[u64]) -> [Option<Extent>; 2] {
+    let end = sizes.get(usize::from(extent.layer)).copied().unwrap_or(u64::MAX);
+    let is_hole = matches!(extent.kind, ExtentKind::Zero { explicit: false } | ExtentKind::Parent);
+    if extent.layer == 0 || !is_hole || extent.end() <= end {
+        return [Some(extent), None];
+    }
+    let start = extent.start.max(end);
+    let inside = Extent { len: start - extent.start, ..extent };
+    let behind = Extent {
+        start,
+        len: extent.end() - start,
+        layer: extent.layer - 1,
+        kind: ExtentKind::Zero { explicit: false },
+    };
+    [Some(inside).filter(|inside| inside.len > 0), Some(behind)]
 }
 
 /// Where the sources of all layers are, in the order in which the chain counts them.

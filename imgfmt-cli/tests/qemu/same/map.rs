@@ -43,6 +43,17 @@ fn what_lies_in_no_file_as_it_is() {
 }
 
 #[test]
+fn what_lies_behind_the_end_of_a_backing_file() {
+    let Some(both) = both() else { return };
+    both.make("create -f qcow2 -b top -F qcow2 longer 6M", "longer");
+    both.make("create -f qcow2 -b longer -F qcow2 longest 7M", "longest");
+    both.make("create -f qcow2 -b raw -F raw plain 5M", "plain");
+    for file in ["longer", "longest", "plain"] {
+        both.same(&format!("map --output=json {file}"));
+    }
+}
+
+#[test]
 fn other_formats() {
     let Some(both) = both() else { return };
     both.make("convert -O vmdk raw img", "img");
