@@ -37,21 +37,26 @@ pub fn check_and_repair(format: &dyn Format, bytes: &[u8]) {
     }
 }
 
-/// Edits `bytes` a little, where they can be edited: what is written is read, and nothing else changes.
+/// Edits `bytes` a little, where they can be edited: what is written to an image without damage is read.
 pub fn edit_a_little(format: &dyn Format, bytes: &[u8]) {
     let Some(edit) = format.abilities().edit else { return };
     let (gate, limits) = (Files::default(), limits());
     let context = OpenContext { path: Some(Path::new("image")), ..OpenContext::new(&limits, &gate) };
     let medium = Arc::new(Small::new(bytes));
+    let mut findings = Findings::new();
+    let storage = || Arc::clone(&medium) as Arc<dyn Storage>;
+    let checked = format.abilities().check.map(|check| check.check(storage(), &context, &mut findings).is_ok());
+    let is_sound =
+        checked == Some(true) && findings.open(Severity::Corruption) + findings.open(Severity::Unchecked) == 0;
     if let Ok(editor) = edit.edit(medium, &context) {
         // A damaged image may refuse any of it.
-        let _ = change(editor.as_ref());
+        let _ = change(editor.as_ref(), is_sound);
         let _ = editor.close();
     }
 }
 
-/// Writes, erases and resizes.
-fn change(editor: &dyn ImageEditor) -> Result<()> {
+/// Writes, erases and resizes. Where tables of a damaged image lie upon each other, writing to one place changes another.
+fn change(editor: &dyn ImageEditor, is_sound: bool) -> Result<()> {
     let size = editor.image()?.size();
     for offset in [0, size / 3, size.saturating_sub(700)] {
         let len = usize::try_from((size - offset).min(700)).unwrap_or(0);
@@ -59,7 +64,7 @@ fn change(editor: &dyn ImageEditor) -> Result<()> {
         editor.write_at(&bytes, offset)?;
         let mut read = vec![0; len];
         editor.image()?.read_at(&mut read, offset)?;
-        assert!(read == bytes, "what was written at {offset} reads as something else");
+        assert!(!is_sound || read == bytes, "what was written at {offset} reads as something else");
     }
     editor.erase(0..size.min(100_000), Erase::Zero)?;
     editor.flush()?;
