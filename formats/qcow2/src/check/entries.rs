@@ -8,7 +8,7 @@ use super::references::References;
 use super::rules::{self, Rule};
 use super::subject::Subject;
 use super::tables::{L1, L2Table, each_table};
-use crate::layout::{COMPRESSED, OFFSET_MASK, TABLE_ENTRY_LEN};
+use crate::layout::{OFFSET_MASK, TABLE_ENTRY_LEN};
 
 /// A look at all entries.
 pub(super) struct Look<'a> {
@@ -22,8 +22,10 @@ pub(super) struct Look<'a> {
     pub(super) stats: CheckStats,
     /// Whether a table could not be followed.
     pub(super) incomplete: bool,
-    /// Whether the file ends inside a cluster that the guest, or a table, wants whole.
+    /// Whether the file ends inside or before a cluster that an entry names.
     pub(super) cut: bool,
+    /// Whether the file ends inside an L2 table.
+    pub(super) table_cut: bool,
     /// Whether something was written.
     pub(super) wrote: bool,
 }
@@ -50,6 +52,7 @@ impl<'a> Look<'a> {
             stats: CheckStats { total_units, ..CheckStats::default() },
             incomplete: false,
             cut: false,
+            table_cut: false,
             wrote: false,
         };
         for l1 in &references.l1s {
@@ -98,7 +101,7 @@ impl<'a> Look<'a> {
         let subject = self.subject;
         let cluster = subject.cluster();
         if table.follows && table.host + cluster.len() > subject.file_len {
-            self.cut = true;
+            self.table_cut = true;
             let what =
                 format!("the file ends inside the L2 table at byte {}; what is missing is taken for zeros", table.host);
             findings.push(rules::L2_CUT.finding(what).at(table.host));
@@ -126,11 +129,12 @@ impl<'a> Look<'a> {
             if let Some(guest) = guest {
                 self.cut |= self.judge_place(pair, guest, &mut tell);
                 self.count(pair[0], &mut next_host);
-            } else if let Some((host, ..)) = self.rules.uses(pair[0]) {
+            } else if let Class::Plain(host) = self.rules.class(pair[0]) {
                 // How large the disks of snapshots are is not looked up.
                 let end = host.saturating_add(self.rules.shown_len(pair[0], pair[1]));
-                self.cut |= pair[0] & COMPRESSED == 0 && end > subject.file_len;
+                self.cut |= !self.rules.external() && end > subject.file_len;
             }
+            self.cut |= self.rules.stays_outside(subject, pair);
             if mends {
                 let mended = self.rules.mended(subject, pair);
                 words[at] = mended[0];

@@ -181,6 +181,15 @@ impl L2Rules {
         }
     }
 
+    /// Whether the entry names what the file does not have, and would show something else there if the file grew. Whether
+    /// a compressed stream ends before its last sector does, only who decodes it can tell.
+    pub(super) fn stays_outside(self, subject: &Subject<'_>, words: [u64; 2]) -> bool {
+        self.uses(self.mended(subject, words)[0]).is_some_and(|(host, len, kind)| {
+            let cut = kind == Kind::Compressed && host.saturating_add(len) > subject.file_len;
+            cut || subject.region(host, len).is_none()
+        })
+    }
+
     /// The repair that changes the entry, where one does.
     fn if_mended(self, subject: &Subject<'_>, words: [u64; 2]) -> Option<imgfmt_core::Repair> {
         (self.mended(subject, words) != words).then_some(imgfmt_core::Repair::All)

@@ -205,6 +205,7 @@ fn check_bitmap(subject: &Subject<'_>, bitmap: &Bitmap, all: &mut References, fi
             all.incomplete = true;
         } else if bits != 0 && subject.region(bits, cluster_len).is_none() {
             findings.push(rules::METADATA_OUTSIDE.finding(super::l2::outside(bits, cluster_len)).at(place));
+            all.incomplete = true;
         }
         Ok(())
     })

@@ -11,7 +11,10 @@ pub(super) struct Survey {
     pub(super) overlap: bool,
     /// Clusters may be in use that nothing seems to use.
     pub(super) incomplete: bool,
-    /// The file ends inside a cluster; to make it longer would pass zeros for what is lost.
+    /// The file ends inside an L2 table: only its refcounts tell whether entries have been lost.
+    pub(super) table_cut: bool,
+    /// The file ends inside or before a cluster that an entry names; to make it longer would pass something else for what
+    /// is lost.
     pub(super) cut: bool,
 }
 
@@ -41,8 +44,8 @@ impl Plan {
 
     /// What `repair` does to an image of which `survey` is known.
     pub(super) fn new(repair: Repair, survey: Survey) -> Self {
-        // Whatever is written may be a part of something else, which would be lost.
-        if survey.overlap {
+        // Whatever is written may be a part of something else, or may make a table that was cut look whole.
+        if survey.overlap || survey.table_cut {
             return Self::CHECK;
         }
         let all = repair == Repair::All;
@@ -53,7 +56,7 @@ impl Plan {
             raise: all && blocks,
             lower: blocks && !survey.incomplete,
             flags: all && blocks,
-            entries: all,
+            entries: all && blocks,
             rebuild,
             header: true,
             bits: all,
@@ -84,6 +87,7 @@ mod tests {
         assert!(all.lower && all.raise && all.flags && all.entries && all.bits && !all.rebuild);
         let overlap = plan(Repair::All, Survey { overlap: true, ..clear });
         assert_eq!(overlap, Plan::CHECK);
+        assert_eq!(plan(Repair::All, Survey { table_cut: true, ..clear }), Plan::CHECK);
         let incomplete = plan(Repair::All, Survey { incomplete: true, ..clear });
         assert!(!incomplete.lower && incomplete.raise && incomplete.flags);
         let broken = Survey { broken: true, ..clear };
@@ -92,7 +96,7 @@ mod tests {
         assert!(!leaks.rebuild && !leaks.lower);
         for worse in [Survey { overlap: true, ..broken }, Survey { incomplete: true, ..broken }] {
             let plan = plan(Repair::All, worse);
-            assert!(!plan.rebuild && !plan.raise && !plan.lower && !plan.flags);
+            assert!(!plan.rebuild && !plan.raise && !plan.lower && !plan.flags && !plan.entries);
         }
         assert!(!plan(Repair::All, Survey { cut: true, ..broken }).rebuild);
     }

@@ -84,6 +84,7 @@ fn survey(storage: &dyn Storage, limits: &Limits) -> Result<Survey> {
         broken: stored.broken || passes.broken,
         overlap: passes.overlap,
         incomplete: references.incomplete || look.incomplete,
+        table_cut: look.table_cut,
         cut: look.cut,
     })
 }
