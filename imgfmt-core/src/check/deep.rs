@@ -12,7 +12,7 @@ use crate::read::UnitReader;
 use crate::{Error, ErrorKind, Result};
 
 /// Decodes every compressed unit of the layer `image`, with that many threads, and tells `findings` of those that cannot
-/// be decoded. Parts of the map that cannot be followed are left to [`walk`](super::walk).
+/// be decoded. Parts of the map that cannot be followed are left to [`walk`](super::walk()).
 ///
 /// # Errors
 ///

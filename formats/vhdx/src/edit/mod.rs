@@ -1,7 +1,7 @@
 //! Changing an image in place.
 //!
 //! Guest data goes into its block, or into a block that nothing names yet. What changes of tables – block allocation
-//! table, sector bitmaps, metadata, region tables – is held in memory and put into the file by a [commit](commit), all of it
+//! table, sector bitmaps, metadata, region tables – is held in memory and put into the file by a [commit], all of it
 //! or nothing. So a cut leaves the tables of the last commit, and sectors of data that are old or new.
 
 mod blocks;
