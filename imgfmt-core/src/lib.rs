@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod abilities;
+mod aligned;
 pub mod amend;
 pub mod bitmap;
 pub mod blank;

@@ -12,8 +12,9 @@ use std::sync::{Mutex, PoisonError};
 
 use walk::{Task, Walk};
 
+use crate::aligned::AlignedBuf;
 use crate::convert::{Cancel, Progress};
-use crate::extent::Extent;
+use crate::extent::{Extent, ExtentKind};
 use crate::image::Image;
 use crate::read::UnitReader;
 use crate::{Error, ErrorKind, Result};
@@ -189,7 +190,7 @@ struct Worker {
     /// Readers of both disks.
     readers: [UnitReader; 2],
     /// Bytes of both disks.
-    buffers: [Vec<u8>; 2],
+    buffers: [AlignedBuf; 2],
 }
 
 impl Worker {
@@ -198,8 +199,9 @@ impl Worker {
         for (side, disk) in disks.into_iter().enumerate() {
             self.read(side, disk, &task.range, &task.extents[side]).map_err(|error| CompareError { side, error })?;
         }
+        let len = in_memory(task.range.end - task.range.start);
         let [first, second] = &self.buffers;
-        let differs = first_difference(first, second).map(|at| task.range.start + at as u64);
+        let differs = first_difference(&first[..len], &second[..len]).map(|at| task.range.start + at as u64);
         Ok(differs.map(|byte| byte - byte % SECTOR_LEN))
     }
 
@@ -207,16 +209,17 @@ impl Worker {
     fn read(&mut self, side: usize, disk: &dyn Image, range: &Range<u64>, extents: &[Extent]) -> Result<()> {
         let (reader, buffer) = (&mut self.readers[side], &mut self.buffers[side]);
         let len = in_memory(range.end - range.start);
-        buffer.clear();
-        buffer.resize(len, 0);
-        for extent in extents.iter().filter(|extent| !extent.is_zero()) {
-            let at = in_memory(extent.start - range.start);
-            let part = &mut buffer[at..at + in_memory(extent.len)];
+        buffer.grow(len);
+        let mut rest = &mut buffer[..len];
+        for extent in extents {
+            let (part, behind) = rest.split_at_mut(in_memory(extent.len).min(rest.len()));
             match extent.kind {
-                crate::extent::ExtentKind::Opaque => disk.read_at(part, extent.start)?,
+                ExtentKind::Opaque => disk.read_at(part, extent.start)?,
                 _ => reader.read_extent(disk, extent, part)?,
             }
+            rest = behind;
         }
+        rest.fill(0);
         Ok(())
     }
 }

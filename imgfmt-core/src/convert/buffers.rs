@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::aligned::AlignedBuf;
 use crate::extent::SourceId;
 
 /// Where the bytes of a piece are.
@@ -28,11 +29,11 @@ pub(super) enum Bytes {
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     /// Guest bytes of the job's range, padded to a whole unit where the writer asks for it.
-    pub(super) plain: Vec<u8>,
+    pub(super) plain: AlignedBuf,
     /// Compressed units as they were read.
-    pub(super) stored: Vec<u8>,
+    pub(super) stored: AlignedBuf,
     /// Compressed units as they will be stored.
-    pub(super) encoded: Vec<u8>,
+    pub(super) encoded: AlignedBuf,
 }
 
 impl Buffers {
@@ -48,14 +49,7 @@ impl Buffers {
 
     /// Memory that the buffers hold, in bytes.
     pub(super) fn held(&self) -> u64 {
-        (self.plain.capacity() + self.stored.capacity() + self.encoded.capacity()) as u64
-    }
-}
-
-/// Makes `buffer` at least `len` bytes long. What is there stays there, whatever it is.
-pub(super) fn grow(buffer: &mut Vec<u8>, len: usize) {
-    if buffer.len() < len {
-        buffer.resize(len, 0);
+        self.plain.held() + self.stored.held() + self.encoded.held()
     }
 }
 

@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{copy_file_range, fstat, fstatfs};
 use rustix::io::Errno;
 
+use crate::aligned::AlignedBuf;
 use crate::image::Image;
 use crate::storage::{FileSlice, Storage};
 use crate::target::Target;
@@ -78,7 +79,7 @@ pub(super) fn copy(source: &dyn Storage, from: u64, target: &dyn Target, to: u64
 
 /// Copies through memory.
 fn copy_by_hand(source: &dyn Storage, from: u64, target: &dyn Target, to: u64, len: u64) -> Result<()> {
-    let mut buffer = vec![0; usize::try_from(len).unwrap_or(usize::MAX).min(BUFFER_LEN)];
+    let mut buffer = AlignedBuf::zeroed(usize::try_from(len).unwrap_or(usize::MAX).min(BUFFER_LEN));
     let mut done = 0;
     while done < len {
         let part = usize::try_from(len - done).unwrap_or(usize::MAX).min(buffer.len());

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::buffers::{Buffers, grow, in_memory};
+use super::buffers::{Buffers, in_memory};
 use super::plan::Job;
 use super::run::EncodedRun;
 use super::work::Worker;
@@ -192,7 +192,7 @@ impl Worker<'_> {
             decode_unit(image, extent, unit, stored, &mut self.decoder, &mut plain[..len])?;
             return Ok(());
         }
-        grow(&mut self.scratch, unit.unit as usize);
+        self.scratch.grow(unit.unit as usize);
         let scratch = &mut self.scratch[..unit.unit as usize];
         decode_unit(image, extent, unit, stored, &mut self.decoder, scratch)?;
         plain[..len].copy_from_slice(&scratch[unit.skip as usize..unit.skip as usize + len]);

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::buffers::{Buffers, Bytes, in_memory};
 use super::plan::Job;
 use crate::Result;
+use crate::aligned::AlignedBuf;
 use crate::hash::Hasher;
 use crate::image::Image;
 use crate::writer::{Form, Piece};
@@ -50,7 +51,7 @@ pub(super) fn feed(hasher: &Mutex<Hasher>, parts: &[Part], buffers: &Buffers, so
 
 /// Feeds what is not converted, but read all the same.
 fn feed_absent(hasher: &mut Hasher, mut range: Range<u64>, source: &dyn Image) -> Result<()> {
-    let mut buffer = vec![0; in_memory(range.end - range.start).min(READ_LEN)];
+    let mut buffer = AlignedBuf::zeroed(in_memory(range.end - range.start).min(READ_LEN));
     while !range.is_empty() {
         let len = in_memory(range.end - range.start).min(buffer.len());
         source.read_at(&mut buffer[..len], range.start)?;

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::buffers::{grow, in_memory};
+use super::buffers::in_memory;
+use crate::aligned::AlignedBuf;
 use crate::extent::{Extent, ExtentKind, SourceId};
 use crate::image::Image;
 use crate::read::{source_of, stored_len};
@@ -48,9 +49,9 @@ impl EncodedRun {
     }
 
     /// Reads the run behind the first `used` bytes of `buffer` and returns where it lies there.
-    pub(super) fn read(&self, image: &dyn Image, buffer: &mut Vec<u8>, used: &mut usize) -> Result<Range<usize>> {
+    pub(super) fn read(&self, image: &dyn Image, buffer: &mut AlignedBuf, used: &mut usize) -> Result<Range<usize>> {
         let place = *used..*used + self.len;
-        grow(buffer, place.end);
+        buffer.grow(place.end);
         source_of(image, self.source)?.read_at(&mut buffer[place.clone()], self.host)?;
         *used = place.end;
         Ok(place)

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use super::buffers::{Buffers, Bytes, grow, in_memory};
+use super::buffers::{Buffers, Bytes, in_memory};
 use super::fill::{Pass, Passed};
 use super::plan::{Cut, Job};
 use super::salvage::Salvage;
 use super::zero::is_zero;
 use crate::Result;
+use crate::aligned::AlignedBuf;
 use crate::codec::{Decoder, Encoder, ZLIB_FRAME_LEN, frame_zlib};
 use crate::extent::{Extent, ExtentKind};
 use crate::image::Image;
@@ -41,7 +42,7 @@ pub(super) struct Worker<'a> {
     /// The encoding context, where the writer compresses.
     encoder: Option<Encoder>,
     /// A unit of the source that does not fit where it belongs.
-    pub(super) scratch: Vec<u8>,
+    pub(super) scratch: AlignedBuf,
 }
 
 /// A job that has been worked on, with the bytes to store.
@@ -59,7 +60,7 @@ impl<'a> Worker<'a> {
     /// A worker for one thread.
     pub(super) fn new(task: Task<'a>) -> Result<Self> {
         let encoder = task.shape.compression.as_ref().map(Encoder::new).transpose()?;
-        Ok(Self { task, decoder: Decoder::default(), encoder, scratch: Vec::new() })
+        Ok(Self { task, decoder: Decoder::default(), encoder, scratch: AlignedBuf::default() })
     }
 
     /// Works on `job`.
@@ -69,7 +70,7 @@ impl<'a> Worker<'a> {
         // To the unit of the writer: where zeros are found in longer runs, there is no place for more.
         let padded =
             if self.task.shape.pads_last { len.next_multiple_of(in_memory(self.task.shape.unit)) } else { len };
-        grow(&mut done.buffers.plain, padded);
+        done.buffers.plain.grow(padded);
         done.buffers.plain[len..padded].fill(0);
         let passed = match (self.fill(&done.job, &mut done.buffers), self.task.salvage) {
             (Ok(passed), _) => passed,
@@ -151,7 +152,7 @@ impl<'a> Worker<'a> {
             Some(Pass::Stream(stream)) => return Ok((encoded_form(stream.len()), Bytes::Stored(stream))),
             Some(Pass::Frame(body)) => {
                 let start = *encoded_used;
-                grow(&mut buffers.encoded, start + body.len() + ZLIB_FRAME_LEN);
+                buffers.encoded.grow(start + body.len() + ZLIB_FRAME_LEN);
                 let Buffers { plain: unit, stored, encoded } = buffers;
                 *encoded_used += frame_zlib(&stored[body], &unit[plain], &mut encoded[start..]);
                 return Ok((encoded_form(*encoded_used - start), Bytes::Encoded(start..*encoded_used)));
@@ -163,7 +164,7 @@ impl<'a> Worker<'a> {
             return Ok((Form::Plain, Bytes::Plain(plain)));
         };
         let start = *encoded_used;
-        grow(&mut buffers.encoded, start + compression.max_len);
+        buffers.encoded.grow(start + compression.max_len);
         match encoder.encode(&buffers.plain[plain.clone()], &mut buffers.encoded[start..])? {
             None => Ok((Form::Plain, Bytes::Plain(plain))),
             Some(len) => {

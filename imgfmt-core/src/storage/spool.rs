@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{FileStorage, Storage};
+use crate::aligned::AlignedBuf;
 use crate::convert::is_zero;
 use crate::{Error, Result};
 
@@ -20,7 +21,7 @@ pub fn spool(input: &mut dyn Read, folder: Option<&Path>, limit: u64) -> Result<
     let folder = folder.unwrap_or(Path::new(FOLDER));
     let cannot = |e| Error::io(format!("cannot write to a temporary file in {}", folder.display()), e);
     let file = tempfile::tempfile_in(folder).map_err(cannot)?;
-    let mut buffer = vec![0; BUFFER_LEN];
+    let mut buffer = AlignedBuf::zeroed(BUFFER_LEN);
     let mut len = 0;
     loop {
         let there = fill(input, &mut buffer)?;

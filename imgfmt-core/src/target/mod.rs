@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::FallocateFlags;
 
@@ -67,6 +68,8 @@ pub struct FileTarget {
     file: File,
     /// The size of a block device, which cannot grow.
     device_len: Option<u64>,
+    /// Whether blocks are taken before a long write.
+    takes_ahead: AtomicBool,
 }
 
 impl FileTarget {
@@ -85,12 +88,24 @@ impl FileTarget {
         } else {
             return Err(Error::unsupported("the target is neither a regular file nor a block device"));
         };
-        Ok(Self { file, device_len })
+        let takes_ahead = device_len.is_none() && writes_faster_into_space(&file);
+        Ok(Self { file, device_len, takes_ahead: AtomicBool::new(takes_ahead) })
     }
 
     /// Whether it is a device, whose length stays.
     pub(crate) fn is_device(&self) -> bool {
         self.device_len.is_some()
+    }
+
+    /// Takes blocks for a long write, all at once; without it the file system counts them one by one. A failure is
+    /// left to the write to tell.
+    fn take_ahead(&self, len: usize, offset: u64) {
+        if len < TAKE_AHEAD_LEN || !self.takes_ahead.load(Ordering::Relaxed) {
+            return;
+        }
+        if rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, offset, len as u64).is_err() {
+            self.takes_ahead.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Writes zeros over `range`.
@@ -108,6 +123,7 @@ impl FileTarget {
 
 impl Target for FileTarget {
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.take_ahead(bytes.len(), offset);
         self.file
             .write_all_at(bytes, offset)
             .map_err(|e| Error::io(format!("cannot write {} bytes", bytes.len()), e).at(offset))
@@ -154,6 +170,12 @@ impl Target for FileTarget {
     fn in_order(&self) -> bool {
         false
     }
+}
+
+/// Whether the file system is ext4, which writes into blocks that are taken at three quarters of what it costs to take them
+/// page by page. Others take blocks by runs anyway, or write zeros to take them.
+fn writes_faster_into_space(file: &File) -> bool {
+    rustix::fs::fstatfs(file).is_ok_and(|stat| u64::try_from(stat.f_type) == Ok(EXT4_MAGIC))
 }
 
 /// A target in memory, for tests and small images.
@@ -260,6 +282,10 @@ fn grow(bytes: &mut Vec<u8>, len: usize) {
 
 /// Bytes of zeros written at once.
 const ZEROS_LEN: usize = 1 << 20;
+/// Shortest write for which blocks are taken before it: below, the call costs what it saves.
+const TAKE_AHEAD_LEN: usize = 128 << 10;
+/// `f_type` of ext4, and of ext2 and ext3, which refuse to take space.
+const EXT4_MAGIC: u64 = 0xef53;
 /// Largest target in memory, in bytes: 1 GiB, so that a wild offset is an error and not an abort.
 const MEMORY_MAX: usize = 1 << 30;
 
