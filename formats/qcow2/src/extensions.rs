@@ -12,7 +12,12 @@ use crate::layout::{
 
 /// The header extensions, in file order.
 #[derive(Debug, Default)]
-pub(crate) struct Extensions(Vec<Extension>);
+pub(crate) struct Extensions {
+    /// All of them.
+    list: Vec<Extension>,
+    /// Whether their end was seen: the end mark, or the end of where they may be.
+    pub(crate) ended: bool,
+}
 
 /// One header extension.
 #[derive(Debug)]
@@ -36,8 +41,13 @@ impl Extensions {
     pub(crate) fn parse(first: &Fields<'_>, area: Range<usize>, limits: &Limits) -> Result<Self> {
         let mut list = Vec::new();
         let mut at = area.start;
+        let mut ended = true;
         // A file may end with its last extension, and then needs no end mark.
-        while at + EXTENSION_HEADER_LEN <= area.end && first.bytes(at, EXTENSION_HEADER_LEN).is_ok() {
+        while at + EXTENSION_HEADER_LEN <= area.end {
+            if first.bytes(at, EXTENSION_HEADER_LEN).is_err() {
+                ended = false;
+                break;
+            }
             let kind = HeaderExtension(first.u32(at)?);
             if kind == HeaderExtension::END {
                 break;
@@ -52,22 +62,22 @@ impl Extensions {
             Limits::check("header extensions", list.len() as u64, limits.items)?;
             at = start + len.next_multiple_of(ITEM_ALIGN);
         }
-        Ok(Self(list))
+        Ok(Self { list, ended })
     }
 
     /// The data of the last extension of `kind`, which is the one that counts.
     pub(crate) fn find(&self, kind: HeaderExtension) -> Option<&Extension> {
-        self.0.iter().rfind(|extension| extension.kind == kind)
+        self.list.iter().rfind(|extension| extension.kind == kind)
     }
 
     /// Those that are not understood here.
     pub(crate) fn all(&self) -> Vec<(HeaderExtension, Vec<u8>)> {
-        self.0.iter().map(|extension| (extension.kind, extension.data.clone())).collect()
+        self.list.iter().map(|extension| (extension.kind, extension.data.clone())).collect()
     }
 
     /// Those of kinds that are not known.
     pub(crate) fn unknown(&self) -> impl Iterator<Item = &Extension> {
-        self.0.iter().filter(|extension| extension.kind.name().is_none())
+        self.list.iter().filter(|extension| extension.kind.name().is_none())
     }
 
     /// The format of the backing file.

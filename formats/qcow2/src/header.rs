@@ -64,10 +64,16 @@ impl Header {
     ///
     /// As [`parse`](Self::parse), and [`Io`](imgfmt_core::ErrorKind::Io) from the storage.
     pub(crate) fn read(storage: &dyn Storage, limits: &Limits) -> Result<Self> {
-        let mut first = vec![0; 1 << MIN_CLUSTER_BITS];
+        let mut first = vec![0; FIRST_READ_LEN];
         let there = storage.read_padded(&mut first, 0)?;
         first.truncate(there);
         let cluster = cluster_bits(&Fields::new(&first, 0))?;
+        // Most headers end in what has been read; memory for the rest of a large cluster is not free.
+        if let Ok(header) = Self::parse(&first[..there.min(cluster.in_memory())], limits)
+            && header.extensions.ended
+        {
+            return Ok(header);
+        }
         first.resize(cluster.in_memory(), 0);
         let there = storage.read_padded(&mut first, 0)?;
         Self::parse(&first[..there], limits)
@@ -254,6 +260,9 @@ fn snapshots_offset(fields: &Fields<'_>, cluster: ClusterBits) -> Result<u64> {
     }
     aligned(fields, "snapshots_offset", SNAPSHOTS_OFFSET_AT, cluster)
 }
+
+/// Bytes that are read first, of the first cluster and what may lie behind a small one.
+const FIRST_READ_LEN: usize = 4096;
 
 #[cfg(test)]
 mod tests {
