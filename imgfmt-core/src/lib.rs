@@ -20,6 +20,7 @@ pub mod extent;
 pub mod format;
 pub mod gate;
 pub mod hash;
+pub mod holes;
 pub mod image;
 pub mod info;
 pub mod limits;

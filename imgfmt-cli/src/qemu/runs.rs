@@ -54,6 +54,10 @@ struct Below {
     always_present: bool,
     /// Whether it is nothing but its bytes.
     is_raw: bool,
+    /// Whether it is a fixed VHD, which stores all bytes, also those that are holes of its file.
+    is_fixed: bool,
+    /// Whether holes of its file are looked for in what it stores.
+    sees_holes: bool,
     /// Whether what is stored is encrypted.
     encrypted: bool,
 }
@@ -71,11 +75,16 @@ pub(crate) struct Runs {
 impl Runs {
     /// The bytes of the disk that `layers` make, which `image` is the top of.
     pub(crate) fn new(image: &Image, layers: Vec<Layer>) -> Result<Self> {
-        let below = |layer: &Layer| Below {
-            size: layer.image.size(),
-            always_present: ALWAYS_PRESENT.contains(&layer.format),
-            is_raw: layer.format == RAW,
-            encrypted: layer.image.describe().encrypted,
+        let below = |layer: &Layer| {
+            let told = layer.image.describe();
+            Below {
+                size: layer.image.size(),
+                always_present: ALWAYS_PRESENT.contains(&layer.format),
+                is_raw: layer.format == RAW,
+                is_fixed: layer.format == VHD && told.subformat.as_deref() == Some("fixed"),
+                sees_holes: SEE_HOLES.contains(&layer.format),
+                encrypted: told.encrypted,
+            }
         };
         let known = layers.iter().map(below).collect();
         let chain = Chain::new(layers.into_iter().map(|layer| layer.image).collect())?;
@@ -101,10 +110,12 @@ impl Runs {
             let reached = self.chain.extents(next..range.end, EXTENTS_AT_ONCE, &mut extents);
             next = reached.map_err(|error| Fault::of("Failed to read the image's map", &error))?;
             for extent in extents.iter().flat_map(|extent| self.parted(extent)).flatten() {
-                let run = self.run(&extent);
-                if !last.as_mut().is_some_and(|last| last.join(&run)) {
-                    last.replace(run).iter().try_for_each(&mut *visit)?;
-                }
+                self.split(self.run(&extent), &mut |run| {
+                    if last.as_mut().is_some_and(|last| last.join(&run)) {
+                        return Ok(());
+                    }
+                    last.replace(run).iter().try_for_each(&mut *visit)
+                })?;
             }
         }
         last.iter().try_for_each(visit)
@@ -119,6 +130,27 @@ impl Runs {
         }
         let (inside, behind) = (end - extent.start, extent.end() - end);
         [Some(Extent { len: inside, ..*extent }), Some(Extent { start: end, len: behind, ..*extent })]
+    }
+
+    /// Hands out a run in parts: what is stored in a hole of its file is zero for all that.
+    fn split(
+        &self,
+        run: Run,
+        take: &mut dyn FnMut(Run) -> std::result::Result<(), Fault>,
+    ) -> std::result::Result<(), Fault> {
+        let sees_holes = run.data && self.layers.get(run.depth).is_some_and(|known| known.sees_holes);
+        let Some((source, host)) = run.host.filter(|_| sees_holes) else { return take(run) };
+        let Some(storage) = self.chain.sources().get(source) else { return take(run) };
+        let mut done = 0;
+        while done < run.len {
+            let left = run.len - done;
+            let (zero, len) = storage
+                .segment(host + done)
+                .map_or((false, left), |segment| (segment.hole, segment.len.get().min(left)));
+            take(Run { start: run.start + done, len, zero, host: Some((source, host + done)), ..run.clone() })?;
+            done += len;
+        }
+        Ok(())
     }
 
     /// An extent in these terms.
@@ -139,8 +171,8 @@ impl Runs {
             ExtentKind::Zero { explicit } => {
                 let present = explicit || known.is_some_and(|known| known.always_present);
                 // A hole is at its place in the file, too.
-                let host = known.filter(|known| known.is_raw).map(|_| (0, extent.start));
-                Run { present, zero: true, host, ..run }
+                let host = known.filter(|known| known.is_raw || known.is_fixed).map(|_| (0, extent.start));
+                Run { present, zero: true, data: known.is_some_and(|known| known.is_fixed), host, ..run }
             }
             ExtentKind::Parent => Run { zero: true, ..run },
         }
@@ -162,4 +194,8 @@ fn path_of(source: &dyn Storage) -> Option<PathBuf> {
 /// Extents that are asked for at once.
 const EXTENTS_AT_ONCE: usize = 1024;
 /// Formats that know no backing file, so that all their bytes are their own; for QEMU, VHD too.
-const ALWAYS_PRESENT: [&str; 3] = [RAW, "vhd", "vdi"];
+const ALWAYS_PRESENT: [&str; 3] = [RAW, VHD, "vdi"];
+/// Formats in whose files QEMU looks for holes.
+const SEE_HOLES: [&str; 3] = ["qcow2", "vmdk", "vdi"];
+/// VHD, as the library calls it.
+const VHD: &str = "vhd";

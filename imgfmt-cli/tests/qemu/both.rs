@@ -57,6 +57,14 @@ impl Both {
         std::fs::copy(self.theirs.path(file), self.ours.path(file)).unwrap();
     }
 
+    /// Has `qemu-img` run `line` in both, as a copy of a file has no holes.
+    pub(crate) fn make_in_both(&self, line: &str) {
+        for desk in [&self.theirs, &self.ours] {
+            let ran = Ran::from(desk.command("qemu-img", line).output().unwrap());
+            assert_eq!(ran.code, Some(0), "{line}: {}", ran.stderr);
+        }
+    }
+
     /// Has `qemu-io` write to a file, which both get.
     pub(crate) fn write(&self, file: &str, format: &str, command: &str) {
         let path = self.theirs.path(file);

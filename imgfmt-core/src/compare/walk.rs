@@ -6,7 +6,8 @@ use std::ops::Range;
 use super::CompareError;
 use crate::Result;
 use crate::extent::{Extent, ExtentKind};
-use crate::image::{EXTENTS_AT_ONCE, ExtentBudget, Image, ImageExt};
+use crate::holes::Holes;
+use crate::image::{EXTENTS_AT_ONCE, ExtentBudget, Image};
 use crate::storage::Storage;
 
 /// A window to compare.
@@ -155,13 +156,22 @@ struct Map<'a> {
     budget: ExtentBudget,
     /// Device, inode and first byte of each source that is a file.
     places: Vec<Option<(u64, u64, u64)>>,
+    /// What is known of the holes in those files.
+    holes: Holes,
 }
 
 impl<'a> Map<'a> {
     /// A map of which nothing is known.
     fn new(disk: &'a dyn Image) -> Self {
         let places = disk.sources().iter().map(|source| place(source.as_ref())).collect();
-        Self { disk, known: VecDeque::new(), mapped: 0, budget: ExtentBudget::of(disk.sources()), places }
+        Self {
+            disk,
+            known: VecDeque::new(),
+            mapped: 0,
+            budget: ExtentBudget::of(disk.sources()),
+            places,
+            holes: Holes::new(),
+        }
     }
 
     /// The extent that guest byte `at` is in, from there on; zeros from the end of the disk up to `end`.
@@ -201,7 +211,7 @@ impl<'a> Map<'a> {
     /// Asks for more of the map.
     fn more(&mut self) -> Result<()> {
         let mut answer = Vec::new();
-        self.mapped = self.disk.extents(self.mapped..self.disk.size(), EXTENTS_AT_ONCE, &mut answer)?;
+        self.mapped = self.holes.extents(self.disk, self.mapped..self.disk.size(), EXTENTS_AT_ONCE, &mut answer)?;
         self.budget.spend(answer.len())?;
         self.known.extend(answer);
         Ok(())

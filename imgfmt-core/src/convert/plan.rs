@@ -7,6 +7,7 @@ use super::held::Held;
 use super::salvage::Salvage;
 use crate::Result;
 use crate::extent::{Extent, ExtentKind};
+use crate::holes::Holes;
 use crate::image::{EXTENTS_AT_ONCE, ExtentBudget, Image, ImageExt};
 use crate::writer::{Form, Piece};
 
@@ -76,6 +77,8 @@ pub(super) struct Planner<'a> {
     seq: u64,
     /// Room for one answer of the map.
     answer: Vec<Extent>,
+    /// What is known of the holes in the files of the source.
+    holes: Holes,
     /// Ends a map that has no end.
     budget: ExtentBudget,
     /// Where parts of the map that cannot be followed are noted, if that is no error.
@@ -93,6 +96,7 @@ impl<'a> Planner<'a> {
             mapped: 0,
             seq: 0,
             answer: Vec::new(),
+            holes: Holes::new(),
             budget: ExtentBudget::of(source.sources()),
             salvage,
         }
@@ -192,7 +196,7 @@ impl<'a> Planner<'a> {
     fn map_more(&mut self) -> Result<()> {
         self.answer.clear();
         let rest = self.mapped..self.source.size();
-        self.mapped = match (self.source.extents(rest, EXTENTS_AT_ONCE, &mut self.answer), self.salvage) {
+        self.mapped = match (self.holes.extents(self.source, rest, EXTENTS_AT_ONCE, &mut self.answer), self.salvage) {
             (Ok(mapped), _) => mapped,
             (Err(_), Some(salvage)) => self.map_what_can_be(salvage),
             (Err(error), None) => return Err(error),

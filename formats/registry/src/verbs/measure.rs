@@ -1,8 +1,7 @@
 //! How much space a new image would take.
 
-use imgfmt_core::{
-    BitmapInfo, Chain, CreateRequest, Error, ExtentKind, Format, Image, ImageExt, Measure, Options, Result,
-};
+use imgfmt_core::holes::Holes;
+use imgfmt_core::{BitmapInfo, Chain, CreateRequest, Error, ExtentKind, Format, Image, Measure, Options, Result};
 
 use super::measuring::{Counted, Counting};
 use super::open::{Access, open_layers, options_of};
@@ -96,7 +95,7 @@ fn bitmap_space(measure: &dyn Measure, size: u64, request: &MeasureRequest<'_>, 
 /// Guest bytes of the units of `unit` bytes that hold data.
 fn data_units(image: &dyn Image, unit: u64) -> Result<u64> {
     let (mut bytes, mut counted_to) = (0, 0);
-    image.visit_extents(0..image.size(), &mut |extent| {
+    Holes::new().visit(image, 0..image.size(), &mut |extent| {
         if matches!(extent.kind, ExtentKind::Zero { .. } | ExtentKind::Parent) {
             return Ok(());
         }

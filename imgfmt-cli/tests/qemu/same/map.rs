@@ -62,6 +62,27 @@ fn other_formats() {
 }
 
 #[test]
+fn what_is_stored_in_holes() {
+    let Some(both) = both() else { return };
+    for (options, format) in [
+        ("-O vmdk -o subformat=monolithicFlat", "vmdk"),
+        ("-O vpc -o subformat=fixed,force_size=on", "vpc"),
+        ("-O vpc -o force_size=on", "vpc"),
+        ("-O qcow2 -o preallocation=metadata", "qcow2"),
+        ("-O vdi -o static=on", "vdi"),
+    ] {
+        let image = format!("img.{format}");
+        both.make_in_both(&format!("convert -f raw {options} raw {image}"));
+        both.same(&format!("map --output=json -f {format} {image}"));
+        both.same(&format!("map -f {format} {image}"));
+        // In the blocks of a dynamic VHD, holes are counted here alone.
+        if options != "-O vpc -o force_size=on" {
+            both.same(&format!("measure -O qcow2 -f {format} {image}"));
+        }
+    }
+}
+
+#[test]
 fn how_large_an_image_would_be() {
     let Some(both) = both() else { return };
     for line in [
