@@ -4,13 +4,13 @@
 //! here, and the default answer is no.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
-use crate::lock::{Locking, lock};
+use crate::lock::Locking;
 use crate::medium::{FileMedium, Medium};
 use crate::storage::{FileStorage, Storage};
 use crate::{Error, Result};
@@ -184,7 +184,7 @@ fn cannot(path: &Path) -> String {
 impl Gate for Beneath {
     fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
         let (file, path) = self.admit(reference, OFlags::RDONLY)?;
-        let storage = lock(file.as_fd(), self.locking(Locking::Read)).and_then(|()| FileStorage::from_file(file));
+        let storage = FileStorage::from_file(file).and_then(|storage| storage.lock(self.locking(Locking::Read)));
         Ok(Admitted { storage: Arc::new(storage.map_err(|e| e.context(cannot(&path)))?), path })
     }
 

@@ -78,6 +78,14 @@ pub fn lock(file: BorrowedFd<'_>, locking: Locking) -> Result<()> {
     Ok(())
 }
 
+/// Gives back all locks of an open file. Closing it does so too, but not before the last copy of its descriptor is closed, and
+/// a process that is about to be started has copies of all, for a moment.
+pub(crate) fn unlock(file: BorrowedFd<'_>) {
+    let all = libc::flock { l_len: WITHHELD_AT + RIGHTS - HELD_AT, ..byte_lock(libc::F_UNLCK, HELD_AT) };
+    // Where there are no locks, there is none to give back.
+    let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&all));
+}
+
 /// Takes a shared lock on one byte.
 fn set(file: BorrowedFd<'_>, byte: i64) -> nix::Result<()> {
     let lock = byte_lock(libc::F_RDLCK, byte);
@@ -113,6 +121,8 @@ fn byte_lock(kind: i32, byte: i64) -> libc::flock {
 const HELD_AT: i64 = 100;
 /// The first byte of rights that others do not have. QEMU's number.
 const WITHHELD_AT: i64 = 200;
+/// Bytes that are rights.
+const RIGHTS: i64 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -125,6 +135,18 @@ mod tests {
         let (one, two) = (file.reopen().unwrap(), file.reopen().unwrap());
         lock(one.as_fd(), first).unwrap();
         lock(two.as_fd(), second).err().map(|error| error.kind())
+    }
+
+    #[test]
+    fn locks_can_be_given_back_before_the_last_descriptor_is_closed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let (one, two) = (file.reopen().unwrap(), file.reopen().unwrap());
+        let copy = one.try_clone().unwrap();
+        lock(one.as_fd(), Locking::Write).unwrap();
+        drop(one);
+        assert!(lock(two.as_fd(), Locking::Read).is_err());
+        unlock(copy.as_fd());
+        lock(two.as_fd(), Locking::Read).unwrap();
     }
 
     #[test]

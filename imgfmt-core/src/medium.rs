@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::OFlags;
 
-use crate::lock::{Locking, lock};
+use crate::lock::{Locking, lock, unlock};
 use crate::storage::{FileSlice, FileStorage, Segment, Storage};
 use crate::target::{FileTarget, Target};
 use crate::{Error, MemoryTarget, Result};
@@ -30,6 +30,16 @@ pub struct FileMedium {
     target: FileTarget,
     /// Its length in bytes.
     len: AtomicU64,
+    /// Whether locks were taken on it.
+    locked: bool,
+}
+
+impl Drop for FileMedium {
+    fn drop(&mut self) {
+        if self.locked {
+            unlock(self.file.as_fd());
+        }
+    }
 }
 
 impl FileMedium {
@@ -58,8 +68,10 @@ impl FileMedium {
     pub fn from_file(file: File, locking: Locking) -> Result<Self> {
         let twice = |file: &File| file.try_clone().map_err(|e| Error::io("cannot open it a second time", e));
         let len = FileStorage::from_file(twice(&file)?)?.len();
-        lock(file.as_fd(), locking)?;
-        Ok(Self { target: FileTarget::new(twice(&file)?)?, file, len: AtomicU64::new(len) })
+        let target = FileTarget::new(twice(&file)?)?;
+        let medium = Self { file, target, len: AtomicU64::new(len), locked: locking != Locking::Ignore };
+        lock(medium.file.as_fd(), locking)?;
+        Ok(medium)
     }
 
     /// A reader of the file as it is now.

@@ -1,5 +1,4 @@
-//! Finishing what a file's log says was about to be written: the one change that is made to an image in place, and only
-//! when somebody asks for it.
+//! Finishing what a file's log says was about to be written, in the file, and only when somebody asks for it.
 
 use std::sync::Arc;
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::{FileSlice, Segment, Storage, check_bounds, segment_to};
-use crate::lock::{Locking, lock};
+use crate::lock::{Locking, lock, unlock};
 use crate::{Error, Result};
 
 /// A regular file or block device, read with positional reads.
@@ -23,6 +23,16 @@ pub struct FileStorage {
     len: u64,
     /// Whether the file system may be asked for holes.
     may_have_holes: bool,
+    /// Whether locks were taken on it.
+    locked: bool,
+}
+
+impl Drop for FileStorage {
+    fn drop(&mut self) {
+        if self.locked {
+            unlock(self.file.as_fd());
+        }
+    }
 }
 
 impl FileStorage {
@@ -47,9 +57,18 @@ impl FileStorage {
     ///
     /// As [`open`](Self::open), and [`Locked`](crate::ErrorKind::Locked) where another program stands against it.
     pub fn open_locked(path: &Path, locking: Locking) -> Result<Self> {
-        let storage = Self::open(path)?;
-        lock(storage.file.as_fd(), locking).map_err(|e| e.context(format!("cannot open {}", path.display())))?;
-        Ok(storage)
+        Self::open(path)?.lock(locking).map_err(|e| e.context(format!("cannot open {}", path.display())))
+    }
+
+    /// Takes the locks for `locking` on the file, until this storage is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Locked`](crate::ErrorKind::Locked) where another program stands against it.
+    pub fn lock(mut self, locking: Locking) -> Result<Self> {
+        self.locked = locking != Locking::Ignore;
+        lock(self.file.as_fd(), locking)?;
+        Ok(self)
     }
 
     /// Takes over an open file.
@@ -61,11 +80,11 @@ impl FileStorage {
         let metadata = file.metadata().map_err(|e| Error::io("cannot ask for the type of the file", e))?;
         let kind = metadata.file_type();
         if kind.is_file() {
-            return Ok(Self { file, len: metadata.len(), may_have_holes: true });
+            return Ok(Self { file, len: metadata.len(), may_have_holes: true, locked: false });
         }
         if kind.is_block_device() {
             let len = file.seek(SeekFrom::End(0)).map_err(|e| Error::io("cannot ask for the size of the device", e))?;
-            return Ok(Self { file, len, may_have_holes: false });
+            return Ok(Self { file, len, may_have_holes: false, locked: false });
         }
         let what = if kind.is_dir() {
             "it is a directory"
