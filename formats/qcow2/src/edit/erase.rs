@@ -88,7 +88,7 @@ impl Disk<'_> {
                 Extended::Whole(entry) => entry,
                 Extended::Parts(_) => Entry::Unallocated,
             };
-            self.let_go(words[0], entry);
+            self.let_go(words[0], entry)?;
         }
         self.set_words(guest, erased)
     }

@@ -31,13 +31,32 @@ impl Reserved {
         Self { clusters, released: BTreeSet::new() }
     }
 
+    /// Checks that `cluster`, which an entry of the disk refers to, is no table at the same time.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where it is.
+    pub(super) fn check_data(&self, cluster: u64) -> Result<()> {
+        if !self.holds(cluster) {
+            return Ok(());
+        }
+        let what =
+            format!("cluster {cluster} holds a table and guest data: nothing is written before a check mends that");
+        Err(Error::malformed(what).field("host cluster offset"))
+    }
+
+    /// Whether `cluster` holds a table that was there when the image was opened.
+    fn holds(&self, cluster: u64) -> bool {
+        self.clusters.binary_search(&cluster).is_ok() && !self.released.contains(&cluster)
+    }
+
     /// Checks that `cluster`, whose refcount is 0, may be used.
     ///
     /// # Errors
     ///
     /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where it holds a table.
     pub(super) fn check_free(&self, cluster: u64) -> Result<()> {
-        if self.clusters.binary_search(&cluster).is_err() || self.released.contains(&cluster) {
+        if !self.holds(cluster) {
             return Ok(());
         }
         let what = format!(

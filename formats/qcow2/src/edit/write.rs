@@ -63,7 +63,7 @@ impl Disk<'_> {
         let host = if entry == Entry::Zero && kept != 0 && self.is_own(kept)? {
             kept
         } else {
-            self.let_go(words[0], entry);
+            self.let_go(words[0], entry)?;
             self.place_for(guest)?
         };
         self.store(&content, host, guest)?;
@@ -71,8 +71,16 @@ impl Disk<'_> {
     }
 
     /// Whether the cluster at host byte `host` is used by nothing but the active state.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where it is a table, and what reading refcounts meets.
     pub(super) fn is_own(&mut self, host: u64) -> Result<bool> {
-        Ok(self.data.is_some() || self.uses(host)? == 1)
+        if self.data.is_some() {
+            return Ok(true);
+        }
+        self.reserved.check_data(host >> self.cluster().bits())?;
+        Ok(self.uses(host)? == 1)
     }
 
     /// A place for the cluster at guest byte `guest`.
@@ -81,17 +89,29 @@ impl Disk<'_> {
     }
 
     /// Gives up what an entry refers to.
-    pub(super) fn let_go(&mut self, raw: u64, entry: Entry) {
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where that is a table: a free table would be written over.
+    pub(super) fn let_go(&mut self, raw: u64, entry: Entry) -> Result<()> {
         if self.data.is_some() {
-            return;
+            return Ok(());
         }
+        let bits = self.cluster().bits();
         match entry {
-            Entry::Compressed { host, stored_len } => self.give_up_bytes(host, u64::from(stored_len)),
+            Entry::Compressed { host, stored_len } => {
+                let end = host.saturating_add(u64::from(stored_len)).div_ceil(self.cluster().len());
+                (host >> bits..end).try_for_each(|cluster| self.reserved.check_data(cluster))?;
+                self.give_up_bytes(host, u64::from(stored_len));
+            }
             _ if raw & COMPRESSED == 0 && raw & OFFSET_MASK != 0 => {
-                self.give_up((raw & OFFSET_MASK) >> self.cluster().bits());
+                let cluster = (raw & OFFSET_MASK) >> bits;
+                self.reserved.check_data(cluster)?;
+                self.give_up(cluster);
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// The whole cluster at guest byte `guest`, with `bytes` from byte `from` of it on; what lies behind the end of the disk is
@@ -183,7 +203,7 @@ impl Disk<'_> {
         let decoded = self.decode(words)?;
         if let Extended::Whole(entry @ Entry::Compressed { .. }) = decoded {
             let content = self.merged(guest, 0, &[])?;
-            self.let_go(words[0], entry);
+            self.let_go(words[0], entry)?;
             let host = self.place_for(guest)?;
             self.store(&content, host, guest)?;
             return Ok((host, SUBCLUSTERS_STORED));

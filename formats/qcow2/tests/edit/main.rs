@@ -12,4 +12,6 @@ mod model;
 #[cfg(test)]
 mod oracle;
 #[cfg(test)]
+mod overlap;
+#[cfg(test)]
 mod snapshots;
