@@ -18,4 +18,5 @@ mod progress;
 mod replay;
 mod schemas;
 mod signals;
+mod verify;
 mod wrapped;

@@ -305,6 +305,9 @@ fn check(request: &ConvertRequest<'_>, pipes: &Pipes) -> Result<()> {
     if request.in_place && pipes.output.is_some() {
         return Err(Error::invalid("a pipe cannot be overwritten in place"));
     }
+    if request.verify && pipes.output.is_some() {
+        return Err(Error::invalid("what went into a pipe cannot be read back to verify it; write to a file"));
+    }
     if request.sources.len() > 1 {
         let what = match request {
             _ if request.backing.is_some() => "a backing file makes no sense for several sources",
