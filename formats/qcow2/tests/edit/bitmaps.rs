@@ -16,14 +16,14 @@ const SIZE: usize = 100 * 512;
 const KIND: &Kind = &KINDS[0];
 
 /// Does `changes` to the bitmap `name`.
-fn change(files: &Files, name: &str, changes: &[BitmapChange<'_>]) -> Result<()> {
+pub(crate) fn change(files: &Files, name: &str, changes: &[BitmapChange<'_>]) -> Result<()> {
     let (limits, path) = (Limits::default(), Path::new("top"));
     let context = OpenContext { path: Some(path), ..OpenContext::new(&limits, files) };
     Qcow2.abilities().bitmaps.unwrap().change(files.medium(path)?, name, changes, &context)
 }
 
 /// What is dirty in the bitmap `name`, whether it records, and whether it can be relied on.
-fn dirty(files: &Files, name: &str) -> (Vec<Range<u64>>, bool, bool) {
+pub(crate) fn dirty(files: &Files, name: &str) -> (Vec<Range<u64>>, bool, bool) {
     let limits = Limits::default();
     let context = OpenContext::new(&limits, files);
     let opened = Qcow2.open(files.medium(Path::new("top")).unwrap(), &context).unwrap();
