@@ -130,7 +130,7 @@ fn changes_of_snapshots_may_be_cut_anywhere() {
 }
 
 /// Cuts what was recorded anywhere: the disk is one of `states`, and repair mends the rest.
-pub(crate) fn check_cuts(before: &[(String, Vec<u8>)], recording: &Recording, states: &[&Vec<u8>], what: &str) {
+fn check_cuts(before: &[(String, Vec<u8>)], recording: &Recording, states: &[&Vec<u8>], what: &str) {
     let secrets = Secrets::new();
     let edited = edited(before, &secrets);
     let mut seed = 1_u32;
