@@ -5,7 +5,9 @@
 //! |---|---|
 //! | new blocks and a new table, behind everything in use; flushed | as it was: nothing names them |
 //! | table, its length and the width, in one sector of the header; flushed | with the old structures, or the new ones |
-//! | the space of the old structures is given back | with the new structures, which do not count the old ones |
+//!
+//! The new structures do not count the old ones, whose clusters are free with that one write. Their bytes stay until something
+//! else takes them: in a damaged image they may be something else already, which a check can still find.
 
 use std::collections::BTreeSet;
 
@@ -51,11 +53,7 @@ impl Disk<'_> {
             return Err(Error::limit("the image takes more than 2^56 bytes on the host"));
         }
         anew.write(&each, self.medium.as_ref())?;
-        self.name_structures(&anew, order)?;
-        for host in old.clusters.iter().map(|number| number << cluster.bits()) {
-            self.medium.clear(host..host + cluster.len())?;
-        }
-        Ok(())
+        self.name_structures(&anew, order)
     }
 
     /// Makes the header name the structures of `anew`, in one sector, and takes them for the image's.
