@@ -13,6 +13,7 @@
 //! the limits have room for, and L2 tables are remembered in windows, too. Time is bounded by the size of the file:
 //! every table is followed once, with the number of its uses, and tables that lie across one another are not.
 
+pub(crate) mod anew;
 mod bits;
 mod copied;
 mod counts;

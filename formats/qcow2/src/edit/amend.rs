@@ -12,6 +12,7 @@ use crate::layout::{
     AUTOCLEAR_DATA_FILE_RAW, AUTOCLEAR_FEATURES_AT, COMPATIBLE_FEATURES_AT, COMPATIBLE_LAZY_REFCOUNTS, HeaderExtension,
     OFFSET_MASK, V2_REFCOUNT_ORDER, VERSION_2, VERSION_3,
 };
+use crate::write::refcount_order;
 
 impl Amend for Qcow2 {
     fn options(&self) -> &'static [OptionSpec] {
@@ -24,9 +25,10 @@ impl Amend for Qcow2 {
         }
         options.check(OPTIONS)?;
         let mut disk = Disk::open(medium, context)?;
-        disk.begin()?;
         let wanted = Wanted::parse(&disk, options)?;
         wanted.check(&disk)?;
+        // Bitmaps that record need not hear of it: no option changes what the guest reads where there are bitmaps.
+        disk.drop_unknown_features()?;
         wanted.apply(&mut disk)
     }
 }
@@ -37,6 +39,8 @@ struct Wanted {
     version: u32,
     /// Whether refcounts may be written late.
     lazy_refcounts: bool,
+    /// log2 of the bits of a refcount.
+    refcount_order: u32,
     /// Guest bytes of the disk.
     size: u64,
     /// The name of the data file.
@@ -53,14 +57,10 @@ impl Wanted {
         let version = options.word("compat", &versions, header.version)?;
         let lazy_refcounts =
             options.flag("lazy_refcounts", header.features.lazy_refcounts() && version != VERSION_2)?;
-        let bits = 1u64 << header.refcount_order;
-        if options.size("refcount_bits", bits)? != bits {
-            let what = format!("refcount_bits is {bits}, and cannot be changed in place; convert the image");
-            return Err(Error::unsupported(what));
-        }
         Ok(Self {
             version,
             lazy_refcounts,
+            refcount_order: refcount_order(options, header.refcount_order)?,
             size: options.size("size", disk.size)?,
             data_file: options.get("data_file").map(str::to_owned),
             data_file_raw: options.flag("data_file_raw", header.features.data_file_raw())?,
@@ -74,8 +74,8 @@ impl Wanted {
             if self.lazy_refcounts {
                 return Err(Error::invalid("lazy_refcounts=on needs compat=1.1"));
             }
-            if header.refcount_order != V2_REFCOUNT_ORDER {
-                return Err(Error::invalid("compat=0.10 needs refcounts of 16 bits"));
+            if self.refcount_order != V2_REFCOUNT_ORDER {
+                return Err(Error::invalid("refcount_bits other than 16 needs compat=1.1"));
             }
             if header.features.incompatible != 0 || header.crypt.is_luks() || !disk.record.is_empty() {
                 let what = "the image uses what compat=0.10 does not have: a data file, extended L2 entries, zstd, LUKS or bitmaps";
@@ -99,7 +99,7 @@ impl Wanted {
         if self.data_file_raw && !header.features.data_file_raw() {
             return Err(Error::invalid("data_file_raw cannot be switched on for an image that exists"));
         }
-        Ok(())
+        if self.refcount_order != header.refcount_order { disk.check_width(self.refcount_order) } else { Ok(()) }
     }
 
     /// Makes the image so.
@@ -111,6 +111,11 @@ impl Wanted {
             disk.without_zero_clusters()?;
         }
         disk.flush()?;
+        // What version 2 does not have goes before the image becomes one, and comes once it is none.
+        let before = disk.header.version != VERSION_2;
+        if before {
+            self.apply_width(disk)?;
+        }
         if let Some(name) = &self.data_file {
             disk.head.set_extension(HeaderExtension::DATA_FILE, Some(name.as_bytes().to_vec()));
         }
@@ -127,7 +132,13 @@ impl Wanted {
                 disk.head.put64(AUTOCLEAR_FEATURES_AT, autoclear);
             }
         }
-        disk.head.rewrite(disk.medium.as_ref())
+        disk.head.rewrite(disk.medium.as_ref())?;
+        if before { Ok(()) } else { self.apply_width(disk) }
+    }
+
+    /// Makes refcounts as wide as they are wanted.
+    fn apply_width(&self, disk: &mut Disk<'_>) -> Result<()> {
+        if self.refcount_order == disk.header.refcount_order { Ok(()) } else { disk.change_width(self.refcount_order) }
     }
 }
 
@@ -168,7 +179,12 @@ const OPTIONS: &[OptionSpec] = &[
         default: "",
         help: "whether refcounts may be written late; needs compat=1.1",
     },
-    OptionSpec { name: "refcount_bits", values: "NUM", default: "", help: "width of a refcount; only as it is" },
+    OptionSpec {
+        name: "refcount_bits",
+        values: "1|2|4|8|16|32|64",
+        default: "",
+        help: "width of a refcount; other than 16 needs compat=1.1",
+    },
     OptionSpec { name: "size", values: "SIZE", default: "", help: "guest bytes of the disk" },
     OptionSpec {
         name: "data_file",

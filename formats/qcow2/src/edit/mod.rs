@@ -12,6 +12,7 @@ mod flush;
 mod head;
 mod reachable;
 mod record;
+mod recount;
 mod reparent;
 mod reserved;
 mod resize;
@@ -92,6 +93,15 @@ impl Disk<'_> {
         if std::mem::replace(&mut self.record.begun, true) {
             return Ok(());
         }
+        self.drop_unknown_features()?;
+        if self.record.records() {
+            self.mark_bitmaps_in_use()?;
+        }
+        Ok(())
+    }
+
+    /// Takes back features that nobody here keeps up. Specification, "autoclear_features".
+    fn drop_unknown_features(&mut self) -> Result<()> {
         if self.head.has_features() {
             let features = self.head.get64(AUTOCLEAR_FEATURES_AT);
             let known = features & (AUTOCLEAR_BITMAPS | AUTOCLEAR_DATA_FILE_RAW);
@@ -100,9 +110,6 @@ impl Disk<'_> {
                 self.head.write(self.medium.as_ref())?;
                 self.medium.sync()?;
             }
-        }
-        if self.record.records() {
-            self.mark_bitmaps_in_use()?;
         }
         Ok(())
     }

@@ -15,7 +15,8 @@ impl Reparent for Qcow2 {
         let context = OpenContext { describe_only: true, ..*context };
         let mut disk = Disk::open(medium, &context)?;
         check(&disk, parent)?;
-        disk.begin()?;
+        // Only a name changes: what bitmaps that record have is kept.
+        disk.drop_unknown_features()?;
         let name = parent.map(|parent| &parent.name);
         let format = name.and_then(|name| name.format.as_ref());
         disk.head.backing = name.map(|name| name.name.as_os_str().as_bytes().to_vec());

@@ -61,7 +61,7 @@ impl<'a> Changed<'a> {
         if disk.header.features.data_file() {
             return Err(Error::unsupported("an image with a data file can have no internal snapshots"));
         }
-        disk.begin()?;
+        disk.drop_unknown_features()?;
         let rows = Row::read_all(disk.medium.as_ref(), &disk.header, context.limits)?;
         Ok(Self { disk, rows })
     }
@@ -111,6 +111,8 @@ impl<'a> Changed<'a> {
                 "the snapshot's L1 table has {entries} entries, and its disk needs {needed}"
             )));
         }
+        // The guest reads something else from now on, which no bitmap has recorded.
+        disk.begin()?;
         let kept = snapshot_l1(disk, host, entries)?;
         clear_flags(disk, &kept)?;
         let l1: Vec<u64> = kept.iter().map(|entry| entry & !COPIED).collect();

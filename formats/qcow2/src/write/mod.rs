@@ -21,6 +21,7 @@ use imgfmt_core::{CreateRequest, ImageWriter, Result, Target};
 use crate::crypto::random::{self as chance, Random};
 pub(crate) use options::OPTIONS;
 use settings::Settings;
+pub(crate) use settings::refcount_order;
 
 /// Starts a new image in `target`.
 ///

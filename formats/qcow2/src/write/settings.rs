@@ -78,7 +78,7 @@ impl Settings {
         let settings = Self {
             version,
             cluster_bits: cluster.bits(),
-            refcount_order: refcount_order(options)?,
+            refcount_order: refcount_order(options, layout::V2_REFCOUNT_ORDER)?,
             lazy_refcounts: options.flag("lazy_refcounts", false)?,
             codec,
             compression: compression(options, codec, cluster.bits())?.filter(|_| request.compress),
@@ -203,10 +203,14 @@ fn data_file(request: &CreateRequest<'_>) -> Result<Option<DataFile>> {
     Ok(Some(DataFile { name: name.to_owned(), raw }))
 }
 
-/// log2 of the option `refcount_bits`.
-fn refcount_order(options: &Options) -> Result<u32> {
+/// log2 of the option `refcount_bits`; `default` where it is not said.
+///
+/// # Errors
+///
+/// [`Invalid`](imgfmt_core::ErrorKind::Invalid) for other widths than there are.
+pub(crate) fn refcount_order(options: &Options, default: u32) -> Result<u32> {
     let words = [("1", 0), ("2", 1), ("4", 2), ("8", 3), ("16", 4), ("32", 5), ("64", 6)];
-    options.word("refcount_bits", &words, layout::V2_REFCOUNT_ORDER)
+    options.word("refcount_bits", &words, default)
 }
 
 /// The option `preallocation`; where nothing is said, every cluster is given a place if all are wanted.

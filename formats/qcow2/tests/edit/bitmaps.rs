@@ -4,10 +4,13 @@ use std::ops::Range;
 use std::path::Path;
 
 use imgfmt_core::conformance::{Files, Recording, Step, apply};
-use imgfmt_core::{BitmapChange, ErrorKind, Format, Limits, OpenContext, Result, Secrets, Severity};
+use imgfmt_core::{
+    Backing, BitmapChange, ErrorKind, Format, Limits, OpenContext, ParentName, Result, Secrets, Severity,
+};
 use imgfmt_qcow2::Qcow2;
 
 use crate::images::{KINDS, Kind, edited, files};
+use crate::snapshots::snapshots;
 
 /// Guest bytes.
 const SIZE: usize = 100 * 512;
@@ -16,14 +19,14 @@ const SIZE: usize = 100 * 512;
 const KIND: &Kind = &KINDS[0];
 
 /// Does `changes` to the bitmap `name`.
-fn change(files: &Files, name: &str, changes: &[BitmapChange<'_>]) -> Result<()> {
+pub(crate) fn change(files: &Files, name: &str, changes: &[BitmapChange<'_>]) -> Result<()> {
     let (limits, path) = (Limits::default(), Path::new("top"));
     let context = OpenContext { path: Some(path), ..OpenContext::new(&limits, files) };
     Qcow2.abilities().bitmaps.unwrap().change(files.medium(path)?, name, changes, &context)
 }
 
 /// What is dirty in the bitmap `name`, whether it records, and whether it can be relied on.
-fn dirty(files: &Files, name: &str) -> (Vec<Range<u64>>, bool, bool) {
+pub(crate) fn dirty(files: &Files, name: &str) -> (Vec<Range<u64>>, bool, bool) {
     let limits = Limits::default();
     let context = OpenContext::new(&limits, files);
     let opened = Qcow2.open(files.medium(Path::new("top")).unwrap(), &context).unwrap();
@@ -70,6 +73,34 @@ fn what_is_changed_is_recorded_where_that_is_wanted() {
     );
     let (findings, _) = edited.check(&files, None).unwrap();
     assert_eq!(findings.open(Severity::Corruption) + findings.open(Severity::Leak), 0, "{:?}", findings.kept());
+}
+
+#[test]
+fn what_changes_nothing_for_the_guest_leaves_bitmaps_reliable() {
+    let (source, secrets) = (files(KIND, SIZE), Secrets::new());
+    let edited = edited(&source, &secrets);
+    let files = Recording::new(&source).files();
+    change(&files, "b", &[BitmapChange::Add { granularity: Some(512) }]).unwrap();
+    edited.edit(&files, &mut |editor| apply(editor, &Step::Write(1024, 512, 1)).map(|()| true)).unwrap();
+    let before = dirty(&files, "b");
+    assert!(before.2);
+    for act in ["create", "delete"] {
+        snapshots(&files, act, "one").unwrap();
+        assert_eq!(dirty(&files, "b"), before, "{act}");
+    }
+    assert_eq!(snapshots(&files, "apply", "none").unwrap_err().kind(), ErrorKind::Missing);
+    assert_eq!(dirty(&files, "b"), before, "refused");
+    let (limits, path) = (Limits::default(), Path::new("top"));
+    let name = ParentName { name: "base".into(), format: Some("raw".to_owned()) };
+    let backing = Backing { name, ..Backing::default() };
+    let context = OpenContext::new(&limits, &files);
+    let reparent = Qcow2.abilities().reparent.unwrap();
+    reparent.set_parent(files.medium(path).unwrap(), Some(&backing), &context).unwrap();
+    reparent.set_parent(files.medium(path).unwrap(), None, &context).unwrap();
+    assert_eq!(dirty(&files, "b"), before, "another parent");
+    snapshots(&files, "create", "one").unwrap();
+    snapshots(&files, "apply", "one").unwrap();
+    assert!(!dirty(&files, "b").2, "nobody recorded what became another");
 }
 
 #[test]

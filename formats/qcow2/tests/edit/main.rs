@@ -2,6 +2,8 @@
 
 // All of it is for tests, which clippy has to be told where helpers may unwrap.
 #[cfg(test)]
+mod amend;
+#[cfg(test)]
 mod bitmaps;
 #[cfg(test)]
 mod cuts;

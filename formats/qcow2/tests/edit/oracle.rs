@@ -18,7 +18,7 @@ use crate::images::{KINDS, edited, files};
 const SIZE: usize = 120 * 512;
 
 /// Whether the oracle is there.
-fn has_qemu_img() -> bool {
+pub(crate) fn has_qemu_img() -> bool {
     let there = Command::new("qemu-img").arg("--version").output().is_ok();
     assert!(there || std::env::var_os("IMGFMT_REQUIRE_ORACLES").is_none(), "qemu-img is not installed");
     if !there {
@@ -28,14 +28,14 @@ fn has_qemu_img() -> bool {
 }
 
 /// Runs qemu-img in `folder` and returns its output, or what it says where it fails.
-fn qemu_img(folder: &Path, line: &str) -> Result<String, String> {
+pub(crate) fn qemu_img(folder: &Path, line: &str) -> Result<String, String> {
     let output = Command::new("qemu-img").args(line.split_whitespace()).current_dir(folder).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stdout) + &text(output.stderr)) }
 }
 
 /// Writes `files` into `folder`, and checks that qemu-img finds nothing wrong with the image.
-fn put(folder: &Path, files: &[(String, Vec<u8>)], what: &str) {
+pub(crate) fn put(folder: &Path, files: &[(String, Vec<u8>)], what: &str) {
     for (name, bytes) in files {
         std::fs::write(folder.join(name), bytes).unwrap();
     }

@@ -15,7 +15,7 @@ use crate::images::{KINDS, disk, edited, files};
 const SIZE: usize = 60 * 512;
 
 /// What is done with snapshots of the image in `files`.
-fn snapshots(files: &Files, act: &str, name: &str) -> Result<()> {
+pub(crate) fn snapshots(files: &Files, act: &str, name: &str) -> Result<()> {
     let (limits, path) = (Limits::default(), Path::new("top"));
     let context = OpenContext { path: Some(path), ..OpenContext::new(&limits, files) };
     let (medium, ability) = (files.medium(path)?, Qcow2.abilities().snapshots.unwrap());
@@ -27,7 +27,7 @@ fn snapshots(files: &Files, act: &str, name: &str) -> Result<()> {
 }
 
 /// The guest bytes of a snapshot.
-fn read_snapshot(files: &Files, name: &str) -> Vec<u8> {
+pub(crate) fn read_snapshot(files: &Files, name: &str) -> Vec<u8> {
     let (limits, path) = (Limits::default(), Path::new("top"));
     let formats: [&dyn Format; 2] = [&Qcow2, &imgfmt_core::conformance::Plain];
     let mut opener = Opener::new(&formats, files, &limits);
@@ -52,7 +52,7 @@ fn edit(edited: &Edited<'_>, files: &Files, steps: &[Step], model: &mut Vec<u8>)
 }
 
 /// Nothing is wrong with the image.
-fn assert_clean(edited: &Edited<'_>, files: &Files, what: &str) {
+pub(crate) fn assert_clean(edited: &Edited<'_>, files: &Files, what: &str) {
     let (findings, _) = edited.check(files, None).unwrap();
     for severity in [Severity::Leak, Severity::Corruption, Severity::Unchecked] {
         assert_eq!(findings.open(severity), 0, "{what}: {:?}", findings.kept());

@@ -66,9 +66,11 @@ fn amended_options_are_what_the_other_program_sees() -> Outcome {
         let (source, access) = (kind.source(&folder, "disk"), folder.access());
         let wrong = imgfmt::amend(&source, &Options::parse("no_such=1")?, false, &access);
         assert_eq!(wrong.map_err(|e| e.kind()), Err(ErrorKind::Invalid));
-        imgfmt::amend(&source, &Options::parse("compat=1.1")?, false, &access).map_err(|e| whole(&e))?;
+        let options = Options::parse("compat=1.1,refcount_bits=32")?;
+        imgfmt::amend(&source, &options, false, &access).map_err(|e| whole(&e))?;
         if has_qemu_img() {
-            assert!(qemu_img(&folder, &["info", "disk"])?.contains("compat: 1.1"));
+            let info = qemu_img(&folder, &["info", "disk"])?;
+            assert!(info.contains("compat: 1.1") && info.contains("refcount bits: 32"), "{info}");
         }
         folder.assert_holds("disk", kind, &bytes, "amended")?;
     }

@@ -167,6 +167,42 @@ fn options_are_amended() {
 }
 
 #[test]
+fn refcounts_get_another_width() {
+    let Some(both) = both() else { return };
+    both.make("bitmap --add base b", "base");
+    let mut lines: Vec<String> =
+        [1, 64, 2, 32, 4, 8, 16, 8].iter().map(|bits| format!("-o refcount_bits={bits}")).collect();
+    lines.push("-o lazy_refcounts=on -o refcount_bits=16".to_owned());
+    lines.push("-q -o refcount_bits=16".to_owned());
+    for line in &lines {
+        assert_eq!(both.same(&format!("amend -f qcow2 {line} base")).code, Some(0), "{line}");
+        both.same_content("base", "qcow2");
+        both.sound("base");
+        let (theirs, ours) = both.infos("info --output=json base");
+        assert_eq!(theirs["format-specific"], ours["format-specific"], "{line}");
+    }
+    for bits in ["0", "3", "128"] {
+        assert_eq!(both.same(&format!("amend -f qcow2 -o refcount_bits={bits} base")).code, Some(1), "{bits}");
+    }
+    both.make("snapshot -c one base", "base");
+    assert_eq!(both.same("amend -f qcow2 -o refcount_bits=1 base").code, Some(1), "clusters are shared");
+    assert_eq!(both.same("amend -f qcow2 -o refcount_bits=2 base").code, Some(0));
+    both.sound("base");
+    both.make("create -f qcow2 -o compat=0.10 old 4M", "old");
+    for (line, code) in [
+        ("refcount_bits=8", 1),
+        ("compat=1.1,refcount_bits=8", 0),
+        ("compat=0.10", 1),
+        ("compat=0.10,refcount_bits=16", 0),
+    ] {
+        assert_eq!(both.same(&format!("amend -f qcow2 -o {line} old")).code, Some(code), "{line}");
+        both.sound("old");
+    }
+    let (theirs, ours) = both.infos("info --output=json old");
+    assert_eq!(theirs["format-specific"], ours["format-specific"]);
+}
+
+#[test]
 fn bitmaps_change() {
     let Some(both) = both() else { return };
     both.make("bitmap --add base other", "base");
