@@ -11,8 +11,8 @@ use imgfmt_core::{
 use crate::small::Small;
 
 /// Checks `bytes`, mends what can be mended, and checks again: what could be read before reads as it did, and repairs, of
-/// which each may bring to light what damage had hidden, come to an end. Zeros may become bytes again in VMDK alone: where
-/// the directory has no table, and the redundant one has a table with grains.
+/// which each may bring to light what damage had hidden, come to an end. Where the two copies of a table contradict each other
+/// and the one that is read cannot be right, the other one's bytes are read after.
 pub fn check_and_repair(format: &dyn Format, bytes: &[u8]) {
     let Some(check) = format.abilities().check else { return };
     let (gate, limits) = (Files::default(), limits());
@@ -22,13 +22,11 @@ pub fn check_and_repair(format: &dyn Format, bytes: &[u8]) {
     let _ = check.check(storage(), &context, &mut Findings::new());
     let before = sectors(format, storage(), &context);
     let Some(repair) = check.repairs() else { return };
-    let repaired = check.repair(Arc::clone(&medium) as Arc<dyn Medium>, repair, &context, &mut Findings::new());
+    let mut said = Findings::new();
+    let repaired = check.repair(Arc::clone(&medium) as Arc<dyn Medium>, repair, &context, &mut said);
     let after = sectors(format, storage(), &context);
-    let may_come_back = |sector: &[u8; 512]| format.name() == "vmdk" && sector.iter().all(|byte| *byte == 0);
-    for (index, sector) in before.iter().enumerate() {
-        if sector.as_ref().is_none_or(may_come_back) {
-            continue;
-        }
+    let chose = said.kept().iter().any(|finding| finding.fixed && CHOICES.contains(&finding.id));
+    for (index, sector) in before.iter().enumerate().filter(|(_, sector)| sector.is_some() && !chose) {
         assert_eq!(sector, &after[index], "sector {index} of those that are looked at is another one after the repair");
     }
     if repaired.is_ok() {
@@ -96,6 +94,8 @@ fn limits() -> Limits {
     limits
 }
 
+/// Findings that are mended by taking the other copy.
+const CHOICES: [&str; 2] = ["vmdk-directory-entry", "vmdk-table-entry"];
 /// Repairs after which nothing is left to mend.
 const REPAIRS: usize = 8;
 /// Sectors that are looked at.
