@@ -138,10 +138,12 @@ impl Directories {
                     mender.forget_table(index, Which::First);
                 }
                 (BAD, _) => self.tell_lost(job, subject, Which::First, index, false),
-                (0, Some(BAD)) => {
+                // A directory that says nothing is no better witness than one that says something odd: readers take that one.
+                (0, Some(BAD)) if !first_lost => {
                     self.tell_lost(job, subject, Which::Spare, index, true);
                     mender.forget_table(index, Which::Spare);
                 }
+                (0, Some(BAD)) => self.tell_lost(job, subject, Which::Spare, index, false),
                 _ => {}
             }
         }

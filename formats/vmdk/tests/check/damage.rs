@@ -278,3 +278,19 @@ fn an_extent_that_opens_only_because_it_was_not_closed_is_not_closed() {
     image.edited().check(&files, Some(Repair::All)).unwrap();
     assert!(files.open(&imgfmt_vmdk::Vmdk, "disk.vmdk").is_ok());
 }
+
+#[test]
+fn a_directory_that_readers_take_for_want_of_a_better_one_is_not_forgotten() {
+    let mut sparse = Sparse::new();
+    let at = sparse.directory(GD, 0);
+    sparse.set(at, 0);
+    // The descriptor is said to reach over the redundant directory.
+    let redundant = sparse.long(RGD);
+    put(&mut sparse.0, DESCRIPTOR_SIZE, &redundant.to_le_bytes());
+    let before = content(&sparse);
+    assert!(before.iter().any(|&byte| byte != 0));
+    sparse.expect("overlapped", &["vmdk-redundant-directory-entry"], false, Some(&before));
+}
+
+/// The field of the header that has the sectors of the descriptor.
+const DESCRIPTOR_SIZE: usize = 36;
