@@ -6,7 +6,7 @@ use super::buffers::{Buffers, in_memory};
 use super::plan::Job;
 use super::run::EncodedRun;
 use super::work::Worker;
-use crate::codec::{DecodeFault, Rewrap, ZLIB_FRAME_LEN, rewrap};
+use crate::codec::{Codec, DecodeFault, Rewrap, ZLIB_FRAME_LEN, rewrap};
 use crate::extent::{Encoded, Extent, ExtentKind};
 use crate::image::Image;
 use crate::read::{decode_unit, source_of};
@@ -156,6 +156,15 @@ impl Worker<'_> {
             return Ok(None);
         };
         let max_len = self.task.shape.compression.map_or(0, |compression| compression.max_len);
+        // A bare stream is stored with what fills its last sector, which would be passed on with it.
+        if matches!((rewrap, unit.codec), (Rewrap::Strip(0, 0), Codec::Deflate))
+            && !self.task.trust_encoded
+            && let Ok((exact, decoded)) = self.decoder.inflate_exactly(&stored[body.clone()], &mut plain[..len])
+            && decoded == len
+            && exact <= max_len
+        {
+            return Ok(Some(Pass::Stream(body.start..body.start + exact)));
+        }
         match rewrap {
             Rewrap::Strip(front, back) => {
                 let stream = body.start + front..body.end.saturating_sub(back);
