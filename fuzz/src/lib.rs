@@ -7,7 +7,7 @@
 //! | [`open_beside`] | an image, and behind it the file that it names | the same, through a gate that admits that file |
 //! | [`Writing::check`] | a disk and options | what is written reads back, and is the same for any number of threads |
 //! | [`Coding::check`] | a unit or a stream | what is encoded decodes to itself; any stream decodes or is refused |
-//! | [`check_and_repair`] | an image | what could be read before a repair reads the same after it, and a second one is idle |
+//! | [`check_and_repair`] | an image | what could be read before a repair reads the same after it, and repairs come to an end |
 //! | [`edit_a_little`] | an image | what is written in place reads back, or the image is refused |
 //! | [`stream_everything`] | an image, as from a pipe | parts ascend and are there; what is no stream comes back whole |
 //! | [`unwrap_everything`] | a file that may hold images | the same for what takes it off, within the bounds of temporary files |

@@ -5,9 +5,10 @@
 use std::ops::Range;
 
 use crate::Result;
-use crate::extent::{Extent, ExtentKind};
-use crate::image::{EXTENTS_AT_ONCE, ExtentBudget, Image, ImageExt};
+use crate::extent::{Extent, ExtentKind, SourceId};
+use crate::image::{EXTENTS_AT_ONCE, Image, ImageExt, visit_windows};
 use crate::read::source_of;
+use crate::storage::Storage;
 
 /// Asks images for extents, and file systems for the holes in them.
 #[derive(Debug, Default)]
@@ -68,16 +69,27 @@ impl Holes {
         range: Range<u64>,
         visit: &mut dyn FnMut(Extent) -> Result<()>,
     ) -> Result<()> {
-        let mut extents = Vec::new();
-        let mut budget = ExtentBudget::of(image.sources());
-        let mut next = range.start;
-        while next < range.end {
-            extents.clear();
-            next = self.extents(image, next..range.end, EXTENTS_AT_ONCE, &mut extents)?;
-            budget.spend(extents.len())?;
-            extents.drain(..).try_for_each(&mut *visit)?;
+        let ask = |range, extents: &mut Vec<Extent>| self.extents(image, range, EXTENTS_AT_ONCE, extents);
+        visit_windows(image.sources(), range, ask, visit)
+    }
+
+    /// Says whether byte `host` of `storage`, which is `source`, lies in a hole, and for how many bytes that stays true; 0 where
+    /// that cannot be known.
+    pub fn segment(&mut self, source: SourceId, storage: &dyn Storage, host: u64) -> (bool, u64) {
+        let index = source.0 as usize;
+        if self.data.len() <= index {
+            self.data.resize(index + 1, 0..0);
         }
-        Ok(())
+        let known = &mut self.data[index];
+        if known.contains(&host) {
+            return (false, known.end - host);
+        }
+        // What lies behind the end of the file is for the reader to tell.
+        let Ok(segment) = storage.segment(host) else { return (false, 0) };
+        if !segment.hole {
+            *known = host..host.saturating_add(segment.len.get());
+        }
+        (segment.hole, segment.len.get())
     }
 
     /// Appends the parts of `extent` to `extents`, until those are `most`, and returns where the parts end.
@@ -88,35 +100,18 @@ impl Holes {
         most: usize,
         extents: &mut Vec<Extent>,
     ) -> Result<u64> {
-        let ExtentKind::Data { source, host } = extent.kind else {
-            extents.push(*extent);
-            return Ok(extent.end());
+        let (source, host) = match extent.kind {
+            ExtentKind::Data { source, host } if extent.len >= WORTH_A_QUESTION => (source, host),
+            _ => {
+                extents.push(*extent);
+                return Ok(extent.end());
+            }
         };
-        if extent.len < WORTH_A_QUESTION {
-            extents.push(*extent);
-            return Ok(extent.end());
-        }
-        let storage = source_of(image, source)?;
-        let index = source.0 as usize;
-        if self.data.len() <= index {
-            self.data.resize(index + 1, 0..0);
-        }
+        let storage = source_of(image, source)?.as_ref();
         let mut at = extent.start;
         while at < extent.end() && extents.len() < most {
-            let here = host + (at - extent.start);
-            let known = &mut self.data[index];
-            let (hole, len) = if known.contains(&here) {
-                (false, known.end - here)
-            } else if let Ok(segment) = storage.segment(here) {
-                if !segment.hole {
-                    *known = here..here.saturating_add(segment.len.get());
-                }
-                (segment.hole, segment.len.get())
-            } else {
-                // What lies behind the end of the file is for the reader to tell.
-                (false, extent.end() - at)
-            };
-            let end = at.saturating_add(len).min(extent.end());
+            let (hole, len) = self.segment(source, storage, host + (at - extent.start));
+            let end = if len == 0 { extent.end() } else { at.saturating_add(len).min(extent.end()) };
             let part = extent.clipped(&(at..end));
             extents.push(if hole { Extent { kind: ExtentKind::Zero { explicit: true }, ..part } } else { part });
             at = end;
@@ -136,7 +131,7 @@ mod tests {
 
     use super::*;
     use crate::info::Description;
-    use crate::storage::{FileStorage, Storage};
+    use crate::storage::FileStorage;
 
     /// A disk that is one file, all of it data.
     struct Flat(Vec<Arc<dyn Storage>>);
@@ -154,7 +149,7 @@ mod tests {
             sink.push(
                 range.start,
                 range.end - range.start,
-                ExtentKind::Data { source: crate::SourceId(0), host: range.start },
+                ExtentKind::Data { source: SourceId(0), host: range.start },
             );
             Ok(())
         }

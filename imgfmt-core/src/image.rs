@@ -84,20 +84,32 @@ pub trait ImageExt: Image {
     ///
     /// As [`extents`](Self::extents), and what `visit` returns.
     fn visit_extents(&self, range: Range<u64>, visit: &mut dyn FnMut(Extent) -> Result<()>) -> Result<()> {
-        let mut extents = Vec::new();
-        let mut budget = ExtentBudget::of(self.sources());
-        let mut next = range.start;
-        while next < range.end {
-            extents.clear();
-            next = self.extents(next..range.end, EXTENTS_AT_ONCE, &mut extents)?;
-            budget.spend(extents.len())?;
-            extents.drain(..).try_for_each(&mut *visit)?;
-        }
-        Ok(())
+        let ask = |range, extents: &mut Vec<Extent>| self.extents(range, EXTENTS_AT_ONCE, extents);
+        visit_windows(self.sources(), range, ask, visit)
     }
 }
 
 impl<I: Image + ?Sized> ImageExt for I {}
+
+/// Calls `visit` with every extent of `range` in order, of an image in `sources`. `ask` appends what the start of a range is to a
+/// vector, and returns how far that goes.
+pub(crate) fn visit_windows(
+    sources: &[Arc<dyn Storage>],
+    range: Range<u64>,
+    mut ask: impl FnMut(Range<u64>, &mut Vec<Extent>) -> Result<u64>,
+    visit: &mut dyn FnMut(Extent) -> Result<()>,
+) -> Result<()> {
+    let mut extents = Vec::new();
+    let mut budget = ExtentBudget::of(sources);
+    let mut next = range.start;
+    while next < range.end {
+        extents.clear();
+        next = ask(next..range.end, &mut extents)?;
+        budget.spend(extents.len())?;
+        extents.drain(..).try_for_each(&mut *visit)?;
+    }
+    Ok(())
+}
 
 /// How many extents an image can have at most, so that a walk of its map ends.
 ///

@@ -12,7 +12,9 @@
 //! | 103 | changes the length | resize |
 //! | 200 to 203 | does not leave that right to others | shared … |
 
-use std::os::fd::BorrowedFd;
+use std::fs::File;
+use std::ops::Deref;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, fcntl};
@@ -78,9 +80,54 @@ pub fn lock(file: BorrowedFd<'_>, locking: Locking) -> Result<()> {
     Ok(())
 }
 
-/// Gives back all locks of an open file. Closing it does so too, but not before the last copy of its descriptor is closed, and
-/// a process that is about to be started has copies of all, for a moment.
-pub(crate) fn unlock(file: BorrowedFd<'_>) {
+/// An open file, whose locks are given back when it is dropped.
+///
+/// Closing it does so too, but not before the last copy of its descriptor is closed, and a process that is about to be started
+/// has copies of all, for a moment.
+#[derive(Debug)]
+pub(crate) struct LockedFile {
+    /// The file.
+    file: File,
+    /// Whether locks were taken on it.
+    locked: bool,
+}
+
+impl LockedFile {
+    /// Takes the locks for `locking`.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`].
+    pub(crate) fn lock(&mut self, locking: Locking) -> Result<()> {
+        self.locked = locking != Locking::Ignore;
+        lock(self.file.as_fd(), locking)
+    }
+}
+
+impl From<File> for LockedFile {
+    fn from(file: File) -> Self {
+        Self { file, locked: false }
+    }
+}
+
+impl Deref for LockedFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for LockedFile {
+    fn drop(&mut self) {
+        if self.locked {
+            unlock(self.file.as_fd());
+        }
+    }
+}
+
+/// Gives back all locks of an open file.
+fn unlock(file: BorrowedFd<'_>) {
     let all = libc::flock { l_len: WITHHELD_AT + RIGHTS - HELD_AT, ..byte_lock(libc::F_UNLCK, HELD_AT) };
     // Where there are no locks, there is none to give back.
     let _ = fcntl(file, FcntlArg::F_OFD_SETLK(&all));
@@ -126,8 +173,6 @@ const RIGHTS: i64 = 4;
 
 #[cfg(test)]
 mod tests {
-    use std::os::fd::AsFd;
-
     use super::*;
 
     fn outcome(first: Locking, second: Locking) -> Option<ErrorKind> {
@@ -140,13 +185,13 @@ mod tests {
     #[test]
     fn locks_can_be_given_back_before_the_last_descriptor_is_closed() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let (one, two) = (file.reopen().unwrap(), file.reopen().unwrap());
+        let (mut one, two) = (LockedFile::from(file.reopen().unwrap()), file.reopen().unwrap());
         let copy = one.try_clone().unwrap();
-        lock(one.as_fd(), Locking::Write).unwrap();
-        drop(one);
+        one.lock(Locking::Write).unwrap();
         assert!(lock(two.as_fd(), Locking::Read).is_err());
-        unlock(copy.as_fd());
+        drop(one);
         lock(two.as_fd(), Locking::Read).unwrap();
+        drop(copy);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::OFlags;
 
-use crate::lock::{Locking, lock, unlock};
+use crate::lock::{LockedFile, Locking};
 use crate::storage::{FileSlice, FileStorage, Segment, Storage};
 use crate::target::{FileTarget, Target};
 use crate::{Error, MemoryTarget, Result};
@@ -25,21 +25,11 @@ impl<M: Storage + Target> Medium for M {}
 #[derive(Debug)]
 pub struct FileMedium {
     /// The file, to be read.
-    file: File,
+    file: LockedFile,
     /// The file, to be written.
     target: FileTarget,
     /// Its length in bytes.
     len: AtomicU64,
-    /// Whether locks were taken on it.
-    locked: bool,
-}
-
-impl Drop for FileMedium {
-    fn drop(&mut self) {
-        if self.locked {
-            unlock(self.file.as_fd());
-        }
-    }
 }
 
 impl FileMedium {
@@ -69,9 +59,9 @@ impl FileMedium {
         let twice = |file: &File| file.try_clone().map_err(|e| Error::io("cannot open it a second time", e));
         let len = FileStorage::from_file(twice(&file)?)?.len();
         let target = FileTarget::new(twice(&file)?)?;
-        let medium = Self { file, target, len: AtomicU64::new(len), locked: locking != Locking::Ignore };
-        lock(medium.file.as_fd(), locking)?;
-        Ok(medium)
+        let mut file = LockedFile::from(file);
+        file.lock(locking)?;
+        Ok(Self { file, target, len: AtomicU64::new(len) })
     }
 
     /// A reader of the file as it is now.

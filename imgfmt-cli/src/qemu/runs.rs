@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-use imgfmt::{Chain, Extent, ExtentKind, Image as _, ImageExt, Layer, Result, Storage};
+use imgfmt::holes::Holes;
+use imgfmt::{Chain, Extent, ExtentKind, Image as _, ImageExt, Layer, Result, SourceId, Storage};
 
 use super::fault::Fault;
 use super::formats::RAW;
@@ -104,13 +105,13 @@ impl Runs {
     ) -> std::result::Result<(), Fault> {
         let mut next = range.start;
         let mut last: Option<Run> = None;
-        let mut extents = Vec::new();
+        let (mut extents, mut holes) = (Vec::new(), Holes::new());
         while next < range.end {
             extents.clear();
             let reached = self.chain.extents(next..range.end, EXTENTS_AT_ONCE, &mut extents);
             next = reached.map_err(|error| Fault::of("Failed to read the image's map", &error))?;
             for extent in extents.iter().flat_map(|extent| self.parted(extent)).flatten() {
-                self.split(self.run(&extent), &mut |run| {
+                self.split(self.run(&extent), &mut holes, &mut |run| {
                     if last.as_mut().is_some_and(|last| last.join(&run)) {
                         return Ok(());
                     }
@@ -136,17 +137,18 @@ impl Runs {
     fn split(
         &self,
         run: Run,
+        holes: &mut Holes,
         take: &mut dyn FnMut(Run) -> std::result::Result<(), Fault>,
     ) -> std::result::Result<(), Fault> {
         let sees_holes = run.data && self.layers.get(run.depth).is_some_and(|known| known.sees_holes);
         let Some((source, host)) = run.host.filter(|_| sees_holes) else { return take(run) };
         let Some(storage) = self.chain.sources().get(source) else { return take(run) };
+        let id = SourceId(u32::try_from(source).unwrap_or(u32::MAX));
         let mut done = 0;
         while done < run.len {
             let left = run.len - done;
-            let (zero, len) = storage
-                .segment(host + done)
-                .map_or((false, left), |segment| (segment.hole, segment.len.get().min(left)));
+            let (zero, len) = holes.segment(id, storage.as_ref(), host + done);
+            let len = if len == 0 { left } else { len.min(left) };
             take(Run { start: run.start + done, len, zero, host: Some((source, host + done)), ..run.clone() })?;
             done += len;
         }

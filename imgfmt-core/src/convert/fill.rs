@@ -6,7 +6,7 @@ use super::buffers::{Buffers, in_memory};
 use super::plan::Job;
 use super::run::EncodedRun;
 use super::work::Worker;
-use crate::codec::{Codec, DecodeFault, Rewrap, ZLIB_FRAME_LEN, rewrap};
+use crate::codec::{Codec, Rewrap, ZLIB_FRAME_LEN, rewrap};
 use crate::extent::{Encoded, Extent, ExtentKind};
 use crate::image::Image;
 use crate::read::{decode_unit, source_of};
@@ -156,16 +156,17 @@ impl Worker<'_> {
             return Ok(None);
         };
         let max_len = self.task.shape.compression.map_or(0, |compression| compression.max_len);
-        // A bare stream is stored with what fills its last sector, which would be passed on with it.
-        if matches!((rewrap, unit.codec), (Rewrap::Strip(0, 0), Codec::Deflate))
-            && !self.task.trust_encoded
-            && let Ok((exact, decoded)) = self.decoder.inflate_exactly(&stored[body.clone()], &mut plain[..len])
-            && decoded == len
-            && exact <= max_len
-        {
-            return Ok(Some(Pass::Stream(body.start..body.start + exact)));
-        }
+        let start = body.start;
         match rewrap {
+            // A bare stream is stored with what fills its last sector, which would be passed on with it.
+            Rewrap::Strip(0, 0)
+                if unit.codec == Codec::Deflate
+                    && !self.task.trust_encoded
+                    && let Some(exact) = self.inflate_whole(&stored[body.clone()], &mut plain[..len])
+                    && exact <= max_len =>
+            {
+                Ok(Some(Pass::Stream(start..start + exact)))
+            }
             Rewrap::Strip(front, back) => {
                 let stream = body.start + front..body.end.saturating_sub(back);
                 let fits = stream.len() <= max_len;
@@ -174,17 +175,21 @@ impl Worker<'_> {
                 }
                 Ok((!stream.is_empty()).then_some(if fits { Pass::Stream(stream) } else { Pass::Plain }))
             }
-            Rewrap::FrameZlib => match self.decoder.inflate_exactly(&stored[body.clone()], &mut plain[..len]) {
-                Ok((exact, decoded)) if decoded == len && exact + ZLIB_FRAME_LEN <= max_len => {
-                    Ok(Some(Pass::Frame(body.start..body.start + exact)))
-                }
+            Rewrap::FrameZlib => match self.inflate_whole(&stored[body], &mut plain[..len]) {
+                Some(exact) if exact + ZLIB_FRAME_LEN <= max_len => Ok(Some(Pass::Frame(start..start + exact))),
                 // What has no end of its own, or is wrong, is for the decoder that knows what to say of it.
-                Ok(_) | Err(DecodeFault::TooLong | DecodeFault::Damaged) => {
+                _ => {
                     self.decode_one(image, extent, unit, stored, plain)?;
                     Ok(None)
                 }
             },
         }
+    }
+
+    /// Decodes a bare deflate stream that gives all of `plain`, and returns its own length; what follows it is ignored.
+    fn inflate_whole(&mut self, stream: &[u8], plain: &mut [u8]) -> Option<usize> {
+        let (exact, decoded) = self.decoder.inflate_exactly(stream, plain).ok()?;
+        (decoded == plain.len()).then_some(exact)
     }
 
     /// Decodes one unit into the start of `plain`.

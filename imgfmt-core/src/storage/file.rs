@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::OFlags;
 
 use super::{FileSlice, Segment, Storage, check_bounds, segment_to};
-use crate::lock::{Locking, lock, unlock};
+use crate::lock::{LockedFile, Locking};
 use crate::{Error, Result};
 
 /// A regular file or block device, read with positional reads.
@@ -18,21 +18,11 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct FileStorage {
     /// The open file; its cursor means nothing.
-    file: File,
+    file: LockedFile,
     /// Length at open, in bytes.
     len: u64,
     /// Whether the file system may be asked for holes.
     may_have_holes: bool,
-    /// Whether locks were taken on it.
-    locked: bool,
-}
-
-impl Drop for FileStorage {
-    fn drop(&mut self) {
-        if self.locked {
-            unlock(self.file.as_fd());
-        }
-    }
 }
 
 impl FileStorage {
@@ -66,8 +56,7 @@ impl FileStorage {
     ///
     /// [`Locked`](crate::ErrorKind::Locked) where another program stands against it.
     pub fn lock(mut self, locking: Locking) -> Result<Self> {
-        self.locked = locking != Locking::Ignore;
-        lock(self.file.as_fd(), locking)?;
+        self.file.lock(locking)?;
         Ok(self)
     }
 
@@ -80,11 +69,11 @@ impl FileStorage {
         let metadata = file.metadata().map_err(|e| Error::io("cannot ask for the type of the file", e))?;
         let kind = metadata.file_type();
         if kind.is_file() {
-            return Ok(Self { file, len: metadata.len(), may_have_holes: true, locked: false });
+            return Ok(Self { file: file.into(), len: metadata.len(), may_have_holes: true });
         }
         if kind.is_block_device() {
             let len = file.seek(SeekFrom::End(0)).map_err(|e| Error::io("cannot ask for the size of the device", e))?;
-            return Ok(Self { file, len, may_have_holes: false, locked: false });
+            return Ok(Self { file: file.into(), len, may_have_holes: false });
         }
         let what = if kind.is_dir() {
             "it is a directory"
@@ -130,7 +119,7 @@ impl Storage for FileStorage {
         }
         // The cursor that this moves is never used. A file system without holes says EINVAL or answers
         // that all is data; ENXIO means that nothing but a hole follows.
-        let data = match rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Data(offset)) {
+        let data = match rustix::fs::seek(&*self.file, rustix::fs::SeekFrom::Data(offset)) {
             Ok(data) => data.min(self.len),
             Err(rustix::io::Errno::NXIO) => self.len,
             Err(_) => return all_data,
@@ -138,7 +127,7 @@ impl Storage for FileStorage {
         if data > offset {
             return segment_to(data, offset, true);
         }
-        let hole = rustix::fs::seek(&self.file, rustix::fs::SeekFrom::Hole(offset)).unwrap_or(self.len);
+        let hole = rustix::fs::seek(&*self.file, rustix::fs::SeekFrom::Hole(offset)).unwrap_or(self.len);
         segment_to(hole.clamp(offset + 1, self.len), offset, false)
     }
 
