@@ -82,6 +82,27 @@ impl Decoder {
 
     /// Decodes frame after frame until the unit is full or the stream ends.
     fn zstd(&mut self, stream: &[u8], unit: &mut [u8]) -> Result<usize, DecodeFault> {
+        self.zstd_frames(stream, unit).map(|frames| frames.decoded)
+    }
+
+    /// Decodes Zstandard frames until the unit is full, and returns their own length and that of what they give. What follows
+    /// the last of them is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`DecodeFault`]; also [`TooLong`](DecodeFault::TooLong) where the unit ends within a frame, and
+    /// [`Damaged`](DecodeFault::Damaged) where the stream does.
+    pub fn zstd_exactly(&mut self, stream: &[u8], unit: &mut [u8]) -> Result<(usize, usize), DecodeFault> {
+        let frames = self.zstd_frames(stream, unit)?;
+        match frames.ended {
+            true => Ok((frames.read, frames.decoded)),
+            false if frames.decoded == unit.len() => Err(DecodeFault::TooLong),
+            false => Err(DecodeFault::Damaged),
+        }
+    }
+
+    /// Decodes frame after frame until the unit is full or the stream ends.
+    fn zstd_frames(&mut self, stream: &[u8], unit: &mut [u8]) -> Result<Frames, DecodeFault> {
         let context = self.zstd.get_or_insert_with(DCtx::create);
         let ready = context.reset(ResetDirective::SessionOnly).and_then(|_| {
             // A frame may not make us hold more than this, whatever window its header names.
@@ -90,15 +111,27 @@ impl Decoder {
         ready.map_err(|_| DecodeFault::Damaged)?;
         let mut input = InBuffer::around(stream);
         let mut output = OutBuffer::around(unit);
+        let mut ended = true;
         while output.pos() < output.capacity() && input.pos() < stream.len() {
             let before = (input.pos(), output.pos());
-            context.decompress_stream(&mut output, &mut input).map_err(|_| DecodeFault::Damaged)?;
+            let wanted = context.decompress_stream(&mut output, &mut input).map_err(|_| DecodeFault::Damaged)?;
             if before == (input.pos(), output.pos()) {
                 return Err(DecodeFault::Damaged);
             }
+            ended = wanted == 0;
         }
-        Ok(output.pos())
+        Ok(Frames { read: input.pos(), decoded: output.pos(), ended })
     }
+}
+
+/// Zstandard frames that were decoded.
+struct Frames {
+    /// Their own length.
+    read: usize,
+    /// The length of what they give.
+    decoded: usize,
+    /// Whether the last of them was read to its end.
+    ended: bool,
 }
 
 impl fmt::Debug for Decoder {
@@ -192,5 +225,17 @@ mod tests {
         let mut unit = vec![0; 20_000];
         assert_eq!(Decoder::default().decode(Codec::Zstd, &stream, &mut unit), Ok(20_000));
         assert_eq!(unit, sample());
+    }
+
+    #[test]
+    fn frames_have_their_own_length_unless_one_goes_on_beyond_the_unit_or_the_stream() {
+        let frame = encoded(Codec::Zstd, &sample());
+        let stored = [frame.as_slice(), &[0xa5; 300]].concat();
+        let mut unit = vec![0; 20_000];
+        let mut decoder = Decoder::default();
+        assert_eq!(decoder.zstd_exactly(&stored, &mut unit), Ok((frame.len(), 20_000)));
+        assert_eq!(unit, sample());
+        assert_eq!(decoder.zstd_exactly(&stored, &mut unit[..10_000]), Err(DecodeFault::TooLong));
+        assert_eq!(decoder.zstd_exactly(&frame[..frame.len() / 2], &mut unit), Err(DecodeFault::Damaged));
     }
 }

@@ -160,9 +160,8 @@ impl Worker<'_> {
         match rewrap {
             // A bare stream is stored with what fills its last sector, which would be passed on with it.
             Rewrap::Strip(0, 0)
-                if unit.codec == Codec::Deflate
-                    && !self.task.trust_encoded
-                    && let Some(exact) = self.inflate_whole(&stored[body.clone()], &mut plain[..len])
+                if !self.task.trust_encoded
+                    && let Some(exact) = self.decode_whole(unit.codec, &stored[body.clone()], &mut plain[..len])
                     && exact <= max_len =>
             {
                 Ok(Some(Pass::Stream(start..start + exact)))
@@ -175,7 +174,7 @@ impl Worker<'_> {
                 }
                 Ok((!stream.is_empty()).then_some(if fits { Pass::Stream(stream) } else { Pass::Plain }))
             }
-            Rewrap::FrameZlib => match self.inflate_whole(&stored[body], &mut plain[..len]) {
+            Rewrap::FrameZlib => match self.decode_whole(Codec::Deflate, &stored[body], &mut plain[..len]) {
                 Some(exact) if exact + ZLIB_FRAME_LEN <= max_len => Ok(Some(Pass::Frame(start..start + exact))),
                 // What has no end of its own, or is wrong, is for the decoder that knows what to say of it.
                 _ => {
@@ -186,9 +185,14 @@ impl Worker<'_> {
         }
     }
 
-    /// Decodes a bare deflate stream that gives all of `plain`, and returns its own length; what follows it is ignored.
-    fn inflate_whole(&mut self, stream: &[u8], plain: &mut [u8]) -> Option<usize> {
-        let (exact, decoded) = self.decoder.inflate_exactly(stream, plain).ok()?;
+    /// Decodes a stream that gives all of `plain`, and returns its own length; what follows it is ignored. `None` where it is
+    /// not so, or where the codec's streams come with their length.
+    fn decode_whole(&mut self, codec: Codec, stream: &[u8], plain: &mut [u8]) -> Option<usize> {
+        let (exact, decoded) = match codec {
+            Codec::Deflate => self.decoder.inflate_exactly(stream, plain).ok()?,
+            Codec::Zstd => self.decoder.zstd_exactly(stream, plain).ok()?,
+            Codec::Zlib => return None,
+        };
         (decoded == plain.len()).then_some(exact)
     }
 
