@@ -31,12 +31,15 @@ pub(crate) struct Args {
     /// Folder whose files become the data
     #[arg(long, default_value = "/usr")]
     from: PathBuf,
-    /// Measured runs of each program in each row [default: 3, or 1 with --smoke]
+    /// Measured runs of each program in each row [default: 3, or 1 with --smoke; 300 with --start, or 10]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     runs: Option<u16>,
     /// Run every pair of an input and a target, not only the main ones
     #[arg(long)]
     pub(crate) pairs: bool,
+    /// Measure how long `info` takes, in place of conversions
+    #[arg(long, conflicts_with_all = ["pairs", "only", "durable"])]
+    pub(crate) start: bool,
     /// Rows to run, by name [default: the main ones]
     #[arg(long, value_delimiter = ',')]
     pub(crate) only: Vec<String>,
@@ -83,6 +86,11 @@ impl Args {
     /// How often each program is measured.
     pub(crate) fn runs(&self) -> u16 {
         self.runs.unwrap_or(if self.smoke { 1 } else { 3 })
+    }
+
+    /// How often each program is started to see how long that takes.
+    pub(crate) fn starts(&self) -> u16 {
+        self.runs.unwrap_or(if self.smoke { 10 } else { 300 })
     }
 
     /// The folder of the disk.

@@ -9,6 +9,7 @@ mod json;
 mod judge;
 mod measure;
 mod rows;
+mod start;
 mod stats;
 mod text;
 mod tools;
@@ -49,6 +50,9 @@ fn run(args: &Args) -> Result<ExitCode, Error> {
         print(&text::list(&rows::ROWS))?;
         return Ok(ExitCode::SUCCESS);
     }
+    if args.start {
+        return starts(args);
+    }
     let rows = rows::select(&args.only, args.pairs)?;
     let setup = prepare(args, &rows)?;
     let report = measure_all(&rows, &setup)?;
@@ -57,6 +61,16 @@ fn run(args: &Args) -> Result<ExitCode, Error> {
         Output::Json => json::report(&report),
     })?;
     Ok(verdict(&report, args.smoke))
+}
+
+/// Measures short commands.
+fn starts(args: &Args) -> Result<ExitCode, Error> {
+    let starts = start::measure(args)?;
+    print(&match args.output {
+        Output::Text => starts.text(),
+        Output::Json => starts.json(),
+    })?;
+    Ok(if starts.have_missed() && !args.smoke { ExitCode::from(MISSED) } else { ExitCode::SUCCESS })
 }
 
 /// Makes the disk and the inputs that `rows` need, unless they are there.

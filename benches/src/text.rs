@@ -102,7 +102,7 @@ fn details(entry: &Entry) -> String {
 }
 
 /// Pads the cells of each column to the same width.
-fn columns(table: &[Vec<String>]) -> String {
+pub(crate) fn columns(table: &[Vec<String>]) -> String {
     let width = |column: usize| table.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(0);
     let mut text = String::new();
     for row in table {
