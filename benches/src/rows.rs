@@ -94,7 +94,7 @@ const MAIN: &[(&str, Floor)] = &[
     ("zstd-qcow2-to-raw", Floor::faster(1.0)),
     ("stream-vmdk-to-raw", Floor::faster(2.0)),
     ("zlib-qcow2-to-qcow2-c", Floor::faster(1.0).no_larger()),
-    ("zstd-qcow2-to-qcow2-zstd", Floor::faster(1.0).no_larger()),
+    ("zstd-qcow2-to-qcow2-zstd", Floor::faster(1.0)),
     ("vhdx-to-qcow2", Floor::faster(2.0)),
     ("vhdx-to-raw", Floor::faster(2.0)),
     ("dynamic-vhd-to-qcow2", Floor::faster(1.0)),
