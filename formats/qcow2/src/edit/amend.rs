@@ -27,7 +27,7 @@ impl Amend for Qcow2 {
         let mut disk = Disk::open(medium, context)?;
         let wanted = Wanted::parse(&disk, options)?;
         wanted.check(&disk)?;
-        // Bitmaps that record need not hear of it: no option changes what the guest reads where there are bitmaps.
+        // Bitmaps that record need not hear of it: no option changes what the guest reads, and a new size they follow.
         disk.drop_unknown_features()?;
         wanted.apply(&mut disk)
     }
@@ -99,6 +99,7 @@ impl Wanted {
         if self.data_file_raw && !header.features.data_file_raw() {
             return Err(Error::invalid("data_file_raw cannot be switched on for an image that exists"));
         }
+        disk.check_resize(self.size)?;
         if self.refcount_order != header.refcount_order { disk.check_width(self.refcount_order) } else { Ok(()) }
     }
 

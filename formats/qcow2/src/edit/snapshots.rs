@@ -111,9 +111,12 @@ impl<'a> Changed<'a> {
                 "the snapshot's L1 table has {entries} entries, and its disk needs {needed}"
             )));
         }
-        // The guest reads something else from now on, which no bitmap has recorded.
+        if size != disk.size {
+            disk.record.check_resizable()?;
+        }
         disk.begin()?;
         let kept = snapshot_l1(disk, host, entries)?;
+        disk.mark_changed(&kept, size)?;
         clear_flags(disk, &kept)?;
         let l1: Vec<u64> = kept.iter().map(|entry| entry & !COPIED).collect();
         disk.visit_uses(&l1, &mut |disk, cluster| disk.count_up(cluster))?;
@@ -121,14 +124,15 @@ impl<'a> Changed<'a> {
         disk.write_counts()?;
         let (old, old_host) = (std::mem::replace(&mut disk.l1, l1), std::mem::replace(&mut disk.l1_host, new_host));
         disk.l2.clear();
-        disk.size = size;
-        disk.write_header()?;
+        let before = std::mem::replace(&mut disk.size, size);
+        disk.switch_size(before)?;
         disk.visit_uses(&old, &mut |disk, cluster| {
             disk.give_up(cluster);
             Ok(())
         })?;
         disk.give_up_bytes(old_host, old.len() as u64 * TABLE_ENTRY_LEN);
-        self.settle()
+        self.settle()?;
+        self.disk.finish()
     }
 
     /// Deletes a snapshot.

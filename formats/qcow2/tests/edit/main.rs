@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod amend;
 #[cfg(test)]
+mod bitmap_sizes;
+#[cfg(test)]
 mod bitmaps;
 #[cfg(test)]
 mod cuts;

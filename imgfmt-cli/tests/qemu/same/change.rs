@@ -51,6 +51,76 @@ fn sizes_change() {
 }
 
 #[test]
+fn bitmaps_follow_the_size() {
+    let Some(both) = both() else { return };
+    for line in ["--add base rec", "--add --disable -g 32k base off"] {
+        both.make(&format!("bitmap {line}"), "base");
+    }
+    both.write("base", "qcow2", "write -P 7 1M 64k");
+    both.make("bitmap --merge rec base off", "base");
+    for line in [
+        "resize -f qcow2 base 800M",
+        "resize --shrink -f qcow2 base 3M",
+        "amend -f qcow2 -o size=5M base",
+        "bitmap --merge off -f qcow2 base rec",
+    ] {
+        assert_eq!(both.same(line).code, Some(0), "{line}");
+        both.sound("base");
+        let (theirs, ours) = both.infos("info --output=json base");
+        assert_eq!(theirs["format-specific"], ours["format-specific"], "{line}");
+        assert_eq!(theirs["virtual-size"], ours["virtual-size"], "{line}");
+    }
+    both.same_content("base", "qcow2");
+    // One that was in use, as a machine that was killed leaves it.
+    both.make("bitmap --remove base off", "base");
+    let bytes = both.ours.read("base");
+    let extension = bytes.windows(4).position(|bytes| bytes == [0x23, 0x85, 0x28, 0x75]).unwrap();
+    let directory = u64::from_be_bytes(bytes[extension + 24..extension + 32].try_into().unwrap());
+    both.patch("base", usize::try_from(directory).unwrap() + 15, &[3]);
+    for line in ["resize -f qcow2 base 6M", "resize --shrink -f qcow2 base 1M", "amend -f qcow2 -o size=6M base"] {
+        assert_eq!(both.same(line).code, Some(1), "{line}");
+        let told = both.ours.fails(line);
+        assert!(told.contains("rec"), "{line}: {told}");
+    }
+}
+
+#[test]
+fn disks_with_snapshots_get_other_sizes() {
+    let Some(both) = both() else { return };
+    both.make("snapshot -c one base", "base");
+    both.make("create -f qcow2 -o compat=0.10 old 4M", "old");
+    both.make("snapshot -c one old", "old");
+    for (line, code) in [
+        ("resize -f qcow2 --shrink base 1M", 0),
+        ("resize -f qcow2 base 6M", 0),
+        ("snapshot -a one base", 0),
+        ("resize -f qcow2 old 6M", 1),
+        ("resize -f qcow2 --shrink old 2M", 1),
+    ] {
+        let line = line.replace("snapshot", "snapshot -f qcow2");
+        assert_eq!(both.same(&line).code, Some(code), "{line}");
+        for file in ["base", "old"] {
+            both.same_content(file, "qcow2");
+            both.sound(file);
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_is_applied_where_bitmaps_are() {
+    let Some(both) = both() else { return };
+    both.make("snapshot -c one base", "base");
+    both.make("bitmap --add base rec", "base");
+    both.write("base", "qcow2", "write -P 7 3M 64k");
+    // QEMU refuses that; here the bitmap records it.
+    both.ours.ok("snapshot -f qcow2 -a one base");
+    both.sound("base");
+    let info = both.ours.json("info --output=json base");
+    let flags = &info["format-specific"]["data"]["bitmaps"][0]["flags"];
+    assert_eq!(flags, &serde_json::json!(["auto"]), "{info}");
+}
+
+#[test]
 fn images_build_on_others() {
     let Some(both) = both() else { return };
     both.make("convert -O qcow2 mid flat", "flat");
