@@ -6,6 +6,7 @@ use imgfmt_core::{Amend, Erase, Error, Medium, OpenContext, OptionSpec, Options,
 
 use super::disk::Disk;
 use crate::Qcow2;
+use crate::crypto::{KeySlots, SlotChange, options as crypt, random};
 use crate::entry::Entry;
 use crate::extended::Extended;
 use crate::layout::{
@@ -19,17 +20,24 @@ impl Amend for Qcow2 {
         OPTIONS
     }
 
-    fn amend(&self, medium: Arc<dyn Medium>, options: &Options, _force: bool, context: &OpenContext<'_>) -> Result<()> {
+    fn amend(&self, medium: Arc<dyn Medium>, options: &Options, force: bool, context: &OpenContext<'_>) -> Result<()> {
         if let Some(name) = options.names().find(|name| name.starts_with("backing_")) {
             return Err(Error::invalid(format!("{name} cannot be amended; use rebase to change the backing file")));
         }
         options.check(OPTIONS)?;
-        let mut disk = Disk::open(medium, context)?;
+        let slots = SlotChange::parse(options, context.secrets)?;
+        let mut disk = Disk::open(Arc::clone(&medium), context)?;
         let wanted = Wanted::parse(&disk, options)?;
         wanted.check(&disk)?;
+        let mut keys = match slots {
+            Some(_) => Some(KeySlots::open(disk.header.crypt, medium.as_ref(), random::from_system)?),
+            None => None,
+        };
+        let plan = keys.as_ref().zip(slots).map(|(keys, change)| keys.plan(&change, force, context)).transpose()?;
         // Bitmaps that record need not hear of it: no option changes what the guest reads, and a new size they follow.
         disk.drop_unknown_features()?;
-        wanted.apply(&mut disk)
+        wanted.apply(&mut disk)?;
+        keys.as_mut().zip(plan).map_or(Ok(()), |(keys, plan)| keys.apply(&plan))
     }
 }
 
@@ -199,4 +207,10 @@ const OPTIONS: &[OptionSpec] = &[
         default: "",
         help: "off: the data file is not kept readable alone",
     },
+    crypt::STATE,
+    crypt::NEW_SECRET,
+    crypt::OLD_SECRET,
+    crypt::KEYSLOT,
+    crypt::ITER_TIME,
+    crypt::ITERATIONS,
 ];

@@ -12,6 +12,8 @@ mod cuts;
 #[cfg(test)]
 mod images;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod oracle;

@@ -237,6 +237,46 @@ fn options_are_amended() {
 }
 
 #[test]
+fn key_slots_are_amended() {
+    let Some(both) = both() else { return };
+    let secrets = "--object secret,id=a,data=one --object secret,id=b,data=two --object secret,id=c,data=three";
+    let options = "encrypt.format=luks,encrypt.key-secret=a,encrypt.iter-time=10";
+    both.make(&format!("create -f qcow2 {secrets} -o {options} img 1M"), "img");
+    let active = "encrypt.state=active,encrypt.iter-time=10,encrypt.new-secret";
+    let inactive = "encrypt.state=inactive,encrypt";
+    for (key, line, code) in [
+        ("a", format!("-o {active}=b"), 0),
+        ("b", format!("-o {active}=c,encrypt.keyslot=5"), 0),
+        ("b", format!("-o {active}=a,encrypt.keyslot=5"), 1),
+        ("b", format!("--force -o {active}=a,encrypt.keyslot=5"), 0),
+        ("b", format!("-o {active}=a,encrypt.keyslot=8"), 1),
+        ("c", format!("-o {active}=a"), 1),
+        ("b", format!("-o {active}=a,encrypt.old-secret=b"), 1),
+        ("b", "-o encrypt.new-secret=a".to_owned(), 1),
+        ("b", "-o encrypt.state=active".to_owned(), 1),
+        ("b", "-o encrypt.state=inactive".to_owned(), 1),
+        ("b", format!("-o {inactive}.old-secret=c"), 1),
+        ("b", format!("-o {inactive}.old-secret=a"), 0),
+        ("a", format!("-o {active}=c"), 1),
+        ("b", format!("-o {inactive}.keyslot=0"), 1),
+        ("b", format!("-o {inactive}.keyslot=1"), 1),
+        ("b", format!("--force -o {inactive}.keyslot=1"), 0),
+        ("b", format!("-o {active}=a"), 1),
+    ] {
+        let line =
+            format!("amend {secrets} --image-opts driver=qcow2,encrypt.key-secret={key},file.filename=img {line}");
+        assert_eq!(both.same(&line).code, Some(code), "{line}");
+        let states = |info: &serde_json::Value| {
+            let slots = info["format-specific"]["data"]["encrypt"]["slots"].as_array().unwrap().clone();
+            slots.iter().map(|slot| slot["active"].clone()).collect::<Vec<_>>()
+        };
+        let (theirs, ours) = both.infos("info --output=json img");
+        assert_eq!(states(&theirs), states(&ours), "{line}");
+    }
+    assert_eq!(both.same("amend -f qcow2 -o encrypt.state=inactive,encrypt.keyslot=0 base").code, Some(1));
+}
+
+#[test]
 fn refcounts_get_another_width() {
     let Some(both) = both() else { return };
     both.make("bitmap --add base b", "base");
