@@ -20,6 +20,7 @@ mod reserved;
 mod resize;
 mod snapshots;
 mod table;
+mod version;
 mod write;
 
 use std::ops::Range;
@@ -77,7 +78,8 @@ impl ImageEditor for Qcow2Editor<'_> {
 
     fn resize(&self, size: u64, preallocation: Preallocation) -> Result<()> {
         let mut disk = self.lock();
-        disk.check_resize(size)?;
+        let version = disk.header.version;
+        disk.check_resize(size, version)?;
         disk.begin()?;
         disk.resize(size, preallocation)
     }

@@ -13,7 +13,7 @@ impl Disk<'_> {
     ///
     /// As [`ImageEditor::resize`](imgfmt_core::ImageEditor::resize).
     pub(super) fn resize(&mut self, size: u64, preallocation: Preallocation) -> Result<()> {
-        self.check_resize(size)?;
+        self.check_resize(size, self.header.version)?;
         let before = self.size;
         if size == before {
             return Ok(());
@@ -25,17 +25,17 @@ impl Disk<'_> {
         done
     }
 
-    /// Refuses sizes that the disk cannot have.
+    /// Refuses sizes that the disk cannot have in an image of `version`.
     ///
     /// # Errors
     ///
     /// As [`resize`](Self::resize).
-    pub(super) fn check_resize(&self, size: u64) -> Result<()> {
+    pub(super) fn check_resize(&self, size: u64, version: u32) -> Result<()> {
         Limits::check("size", size, self.context.limits.virtual_size.min(i64::MAX as u64))?;
         if size == self.size {
             return Ok(());
         }
-        if self.header.nb_snapshots > 0 && self.header.version == VERSION_2 {
+        if self.header.nb_snapshots > 0 && version == VERSION_2 {
             let what = "an image of version 2 that has internal snapshots keeps its size; delete them, or amend it to \
                         compat=1.1 first";
             return Err(Error::unsupported(what));

@@ -18,14 +18,14 @@ const SIZE: usize = 60 * 512;
 const WIDTHS: [u32; 10] = [8, 64, 1, 32, 2, 4, 16, 1, 64, 16];
 
 /// Changes options of the image in `files`.
-fn amend(files: &Files, options: &str) -> Result<()> {
+pub(crate) fn amend(files: &Files, options: &str) -> Result<()> {
     let (limits, path) = (Limits::default(), Path::new("top"));
     let context = OpenContext { path: Some(path), ..OpenContext::new(&limits, files) };
     Qcow2.abilities().amend.unwrap().amend(files.medium(path)?, &Options::parse(options).unwrap(), false, &context)
 }
 
 /// The image of `files` by itself.
-fn top(recording: &Recording) -> Vec<u8> {
+pub(crate) fn top(recording: &Recording) -> Vec<u8> {
     recording.now().into_iter().find(|(name, _)| name == "top").unwrap().1
 }
 

@@ -21,3 +21,5 @@ mod oracle;
 mod overlap;
 #[cfg(test)]
 mod snapshots;
+#[cfg(test)]
+mod versions;

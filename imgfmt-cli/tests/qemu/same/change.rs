@@ -237,6 +237,36 @@ fn options_are_amended() {
 }
 
 #[test]
+fn versions_change_with_snapshots() {
+    let Some(both) = both() else { return };
+    both.write("base", "qcow2", "write -z 64k 128k");
+    both.make("snapshot -c one base", "base");
+    both.write("base", "qcow2", "write -z 2M 64k");
+    both.make("snapshot -c two base", "base");
+    for (line, code) in [
+        ("-o compat=0.10 base", 0),
+        ("-o size=5M base", 1),
+        ("-o compat=1.1 base", 0),
+        ("-o size=5M base", 0),
+        ("-o compat=0.10 base", 1),
+        ("-o compat=0.10,size=4M base", 0),
+        ("-o compat=1.1,size=6M base", 0),
+    ] {
+        assert_eq!(both.same(&format!("amend -f qcow2 {line}")).code, Some(code), "{line}");
+        both.sound("base");
+        both.same_content("base", "qcow2");
+        let (theirs, ours) = both.infos("info --output=json base");
+        assert_eq!(theirs["format-specific"], ours["format-specific"], "{line}");
+        assert_eq!(theirs["virtual-size"], ours["virtual-size"], "{line}");
+        // QEMU shows a snapshot at the size of the disk.
+        for snapshot in ["one", "two"].into_iter().filter(|_| ours["virtual-size"] == 4 << 20) {
+            both.same(&format!("convert -l {snapshot} -O qcow2 base {snapshot}"));
+            both.same_content(snapshot, "qcow2");
+        }
+    }
+}
+
+#[test]
 fn key_slots_are_amended() {
     let Some(both) = both() else { return };
     let secrets = "--object secret,id=a,data=one --object secret,id=b,data=two --object secret,id=c,data=three";
