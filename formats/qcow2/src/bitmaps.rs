@@ -20,8 +20,8 @@ use serde_json::{Value, json};
 use crate::fields::{Fields, Place};
 use crate::header::Header;
 use crate::layout::{
-    BITMAP_AUTO, BITMAP_ENTRY_LEN, BITMAP_EXTRA_OPTIONAL, BITMAP_GRANULARITY_BITS, BITMAP_IN_USE, HeaderExtension,
-    ITEM_ALIGN, MAX_BITMAPS,
+    BITMAP_AUTO, BITMAP_ENTRY_LEN, BITMAP_EXTRA_OPTIONAL, BITMAP_GRANULARITY_BITS, BITMAP_IN_USE, BITMAP_TYPE_DIRTY,
+    HeaderExtension, ITEM_ALIGN, MAX_BITMAPS,
 };
 
 /// An entry of the bitmap directory.
@@ -104,6 +104,11 @@ impl Bitmap {
             enabled: self.flags & BITMAP_AUTO != 0,
             inconsistent: self.flags & BITMAP_IN_USE != 0,
         }
+    }
+
+    /// Whether its bits mean what is known here.
+    pub(crate) fn is_known(&self) -> bool {
+        self.kind == BITMAP_TYPE_DIRTY && (self.extra_len == 0 || self.extra_is_optional())
     }
 
     /// Where the entry says where its table is.

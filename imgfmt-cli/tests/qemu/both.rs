@@ -73,6 +73,14 @@ impl Both {
         std::fs::copy(self.theirs.path(file), self.ours.path(file)).unwrap();
     }
 
+    /// Overwrites bytes of their file, which both get.
+    pub(crate) fn patch(&self, file: &str, at: usize, bytes: &[u8]) {
+        let mut all = self.theirs.read(file);
+        all[at..at + bytes.len()].copy_from_slice(bytes);
+        self.theirs.write(file, &all);
+        self.ours.write(file, all);
+    }
+
     /// Overwrites bytes of our file.
     pub(crate) fn ours_patch(&self, file: &str, at: usize, bytes: &[u8]) {
         let mut all = self.ours.read(file);

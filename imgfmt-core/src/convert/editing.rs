@@ -7,10 +7,11 @@ use crate::target::{MemoryTarget, Target};
 use crate::writer::{Form, ImageWriter, Order, Piece, Placed, Shape};
 use crate::{Error, Result};
 
-/// Writes to the disk of an image, from its first byte on; what lies behind the end of what is written stays.
+/// Writes to the disk of an image, from its first byte on; what lies behind the end of what is written stays. Dropped before it is
+/// finished, it closes the image in an orderly way all the same: it is there, and whole, with some of its disk overwritten.
 pub struct EditingWriter<'e> {
-    /// The image.
-    editor: Box<dyn ImageEditor + 'e>,
+    /// The image, until it is closed.
+    editor: Option<Box<dyn ImageEditor + 'e>>,
     /// Guest bytes that are placed as one.
     unit: u64,
     /// Whether the disk reads as zeros already.
@@ -33,7 +34,23 @@ impl<'e> EditingWriter<'e> {
         }
         let unit = image.describe().cluster_size.unwrap_or(MIN_UNIT_LEN).next_power_of_two();
         let unit = unit.clamp(MIN_UNIT_LEN, MAX_UNIT_LEN);
-        Ok(Self { editor, unit, is_zero, target: Arc::new(MemoryTarget::new()) })
+        Ok(Self { editor: Some(editor), unit, is_zero, target: Arc::new(MemoryTarget::new()) })
+    }
+}
+
+impl<'e> EditingWriter<'e> {
+    /// The image, which is not closed before the writer ends.
+    fn editor(&self) -> &(dyn ImageEditor + 'e) {
+        self.editor.as_deref().expect("only the end of the writer takes it")
+    }
+}
+
+impl Drop for EditingWriter<'_> {
+    fn drop(&mut self) {
+        if let Some(editor) = self.editor.take() {
+            // Whoever drops the writer tells the first error already.
+            drop(editor.close());
+        }
     }
 }
 
@@ -51,13 +68,13 @@ impl ImageWriter for EditingWriter<'_> {
 
     fn place(&self, piece: &Piece) -> Result<Placed> {
         if piece.form == Form::Zero && !self.is_zero {
-            self.editor.erase(piece.guest..piece.guest + piece.len, Erase::Zero)?;
+            self.editor().erase(piece.guest..piece.guest + piece.len, Erase::Zero)?;
         }
         Ok(Placed { host: piece.guest, len: piece.len })
     }
 
     fn store(&self, piece: &Piece, _host: u64, bytes: &[u8]) -> Result<()> {
-        self.editor.write_at(bytes, piece.guest)
+        self.editor().write_at(bytes, piece.guest)
     }
 
     fn target(&self) -> &Arc<dyn Target> {
@@ -68,8 +85,8 @@ impl ImageWriter for EditingWriter<'_> {
         Err(Error::unsupported("the disk of an image that exists is as large as it is"))
     }
 
-    fn finish(self: Box<Self>) -> Result<()> {
-        self.editor.close()
+    fn finish(mut self: Box<Self>) -> Result<()> {
+        self.editor.take().expect("only the end of the writer takes it").close()
     }
 }
 

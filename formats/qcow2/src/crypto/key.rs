@@ -26,15 +26,29 @@ pub(super) fn unlock(
     read: &dyn Fn(&mut [u8], u64) -> Result<()>,
 ) -> Result<Key> {
     for slot in header.slots.iter().filter(|slot| slot.active) {
-        let mut material = Zeroizing::new(vec![0; header.material_len()]);
-        read(&mut material, slot.material_at)?;
-        let key = open_slot(header, slot, passphrase, &mut material)?;
-        // What is compared is no secret: the header has it, and an attacker who can time this has the header.
-        if digest(header, &key) == header.digest {
+        if let Some(key) = unlock_slot(header, slot, passphrase, read)? {
             return Ok(key);
         }
     }
     Err(Error::refused("the secret is not the passphrase of any key slot"))
+}
+
+/// The master key, where `passphrase` opens that slot.
+///
+/// # Errors
+///
+/// As `read`.
+pub(super) fn unlock_slot(
+    header: &LuksHeader,
+    slot: &Slot,
+    passphrase: &[u8],
+    read: &dyn Fn(&mut [u8], u64) -> Result<()>,
+) -> Result<Option<Key>> {
+    let mut material = Zeroizing::new(vec![0; header.material_len()]);
+    read(&mut material, slot.material_at)?;
+    let key = open_slot(header, slot, passphrase, &mut material)?;
+    // What is compared is no secret: the header has it, and an attacker who can time this has the header.
+    Ok((digest(header, &key) == header.digest).then_some(key))
 }
 
 /// Puts `key` into slot number `index` of `header`, and returns the key material to store there.
@@ -51,7 +65,7 @@ pub(super) fn seal(
     random: Random,
 ) -> Result<Vec<u8>> {
     let slot = &mut header.slots[index];
-    (slot.active, slot.iterations) = (true, iterations);
+    (slot.active, slot.iterations, slot.stripes) = (true, iterations, STRIPES);
     random(&mut slot.salt)?;
     let slot = *slot;
     let mut material = afsplit::split(header.hash, key, STRIPES as usize, random)?;

@@ -6,8 +6,7 @@ use super::hash::Hash;
 use super::layout::{
     CIPHER_MODE_AT, CIPHER_NAME_AT, DIGEST_AT, DIGEST_ITERATIONS_AT, DIGEST_LEN, DIGEST_SALT_AT, HASH_SPEC_AT,
     HEADER_LEN, KEY_BYTES_AT, MAGIC, MATERIAL_ALIGN, MAX_ITERATIONS, NAME_LEN, PAYLOAD_OFFSET_AT, SALT_LEN, SECTOR_LEN,
-    SLOT_ACTIVE, SLOT_INACTIVE, SLOT_ITERATIONS_AT, SLOT_LEN, SLOT_MATERIAL_AT, SLOT_SALT_AT, SLOT_STRIPES_AT, SLOTS,
-    SLOTS_AT, STRIPES, UUID_AT, UUID_LEN, VERSION, VERSION_AT,
+    SLOT_LEN, SLOTS, SLOTS_AT, STRIPES, UUID_AT, UUID_LEN, VERSION, VERSION_AT,
 };
 use super::slot::{self, Slot};
 use super::spec::CipherSpec;
@@ -106,14 +105,20 @@ impl LuksHeader {
         put(DIGEST_ITERATIONS_AT, &self.digest_iterations.to_be_bytes());
         put(UUID_AT, &self.uuid.as_bytes()[..self.uuid.len().min(UUID_LEN - 1)]);
         for (index, slot) in self.slots.iter().enumerate() {
-            let at = SLOTS_AT + index * SLOT_LEN;
-            put(at, &if slot.active { SLOT_ACTIVE } else { SLOT_INACTIVE }.to_be_bytes());
-            put(at + SLOT_ITERATIONS_AT, &slot.iterations.to_be_bytes());
-            put(at + SLOT_SALT_AT, &slot.salt);
-            put(at + SLOT_MATERIAL_AT, &sectors(slot.material_at));
-            put(at + SLOT_STRIPES_AT, &slot.stripes.to_be_bytes());
+            put(SLOTS_AT + index * SLOT_LEN, &slot.to_bytes());
         }
         bytes
+    }
+
+    /// Checks that the key material of active slots has places that it may have in an area of `area_len` bytes, of a header at
+    /// host byte `start`.
+    ///
+    /// # Errors
+    ///
+    /// As [`slot::check`].
+    pub(super) fn check_slots(&self, start: u64, area_len: u64) -> Result<()> {
+        let bytes = self.to_bytes();
+        slot::check(&self.slots, &Fields::new(&bytes, start), self.material_len() as u64, area_len)
     }
 
     /// Bytes of the key material of a slot as they are encrypted: whole sectors.
@@ -167,6 +172,7 @@ pub(super) fn array<const N: usize>(fields: &Fields<'_>, at: usize) -> Result<[u
 
 #[cfg(test)]
 mod tests {
+    use super::super::layout::{SLOT_ITERATIONS_AT, SLOT_MATERIAL_AT, SLOT_STRIPES_AT};
     use super::*;
     use imgfmt_core::ErrorKind;
 

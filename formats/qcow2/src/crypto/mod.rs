@@ -27,6 +27,8 @@ pub(crate) mod random;
 mod read;
 mod settings;
 mod slot;
+mod slot_change;
+mod slots;
 mod spec;
 mod write;
 
@@ -38,6 +40,8 @@ use layout::{HEADER_LEN, SECTOR_LEN};
 use luks::LuksHeader;
 pub(crate) use method::CryptMethod;
 pub(crate) use settings::EncryptionSettings;
+pub(crate) use slot_change::SlotChange;
+pub(crate) use slots::KeySlots;
 pub(crate) use write::EncryptionWriter;
 
 /// How the guest bytes of an open image are encrypted.

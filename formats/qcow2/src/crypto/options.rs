@@ -50,6 +50,31 @@ pub(crate) const OPEN_OPTIONS: &[OptionSpec] = &[
     },
 ];
 
+/// What becomes of key slots.
+pub(crate) const STATE: OptionSpec = OptionSpec {
+    name: "encrypt.state",
+    values: "active|inactive",
+    default: "",
+    help: "whether key slots of luks get a passphrase, or are erased",
+};
+/// The passphrase of a slot that becomes active.
+pub(crate) const NEW_SECRET: OptionSpec = OptionSpec {
+    name: "encrypt.new-secret",
+    values: "ID",
+    default: "",
+    help: "the secret with the passphrase that a key slot gets",
+};
+/// The passphrase of slots that become inactive.
+pub(crate) const OLD_SECRET: OptionSpec = OptionSpec {
+    name: "encrypt.old-secret",
+    values: "ID",
+    default: "",
+    help: "the secret with the passphrase whose key slots are erased",
+};
+/// The slot.
+pub(crate) const KEYSLOT: OptionSpec =
+    OptionSpec { name: "encrypt.keyslot", values: "NUM", default: "", help: "the key slot, 0 to 7" };
+
 /// Another name of the option `encrypt.key-secret`, for opening.
 const BARE_KEY_SECRET: &str = "key-secret";
 

@@ -36,7 +36,7 @@ pub(super) struct LuksSettings {
 
 /// How much work it is to try a passphrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
+pub(crate) enum Work {
     /// So many milliseconds on this machine.
     Milliseconds(u32),
     /// So many iterations.
@@ -97,10 +97,17 @@ impl LuksSettings {
 
     /// The PBKDF2 iterations of the slot, and of the digest, which takes an eighth of the time.
     pub(super) fn iterations(&self) -> (u32, u32) {
-        match self.work {
-            Work::Iterations(count) => (count, (count / 8).max(MIN_ITERATIONS)),
-            Work::Milliseconds(time) => {
-                let per_second = iterations_per_second(self.hash, self.spec.key_len());
+        self.work.iterations(self.hash, self.spec.key_len())
+    }
+}
+
+impl Work {
+    /// The PBKDF2 iterations of a slot for a key of `key_len` bytes, and of the digest, which takes an eighth of the time.
+    pub(super) fn iterations(self, hash: Hash, key_len: usize) -> (u32, u32) {
+        match self {
+            Self::Iterations(count) => (count, (count / 8).max(MIN_ITERATIONS)),
+            Self::Milliseconds(time) => {
+                let per_second = iterations_per_second(hash, key_len);
                 let count = |time: u64| {
                     let count = (per_second * time / 1000).clamp(u64::from(MIN_ITERATIONS), u64::from(MAX_ITERATIONS));
                     u32::try_from(count).unwrap_or(MAX_ITERATIONS)
@@ -121,7 +128,7 @@ fn refuse_luks_options(options: &Options) -> Result<()> {
 }
 
 /// The options `encrypt.iter-time` and `encrypt.iterations`.
-fn work(options: &Options) -> Result<Work> {
+pub(super) fn work(options: &Options) -> Result<Work> {
     let number = |name: &'static str, least: u32, most: u32| {
         let Some(given) = options.number(name)? else { return Ok(None) };
         let fits = u32::try_from(given).ok().filter(|given| (least..=most).contains(given));

@@ -11,7 +11,7 @@ use crate::fields::{Fields, Place};
 
 /// A key slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Slot {
+pub(crate) struct Slot {
     /// Whether it holds the master key.
     pub(super) active: bool,
     /// PBKDF2 iterations of its passphrase.
@@ -22,6 +22,21 @@ pub(super) struct Slot {
     pub(super) material_at: u64,
     /// Stripes of its key material.
     pub(super) stripes: u32,
+}
+
+impl Slot {
+    /// The slot as it is stored.
+    pub(super) fn to_bytes(self) -> [u8; SLOT_LEN] {
+        let mut bytes = [0; SLOT_LEN];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        let sectors = u32::try_from(self.material_at / SECTOR_LEN as u64).unwrap_or(u32::MAX);
+        put(0, &if self.active { SLOT_ACTIVE } else { SLOT_INACTIVE }.to_be_bytes());
+        put(SLOT_ITERATIONS_AT, &self.iterations.to_be_bytes());
+        put(SLOT_SALT_AT, &self.salt);
+        put(SLOT_MATERIAL_AT, &sectors.to_be_bytes());
+        put(SLOT_STRIPES_AT, &self.stripes.to_be_bytes());
+        bytes
+    }
 }
 
 /// Parses the key slots of the header.

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use imgfmt_core::{Amend, Erase, Error, Medium, OpenContext, OptionSpec, Options, Preallocation, Result};
+use imgfmt_core::{Amend, Error, Medium, OpenContext, OptionSpec, Options, Preallocation, Result};
 
 use super::disk::Disk;
+use super::table::Row;
 use crate::Qcow2;
-use crate::entry::Entry;
-use crate::extended::Extended;
+use crate::crypto::{KeySlots, SlotChange, options as crypt, random};
 use crate::layout::{
     AUTOCLEAR_DATA_FILE_RAW, AUTOCLEAR_FEATURES_AT, COMPATIBLE_FEATURES_AT, COMPATIBLE_LAZY_REFCOUNTS, HeaderExtension,
-    OFFSET_MASK, V2_REFCOUNT_ORDER, VERSION_2, VERSION_3,
+    V2_REFCOUNT_ORDER, VERSION_2, VERSION_3,
 };
 use crate::write::refcount_order;
 
@@ -19,17 +19,24 @@ impl Amend for Qcow2 {
         OPTIONS
     }
 
-    fn amend(&self, medium: Arc<dyn Medium>, options: &Options, _force: bool, context: &OpenContext<'_>) -> Result<()> {
+    fn amend(&self, medium: Arc<dyn Medium>, options: &Options, force: bool, context: &OpenContext<'_>) -> Result<()> {
         if let Some(name) = options.names().find(|name| name.starts_with("backing_")) {
             return Err(Error::invalid(format!("{name} cannot be amended; use rebase to change the backing file")));
         }
         options.check(OPTIONS)?;
-        let mut disk = Disk::open(medium, context)?;
+        let slots = SlotChange::parse(options, context.secrets)?;
+        let mut disk = Disk::open(Arc::clone(&medium), context)?;
         let wanted = Wanted::parse(&disk, options)?;
         wanted.check(&disk)?;
-        // Bitmaps that record need not hear of it: no option changes what the guest reads where there are bitmaps.
+        let mut keys = match slots {
+            Some(_) => Some(KeySlots::open(disk.header.crypt, medium.as_ref(), random::from_system)?),
+            None => None,
+        };
+        let plan = keys.as_ref().zip(slots).map(|(keys, change)| keys.plan(&change, force, context)).transpose()?;
+        // Bitmaps that record need not hear of it: no option changes what the guest reads, and a new size they follow.
         disk.drop_unknown_features()?;
-        wanted.apply(&mut disk)
+        wanted.apply(&mut disk)?;
+        keys.as_mut().zip(plan).map_or(Ok(()), |(keys, plan)| keys.apply(&plan))
     }
 }
 
@@ -81,14 +88,12 @@ impl Wanted {
                 let what = "the image uses what compat=0.10 does not have: a data file, extended L2 entries, zstd, LUKS or bitmaps";
                 return Err(Error::invalid(what));
             }
-            if header.nb_snapshots > 0 && header.version != VERSION_2 {
-                return Err(Error::unsupported(
-                    "an image with internal snapshots stays at compat=1.1; delete them first",
-                ));
+            let misled = |row: &Row| row.of_version_2(self.size).is_none();
+            if header.version != VERSION_2 && disk.snapshots()?.iter().any(misled) {
+                let what = "an internal snapshot is of a disk of another size, or has 4 GiB of VM state or more: compat=0.10 cannot \
+                            say that; delete it first";
+                return Err(Error::invalid(what));
             }
-        }
-        if self.version != header.version && header.nb_snapshots > 0 {
-            return Err(Error::unsupported("the version of an image with internal snapshots stays; delete them first"));
         }
         if self.data_file.is_some() && !header.features.data_file() {
             return Err(Error::invalid("the image has no data file, and cannot get one; convert it"));
@@ -99,74 +104,47 @@ impl Wanted {
         if self.data_file_raw && !header.features.data_file_raw() {
             return Err(Error::invalid("data_file_raw cannot be switched on for an image that exists"));
         }
+        disk.check_resize(self.size, self.version.max(header.version))?;
         if self.refcount_order != header.refcount_order { disk.check_width(self.refcount_order) } else { Ok(()) }
     }
 
-    /// Makes the image so.
+    /// Makes the image so. It becomes one of version 3 first, and one of version 2 last, for that can do less.
     fn apply(&self, disk: &mut Disk<'_>) -> Result<()> {
+        if self.version > disk.header.version {
+            disk.complete_snapshots()?;
+            disk.set_version(self.version)?;
+        }
         if self.size != disk.size {
             disk.resize(self.size, Preallocation::Off)?;
         }
-        if self.version == VERSION_2 && disk.header.version != VERSION_2 {
-            disk.without_zero_clusters()?;
-        }
         disk.flush()?;
-        // What version 2 does not have goes before the image becomes one, and comes once it is none.
-        let before = disk.header.version != VERSION_2;
-        if before {
-            self.apply_width(disk)?;
+        if self.refcount_order != disk.header.refcount_order {
+            disk.change_width(self.refcount_order)?;
         }
         if let Some(name) = &self.data_file {
             disk.head.set_extension(HeaderExtension::DATA_FILE, Some(name.as_bytes().to_vec()));
         }
-        if self.version != disk.header.version {
-            disk.head.set_version(self.version);
-            disk.header.version = self.version;
-        }
-        if self.version != VERSION_2 {
-            let lazy = if self.lazy_refcounts { COMPATIBLE_LAZY_REFCOUNTS } else { 0 };
-            let compatible = disk.head.get64(COMPATIBLE_FEATURES_AT) & !COMPATIBLE_LAZY_REFCOUNTS | lazy;
-            disk.head.put64(COMPATIBLE_FEATURES_AT, compatible);
-            if !self.data_file_raw {
-                let autoclear = disk.head.get64(AUTOCLEAR_FEATURES_AT) & !AUTOCLEAR_DATA_FILE_RAW;
-                disk.head.put64(AUTOCLEAR_FEATURES_AT, autoclear);
-            }
+        if disk.header.version != VERSION_2 {
+            self.put_features(disk);
         }
         disk.head.rewrite(disk.medium.as_ref())?;
-        if before { Ok(()) } else { self.apply_width(disk) }
-    }
-
-    /// Makes refcounts as wide as they are wanted.
-    fn apply_width(&self, disk: &mut Disk<'_>) -> Result<()> {
-        if self.refcount_order == disk.header.refcount_order { Ok(()) } else { disk.change_width(self.refcount_order) }
-    }
-}
-
-impl Disk<'_> {
-    /// Makes every zero cluster one that version 2 has: absent where there is no parent, else stored.
-    fn without_zero_clusters(&mut self) -> Result<()> {
-        let unit = self.cluster().len();
-        for index in 0..self.l1.len() {
-            if self.l1[index] & OFFSET_MASK == 0 {
-                continue;
-            }
-            let bits = self.header.l2.span_bits();
-            let mut guest = (index as u64) << bits;
-            let end = ((index as u64 + 1) << bits).min(self.size);
-            while guest < end {
-                let stop = (guest + unit).min(end);
-                let words = self.words(guest)?;
-                if self.decode(words)? == Extended::Whole(Entry::Zero) {
-                    if self.has_parent {
-                        self.write(&vec![0; usize::try_from(stop - guest).unwrap_or(0)], guest)?;
-                    } else {
-                        self.erase(guest..stop, Erase::Absent)?;
-                    }
-                }
-                guest = stop;
-            }
+        if self.version < disk.header.version {
+            disk.without_zero_clusters()?;
+            disk.shorten_snapshots()?;
+            disk.set_version(self.version)?;
         }
         Ok(())
+    }
+
+    /// Sets and clears feature bits, in memory.
+    fn put_features(&self, disk: &mut Disk<'_>) {
+        let lazy = if self.lazy_refcounts { COMPATIBLE_LAZY_REFCOUNTS } else { 0 };
+        let compatible = disk.head.get64(COMPATIBLE_FEATURES_AT) & !COMPATIBLE_LAZY_REFCOUNTS | lazy;
+        disk.head.put64(COMPATIBLE_FEATURES_AT, compatible);
+        if !self.data_file_raw {
+            let autoclear = disk.head.get64(AUTOCLEAR_FEATURES_AT) & !AUTOCLEAR_DATA_FILE_RAW;
+            disk.head.put64(AUTOCLEAR_FEATURES_AT, autoclear);
+        }
     }
 }
 
@@ -198,4 +176,10 @@ const OPTIONS: &[OptionSpec] = &[
         default: "",
         help: "off: the data file is not kept readable alone",
     },
+    crypt::STATE,
+    crypt::NEW_SECRET,
+    crypt::OLD_SECRET,
+    crypt::KEYSLOT,
+    crypt::ITER_TIME,
+    crypt::ITERATIONS,
 ];

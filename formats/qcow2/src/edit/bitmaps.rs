@@ -1,17 +1,13 @@
 //! Bitmaps: added, removed, cleared, merged, and brought up to date.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use imgfmt_core::{BitmapChange, EditBitmaps, Error, ErrorKind, Medium, OpenContext, Result, StorageExt};
+use imgfmt_core::{BitmapChange, EditBitmaps, Error, ErrorKind, Medium, OpenContext, Result};
 
 use super::directory::Entry;
-use super::disk::{Disk, read_table};
-use super::flush::bytes_of;
+use super::disk::Disk;
 use crate::Qcow2;
-use crate::layout::{
-    BITMAP_ALL_ONES, BITMAP_AUTO, BITMAP_GRANULARITY_BITS, BITMAP_IN_USE, OFFSET_MASK, TABLE_ENTRY_LEN, VERSION_2,
-};
+use crate::layout::{BITMAP_AUTO, BITMAP_GRANULARITY_BITS, BITMAP_IN_USE, VERSION_2};
 
 impl EditBitmaps for Qcow2 {
     fn change(
@@ -59,13 +55,13 @@ impl Disk<'_> {
                 self.give_up_bits(&entry)?;
             }
             BitmapChange::Clear => {
-                let bits = self.no_bits(entries[place].granularity())?;
+                let bits = self.no_bits(entries[place].granularity(), self.size)?;
                 self.replace_bits(&mut entries[place], &bits)?;
             }
             BitmapChange::Enable => entries[place].put(BITMAP_AUTO, true),
             BitmapChange::Disable => entries[place].put(BITMAP_AUTO, false),
             BitmapChange::Merge(other) => {
-                let mut bits = self.bits(&entries[place])?;
+                let mut bits = self.bits(&entries[place], self.size)?;
                 other.visit_dirty(&mut |range| {
                     bits.set(range);
                     Ok(())
@@ -86,76 +82,9 @@ impl Disk<'_> {
         }
         let mut entry = Entry::new(name, granularity)?;
         entry.put(BITMAP_AUTO, true);
-        let bits = self.no_bits(granularity)?;
+        let bits = self.no_bits(granularity, self.size)?;
         self.store_bits(&mut entry, &bits)?;
         Ok(entry)
-    }
-
-    /// The bits of a bitmap of that granularity, none of them set.
-    fn no_bits(&self, granularity: u64) -> Result<Bits> {
-        let len = self.size.div_ceil(granularity).div_ceil(8);
-        Ok(Bits { granularity, bytes: vec![0; self.context.limits.table_len("bitmap", len, 1)?] })
-    }
-
-    /// The bits of a bitmap.
-    fn bits(&self, entry: &Entry) -> Result<Bits> {
-        let mut bits = self.no_bits(entry.granularity())?;
-        let (host, entries) = entry.table();
-        let table = read_table(self.medium.as_ref(), host, entries, &self.context)?;
-        for (chunk, word) in bits.bytes.chunks_mut(self.cluster().in_memory()).zip(table) {
-            match word & OFFSET_MASK {
-                0 if word & BITMAP_ALL_ONES != 0 => chunk.fill(0xff),
-                0 => {}
-                host => {
-                    self.medium.read_padded(chunk, host)?;
-                }
-            }
-        }
-        Ok(bits)
-    }
-
-    /// Stores other bits for a bitmap, and gives up those that it had.
-    fn replace_bits(&mut self, entry: &mut Entry, bits: &Bits) -> Result<()> {
-        self.give_up_bits(entry)?;
-        self.store_bits(entry, bits)
-    }
-
-    /// Stores bits in new clusters.
-    fn store_bits(&mut self, entry: &mut Entry, bits: &Bits) -> Result<()> {
-        let unit = self.cluster().in_memory();
-        let mut table = Vec::new();
-        for chunk in bits.bytes.chunks(unit) {
-            if chunk.iter().all(|byte| *byte == 0) {
-                table.push(0);
-                continue;
-            }
-            let host = self.take()?;
-            let mut cluster = chunk.to_vec();
-            cluster.resize(unit, 0);
-            self.medium.write_at(&cluster, host)?;
-            table.push(host);
-        }
-        if table.is_empty() {
-            entry.set_table(0, 0);
-            return Ok(());
-        }
-        let host = self.take_run((table.len() as u64 * TABLE_ENTRY_LEN).div_ceil(self.cluster().len()))?;
-        self.medium.write_at(&bytes_of(&table), host)?;
-        entry.set_table(host, table.len() as u64);
-        Ok(())
-    }
-
-    /// Gives up the table of a bitmap and its bits.
-    fn give_up_bits(&mut self, entry: &Entry) -> Result<()> {
-        let (host, entries) = entry.table();
-        let table = read_table(self.medium.as_ref(), host, entries, &self.context)?;
-        for word in table.iter().map(|word| word & OFFSET_MASK).filter(|host| *host != 0) {
-            self.give_up(word >> self.cluster().bits());
-        }
-        if entries > 0 {
-            self.give_up_bytes(host, entries * TABLE_ENTRY_LEN);
-        }
-        Ok(())
     }
 
     /// Says of all bitmaps that record that they cannot be relied on.
@@ -179,36 +108,12 @@ impl Disk<'_> {
         let stale = self.record.stale().to_vec();
         let mut entries = self.directory()?;
         for entry in entries.iter_mut().filter(|entry| entry.has(BITMAP_AUTO) && !stale.contains(&entry.name())) {
-            let mut bits = self.bits(entry)?;
+            let mut bits = self.bits(entry, self.size)?;
             ranges.iter().for_each(|range| bits.set(range.clone()));
             self.replace_bits(entry, &bits)?;
             entry.put(BITMAP_IN_USE, false);
         }
         self.switch_directory(&entries)
-    }
-}
-
-/// The bits of a bitmap in memory.
-struct Bits {
-    /// Guest bytes that one bit stands for.
-    granularity: u64,
-    /// The bits, from the lowest of the first byte on.
-    bytes: Vec<u8>,
-}
-
-impl Bits {
-    /// Sets the bits of all granules that `range` touches.
-    fn set(&mut self, range: Range<u64>) {
-        if range.is_empty() {
-            return;
-        }
-        let last = (range.end - 1) / self.granularity;
-        for granule in range.start / self.granularity..=last {
-            let byte = usize::try_from(granule / 8).unwrap_or(usize::MAX);
-            if let Some(byte) = self.bytes.get_mut(byte) {
-                *byte |= 1 << (granule % 8);
-            }
-        }
     }
 }
 

@@ -103,7 +103,8 @@ impl Disk<'_> {
         Ok(Some((count, len, fields.u64(PLACE_AT)?)))
     }
 
-    /// Writes the directory to a new place, and then says in the header that it is there.
+    /// Writes the directory to a new place, and then says in the header that it is there, in the sector that also says how large
+    /// the disk is: bitmaps fit their disk at any time.
     ///
     /// # Errors
     ///
@@ -127,6 +128,7 @@ impl Disk<'_> {
         let bit = if extension.is_some() { AUTOCLEAR_BITMAPS } else { 0 };
         self.head.put64(AUTOCLEAR_FEATURES_AT, features | bit);
         self.head.set_extension(HeaderExtension::BITMAPS, extension);
+        self.put_header();
         self.head.rewrite(self.medium.as_ref())?;
         if let Some((_, len, host)) = old
             && len > 0

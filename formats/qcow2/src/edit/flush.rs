@@ -122,11 +122,16 @@ impl Disk<'_> {
     ///
     /// [`Io`](imgfmt_core::ErrorKind::Io).
     pub(super) fn write_header(&mut self) -> Result<()> {
+        self.put_header();
+        self.head.write(self.medium.as_ref())?;
+        self.medium.sync()
+    }
+
+    /// Makes what the header says of the disk and its L1 table what it is, in memory.
+    pub(super) fn put_header(&mut self) {
         self.head.put64(SIZE_AT, self.size);
         self.head.put32(L1_SIZE_AT, u32::try_from(self.l1.len()).unwrap_or(u32::MAX));
         self.head.put64(L1_TABLE_OFFSET_AT, self.l1_host);
-        self.head.write(self.medium.as_ref())?;
-        self.medium.sync()
     }
 }
 

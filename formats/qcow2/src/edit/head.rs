@@ -115,7 +115,10 @@ impl Head {
     fn lay_out(&mut self) -> Result<usize> {
         let mut area = Vec::new();
         let names = HeaderExtension::FEATURE_NAMES;
-        for (kind, data) in self.extensions.iter().filter(|(kind, _)| *kind != names) {
+        // What names the bitmaps comes first: it is in the sector of the disk's size, and changes with it as one.
+        let (bitmaps, others): (Vec<_>, Vec<_>) =
+            self.extensions.iter().partition(|(kind, _)| *kind == HeaderExtension::BITMAPS);
+        for (kind, data) in bitmaps.into_iter().chain(others).filter(|(kind, _)| *kind != names) {
             put_extension(&mut area, *kind, data);
         }
         let needed = self.header_len + area.len() + layout::EXTENSION_HEADER_LEN;

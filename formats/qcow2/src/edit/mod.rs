@@ -3,6 +3,8 @@
 mod allocate;
 mod amend;
 mod bitmaps;
+mod bits;
+mod changed;
 mod content;
 mod counts;
 mod directory;
@@ -18,6 +20,7 @@ mod reserved;
 mod resize;
 mod snapshots;
 mod table;
+mod version;
 mod write;
 
 use std::ops::Range;
@@ -74,7 +77,11 @@ impl ImageEditor for Qcow2Editor<'_> {
     }
 
     fn resize(&self, size: u64, preallocation: Preallocation) -> Result<()> {
-        self.changed()?.resize(size, preallocation)
+        let mut disk = self.lock();
+        let version = disk.header.version;
+        disk.check_resize(size, version)?;
+        disk.begin()?;
+        disk.resize(size, preallocation)
     }
 
     fn flush(&self) -> Result<()> {
@@ -82,7 +89,7 @@ impl ImageEditor for Qcow2Editor<'_> {
     }
 
     fn close(self: Box<Self>) -> Result<()> {
-        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).close()
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).finish()
     }
 }
 
@@ -115,7 +122,7 @@ impl Disk<'_> {
     }
 
     /// Flushes, and stores what bitmaps have recorded.
-    fn close(mut self) -> Result<()> {
+    fn finish(&mut self) -> Result<()> {
         self.flush()?;
         if self.record.begun && self.record.records() {
             self.store_recorded()?;

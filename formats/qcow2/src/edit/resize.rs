@@ -13,19 +13,34 @@ impl Disk<'_> {
     ///
     /// As [`ImageEditor::resize`](imgfmt_core::ImageEditor::resize).
     pub(super) fn resize(&mut self, size: u64, preallocation: Preallocation) -> Result<()> {
+        self.check_resize(size, self.header.version)?;
+        let before = self.size;
+        if size == before {
+            return Ok(());
+        }
+        // What the guest had stays, and what comes to it is zero: bitmaps have nothing to record.
+        self.record.pause(true);
+        let done = if size < before { self.shrink(size) } else { self.grow(size, preallocation) };
+        self.record.pause(false);
+        done
+    }
+
+    /// Refuses sizes that the disk cannot have in an image of `version`.
+    ///
+    /// # Errors
+    ///
+    /// As [`resize`](Self::resize).
+    pub(super) fn check_resize(&self, size: u64, version: u32) -> Result<()> {
         Limits::check("size", size, self.context.limits.virtual_size.min(i64::MAX as u64))?;
         if size == self.size {
             return Ok(());
         }
-        if !self.record.is_empty() {
-            let what = "the image has dirty bitmaps, which are of its size now; remove them first";
+        if self.header.nb_snapshots > 0 && version == VERSION_2 {
+            let what = "an image of version 2 that has internal snapshots keeps its size; delete them, or amend it to \
+                        compat=1.1 first";
             return Err(Error::unsupported(what));
         }
-        if self.header.nb_snapshots > 0 && (size < self.size || self.header.version == VERSION_2) {
-            let what = "the image has internal snapshots, and cannot be given this size with them; delete them first";
-            return Err(Error::unsupported(what));
-        }
-        if size < self.size { self.shrink(size) } else { self.grow(size, preallocation) }
+        self.record.check_resizable()
     }
 
     /// Makes the disk smaller: first it says so, then what lay behind is given up.
@@ -33,8 +48,9 @@ impl Disk<'_> {
         self.flush()?;
         let before = self.size;
         self.size = size;
-        self.write_header()?;
+        let told = self.switch_size(before);
         self.size = before;
+        told?;
         let unit = self.cluster().len();
         let first = size.next_multiple_of(unit);
         let erased = if first < before { self.erase(first..before, Erase::Absent) } else { Ok(()) };
@@ -59,20 +75,28 @@ impl Disk<'_> {
         self.zero_tail(before)?;
         self.make_room_in_l1(size)?;
         self.flush()?;
-        self.size = size;
         if let Some(data) = &self.data
             && data.len() < size
         {
             data.set_len(size)?;
             data.sync()?;
         }
+        self.size = size;
+        let done = self.fill_and_tell(before, size, preallocation);
+        if done.is_err() {
+            self.size = before;
+        }
+        done
+    }
+
+    /// Fills what comes to the disk, where it has to be, and then says that the disk is larger.
+    fn fill_and_tell(&mut self, before: u64, size: u64, preallocation: Preallocation) -> Result<()> {
         // With a parent, what comes to the disk would be the parent's. It has to be zero when the header says that it is there.
-        let hides = self.has_parent || preallocation != Preallocation::Off;
-        if hides {
+        if self.has_parent || preallocation != Preallocation::Off {
             self.fill_new(before, size, preallocation)?;
         }
         self.flush()?;
-        self.write_header()
+        self.switch_size(before)
     }
 
     /// Makes what lies behind the end of the disk, in its last cluster and in tables, zero: a disk that was made smaller may

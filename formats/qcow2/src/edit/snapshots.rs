@@ -97,7 +97,7 @@ impl<'a> Changed<'a> {
         disk.correct_copied()?;
         disk.write_tables()?;
         self.rows.push(row);
-        self.switch_table()
+        self.disk.switch_snapshots(&self.rows)
     }
 
     /// Makes the state of a snapshot the current one.
@@ -111,9 +111,12 @@ impl<'a> Changed<'a> {
                 "the snapshot's L1 table has {entries} entries, and its disk needs {needed}"
             )));
         }
-        // The guest reads something else from now on, which no bitmap has recorded.
+        if size != disk.size {
+            disk.record.check_resizable()?;
+        }
         disk.begin()?;
         let kept = snapshot_l1(disk, host, entries)?;
+        disk.mark_changed(&kept, size)?;
         clear_flags(disk, &kept)?;
         let l1: Vec<u64> = kept.iter().map(|entry| entry & !COPIED).collect();
         disk.visit_uses(&l1, &mut |disk, cluster| disk.count_up(cluster))?;
@@ -121,21 +124,22 @@ impl<'a> Changed<'a> {
         disk.write_counts()?;
         let (old, old_host) = (std::mem::replace(&mut disk.l1, l1), std::mem::replace(&mut disk.l1_host, new_host));
         disk.l2.clear();
-        disk.size = size;
-        disk.write_header()?;
+        let before = std::mem::replace(&mut disk.size, size);
+        disk.switch_size(before)?;
         disk.visit_uses(&old, &mut |disk, cluster| {
             disk.give_up(cluster);
             Ok(())
         })?;
         disk.give_up_bytes(old_host, old.len() as u64 * TABLE_ENTRY_LEN);
-        self.settle()
+        self.settle()?;
+        self.disk.finish()
     }
 
     /// Deletes a snapshot.
     fn delete(&mut self, row: usize) -> Result<()> {
         let (host, entries) = self.rows.remove(row).l1();
         let l1 = snapshot_l1(&self.disk, host, entries)?;
-        self.switch_table()?;
+        self.disk.switch_snapshots(&self.rows)?;
         let disk = &mut self.disk;
         disk.visit_uses(&l1, &mut |disk, cluster| {
             disk.give_up(cluster);
@@ -151,34 +155,39 @@ impl<'a> Changed<'a> {
         self.disk.correct_copied()?;
         self.disk.flush()
     }
+}
 
+impl Disk<'_> {
     /// Writes the table of snapshots to a new place, and then says in the header, in one sector, that it is there.
-    fn switch_table(&mut self) -> Result<()> {
-        let disk = &mut self.disk;
-        let old = Row::read_all(disk.medium.as_ref(), &disk.header, disk.context.limits)?;
-        let (old_host, old_len) = (disk.header.snapshots_offset, Row::table(&old).len() as u64);
-        let bytes = Row::table(&self.rows);
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](imgfmt_core::ErrorKind::Io), and what reading the old one meets.
+    pub(super) fn switch_snapshots(&mut self, rows: &[Row]) -> Result<()> {
+        let old = Row::read_all(self.medium.as_ref(), &self.header, self.context.limits)?;
+        let (old_host, old_len) = (self.header.snapshots_offset, Row::table(&old).len() as u64);
+        let bytes = Row::table(rows);
         let host = match bytes.len() as u64 {
             0 => 0,
             len => {
-                let host = disk.take_run(len.div_ceil(disk.cluster().len()))?;
-                disk.medium.write_at(&bytes, host)?;
+                let host = self.take_run(len.div_ceil(self.cluster().len()))?;
+                self.medium.write_at(&bytes, host)?;
                 host
             }
         };
-        disk.write_counts()?;
-        disk.medium.sync()?;
-        let count = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        disk.head.put32(NB_SNAPSHOTS_AT, count);
-        disk.head.put64(SNAPSHOTS_OFFSET_AT, host);
-        disk.head.write(disk.medium.as_ref())?;
-        disk.medium.sync()?;
-        (disk.header.nb_snapshots, disk.header.snapshots_offset) = (count, host);
+        self.write_counts()?;
+        self.medium.sync()?;
+        let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        self.head.put32(NB_SNAPSHOTS_AT, count);
+        self.head.put64(SNAPSHOTS_OFFSET_AT, host);
+        self.head.write(self.medium.as_ref())?;
+        self.medium.sync()?;
+        (self.header.nb_snapshots, self.header.snapshots_offset) = (count, host);
         if old_len > 0 {
-            disk.give_up_bytes(old_host, old_len);
+            self.give_up_bytes(old_host, old_len);
         }
-        disk.lower_counts()?;
-        disk.flush()
+        self.lower_counts()?;
+        self.flush()
     }
 }
 
@@ -189,7 +198,7 @@ fn next_id(rows: &[Row]) -> String {
 }
 
 /// The L1 table of a snapshot.
-fn snapshot_l1(disk: &Disk<'_>, host: u64, entries: u64) -> Result<Vec<u64>> {
+pub(super) fn snapshot_l1(disk: &Disk<'_>, host: u64, entries: u64) -> Result<Vec<u64>> {
     Limits::check("L1 size", entries * TABLE_ENTRY_LEN, MAX_L1_LEN)?;
     read_table(disk.medium.as_ref(), host, entries, &disk.context)
 }

@@ -7,7 +7,7 @@ use crate::header::Header;
 use crate::layout::{ITEM_ALIGN, MAX_SNAPSHOT_EXTRA_LEN};
 
 /// An entry of the snapshot table.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Row(Vec<u8>);
 
 impl Row {
@@ -73,6 +73,31 @@ impl Row {
         }
     }
 
+    /// The entry as version 3 asks for it, which says how large the disk was; `size` is that of the disk, where it does not.
+    pub(super) fn of_version_3(&self, size: u64) -> Self {
+        let extra_len = self.extra_len();
+        if extra_len >= MIN_EXTRA_LEN {
+            return self.clone();
+        }
+        let mut bytes = self.0[..FIXED_LEN].to_vec();
+        BigEndian::write_u32(&mut bytes[EXTRA_LEN_AT..], EXTRA_LEN as u32);
+        for field in [self.info(size).vm_state_size, size, u64::MAX] {
+            bytes.extend_from_slice(&field.to_be_bytes());
+        }
+        bytes.extend_from_slice(&self.0[FIXED_LEN + extra_len..]);
+        Self(bytes)
+    }
+
+    /// The entry as readers of version 2 know it, which look at no extra data; none where they would be misled. `size` is what the
+    /// header says of the disk.
+    pub(super) fn of_version_2(&self, size: u64) -> Option<Self> {
+        let info = self.info(size);
+        let vm_state_size = u32::try_from(info.vm_state_size).ok().filter(|_| info.disk_size == size)?;
+        let mut row = self.clone();
+        BigEndian::write_u32(&mut row.0[VM_STATE_AT..], vm_state_size);
+        Some(row)
+    }
+
     /// Its id.
     pub(super) fn id(&self) -> String {
         let start = FIXED_LEN + self.extra_len();
@@ -131,5 +156,7 @@ const VM_STATE_AT: usize = 32;
 const EXTRA_LEN_AT: usize = 36;
 /// Bytes before the extra data.
 const FIXED_LEN: usize = 40;
+/// Bytes of extra data that version 3 asks for at least: the length of the VM state, the size of the disk.
+const MIN_EXTRA_LEN: usize = 16;
 /// Bytes of extra data that are written: the length of the VM state, the size of the disk, the instruction count.
 const EXTRA_LEN: usize = 24;

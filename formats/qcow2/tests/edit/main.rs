@@ -4,11 +4,15 @@
 #[cfg(test)]
 mod amend;
 #[cfg(test)]
+mod bitmap_sizes;
+#[cfg(test)]
 mod bitmaps;
 #[cfg(test)]
 mod cuts;
 #[cfg(test)]
 mod images;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
@@ -17,3 +21,5 @@ mod oracle;
 mod overlap;
 #[cfg(test)]
 mod snapshots;
+#[cfg(test)]
+mod versions;

@@ -51,6 +51,76 @@ fn sizes_change() {
 }
 
 #[test]
+fn bitmaps_follow_the_size() {
+    let Some(both) = both() else { return };
+    for line in ["--add base rec", "--add --disable -g 32k base off"] {
+        both.make(&format!("bitmap {line}"), "base");
+    }
+    both.write("base", "qcow2", "write -P 7 1M 64k");
+    both.make("bitmap --merge rec base off", "base");
+    for line in [
+        "resize -f qcow2 base 800M",
+        "resize --shrink -f qcow2 base 3M",
+        "amend -f qcow2 -o size=5M base",
+        "bitmap --merge off -f qcow2 base rec",
+    ] {
+        assert_eq!(both.same(line).code, Some(0), "{line}");
+        both.sound("base");
+        let (theirs, ours) = both.infos("info --output=json base");
+        assert_eq!(theirs["format-specific"], ours["format-specific"], "{line}");
+        assert_eq!(theirs["virtual-size"], ours["virtual-size"], "{line}");
+    }
+    both.same_content("base", "qcow2");
+    // One that was in use, as a machine that was killed leaves it.
+    both.make("bitmap --remove base off", "base");
+    let bytes = both.ours.read("base");
+    let extension = bytes.windows(4).position(|bytes| bytes == [0x23, 0x85, 0x28, 0x75]).unwrap();
+    let directory = u64::from_be_bytes(bytes[extension + 24..extension + 32].try_into().unwrap());
+    both.patch("base", usize::try_from(directory).unwrap() + 15, &[3]);
+    for line in ["resize -f qcow2 base 6M", "resize --shrink -f qcow2 base 1M", "amend -f qcow2 -o size=6M base"] {
+        assert_eq!(both.same(line).code, Some(1), "{line}");
+        let told = both.ours.fails(line);
+        assert!(told.contains("rec"), "{line}: {told}");
+    }
+}
+
+#[test]
+fn disks_with_snapshots_get_other_sizes() {
+    let Some(both) = both() else { return };
+    both.make("snapshot -c one base", "base");
+    both.make("create -f qcow2 -o compat=0.10 old 4M", "old");
+    both.make("snapshot -c one old", "old");
+    for (line, code) in [
+        ("resize -f qcow2 --shrink base 1M", 0),
+        ("resize -f qcow2 base 6M", 0),
+        ("snapshot -a one base", 0),
+        ("resize -f qcow2 old 6M", 1),
+        ("resize -f qcow2 --shrink old 2M", 1),
+    ] {
+        let line = line.replace("snapshot", "snapshot -f qcow2");
+        assert_eq!(both.same(&line).code, Some(code), "{line}");
+        for file in ["base", "old"] {
+            both.same_content(file, "qcow2");
+            both.sound(file);
+        }
+    }
+}
+
+#[test]
+fn a_snapshot_is_applied_where_bitmaps_are() {
+    let Some(both) = both() else { return };
+    both.make("snapshot -c one base", "base");
+    both.make("bitmap --add base rec", "base");
+    both.write("base", "qcow2", "write -P 7 3M 64k");
+    // QEMU refuses that; here the bitmap records it.
+    both.ours.ok("snapshot -f qcow2 -a one base");
+    both.sound("base");
+    let info = both.ours.json("info --output=json base");
+    let flags = &info["format-specific"]["data"]["bitmaps"][0]["flags"];
+    assert_eq!(flags, &serde_json::json!(["auto"]), "{info}");
+}
+
+#[test]
 fn images_build_on_others() {
     let Some(both) = both() else { return };
     both.make("convert -O qcow2 mid flat", "flat");
@@ -164,6 +234,76 @@ fn options_are_amended() {
         both.same_fault(&format!("amend {line}"));
     }
     assert_eq!(both.same("amend -f qcow2 -o compat=foo base").code, Some(1));
+}
+
+#[test]
+fn versions_change_with_snapshots() {
+    let Some(both) = both() else { return };
+    both.write("base", "qcow2", "write -z 64k 128k");
+    both.make("snapshot -c one base", "base");
+    both.write("base", "qcow2", "write -z 2M 64k");
+    both.make("snapshot -c two base", "base");
+    for (line, code) in [
+        ("-o compat=0.10 base", 0),
+        ("-o size=5M base", 1),
+        ("-o compat=1.1 base", 0),
+        ("-o size=5M base", 0),
+        ("-o compat=0.10 base", 1),
+        ("-o compat=0.10,size=4M base", 0),
+        ("-o compat=1.1,size=6M base", 0),
+    ] {
+        assert_eq!(both.same(&format!("amend -f qcow2 {line}")).code, Some(code), "{line}");
+        both.sound("base");
+        both.same_content("base", "qcow2");
+        let (theirs, ours) = both.infos("info --output=json base");
+        assert_eq!(theirs["format-specific"], ours["format-specific"], "{line}");
+        assert_eq!(theirs["virtual-size"], ours["virtual-size"], "{line}");
+        // QEMU shows a snapshot at the size of the disk.
+        for snapshot in ["one", "two"].into_iter().filter(|_| ours["virtual-size"] == 4 << 20) {
+            both.same(&format!("convert -l {snapshot} -O qcow2 base {snapshot}"));
+            both.same_content(snapshot, "qcow2");
+        }
+    }
+}
+
+#[test]
+fn key_slots_are_amended() {
+    let Some(both) = both() else { return };
+    let secrets = "--object secret,id=a,data=one --object secret,id=b,data=two --object secret,id=c,data=three";
+    let options = "encrypt.format=luks,encrypt.key-secret=a,encrypt.iter-time=10";
+    both.make(&format!("create -f qcow2 {secrets} -o {options} img 1M"), "img");
+    let active = "encrypt.state=active,encrypt.iter-time=10,encrypt.new-secret";
+    let inactive = "encrypt.state=inactive,encrypt";
+    for (key, line, code) in [
+        ("a", format!("-o {active}=b"), 0),
+        ("b", format!("-o {active}=c,encrypt.keyslot=5"), 0),
+        ("b", format!("-o {active}=a,encrypt.keyslot=5"), 1),
+        ("b", format!("--force -o {active}=a,encrypt.keyslot=5"), 0),
+        ("b", format!("-o {active}=a,encrypt.keyslot=8"), 1),
+        ("c", format!("-o {active}=a"), 1),
+        ("b", format!("-o {active}=a,encrypt.old-secret=b"), 1),
+        ("b", "-o encrypt.new-secret=a".to_owned(), 1),
+        ("b", "-o encrypt.state=active".to_owned(), 1),
+        ("b", "-o encrypt.state=inactive".to_owned(), 1),
+        ("b", format!("-o {inactive}.old-secret=c"), 1),
+        ("b", format!("-o {inactive}.old-secret=a"), 0),
+        ("a", format!("-o {active}=c"), 1),
+        ("b", format!("-o {inactive}.keyslot=0"), 1),
+        ("b", format!("-o {inactive}.keyslot=1"), 1),
+        ("b", format!("--force -o {inactive}.keyslot=1"), 0),
+        ("b", format!("-o {active}=a"), 1),
+    ] {
+        let line =
+            format!("amend {secrets} --image-opts driver=qcow2,encrypt.key-secret={key},file.filename=img {line}");
+        assert_eq!(both.same(&line).code, Some(code), "{line}");
+        let states = |info: &serde_json::Value| {
+            let slots = info["format-specific"]["data"]["encrypt"]["slots"].as_array().unwrap().clone();
+            slots.iter().map(|slot| slot["active"].clone()).collect::<Vec<_>>()
+        };
+        let (theirs, ours) = both.infos("info --output=json img");
+        assert_eq!(states(&theirs), states(&ours), "{line}");
+    }
+    assert_eq!(both.same("amend -f qcow2 -o encrypt.state=inactive,encrypt.keyslot=0 base").code, Some(1));
 }
 
 #[test]
