@@ -143,12 +143,12 @@ impl<'a> Assembly<'a> {
         Ok(Content::Sparse(Box::new(sparse)))
     }
 
-    /// The flat extent in a file, which has to hold all of it.
+    /// The flat extent in a file, which has to hold all of it, unless what is left of it is to be had.
     fn place_flat(&self, source: SourceId, line: &ExtentLine) -> Result<Content> {
         let host = byte_of(line.offset);
         let end = host.saturating_add(byte_of(line.sectors));
         let there = self.sources[source.0 as usize].len();
-        if end > there {
+        if end > there && !self.context.salvage {
             let what = format!(
                 "the descriptor wants {} sectors from here on, but the file ends at byte {there}",
                 line.sectors

@@ -10,6 +10,7 @@ mod create;
 mod dd;
 mod rebase;
 mod resize;
+mod salvage;
 mod sequences;
 mod snapshot;
 mod support;
