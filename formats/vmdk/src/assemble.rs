@@ -24,6 +24,8 @@ pub(crate) struct Assembly<'a> {
     sources: Vec<Arc<dyn Storage>>,
     /// Files by the name that extent lines give them.
     opened: HashMap<Vec<u8>, (SourceId, String)>,
+    /// The descriptor, where it is a file of its own.
+    pub(crate) descriptor_file: Option<Arc<dyn Storage>>,
     /// The extents so far.
     extents: Vec<DiskExtent>,
     /// What is to be said about them.
@@ -41,6 +43,7 @@ impl<'a> Assembly<'a> {
             limits,
             sources: Vec::new(),
             opened: HashMap::new(),
+            descriptor_file: None,
             extents: Vec::new(),
             infos: Vec::new(),
             size: 0,
@@ -191,6 +194,7 @@ impl<'a> Assembly<'a> {
         let image = VmdkImage {
             extents: self.extents,
             sources: self.sources,
+            _descriptor_file: self.descriptor_file,
             has_parent: parent.is_some(),
             description,
             cache: TableCache::new(),

@@ -1,6 +1,7 @@
 //! What can be read of a damaged disk is read, and the rest is zero and told of.
 
 use std::ops::Range;
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -255,14 +256,14 @@ fn few_reads_fail_where_nothing_can_be_read() {
     const MIB: u64 = 1 << 20;
     for opaque in [false, true] {
         // All of a job.
-        let bad = [3 * MIB..4 * MIB];
-        let (lost, failed) = failures(&bad, 8 * MIB, opaque);
-        assert!(lost == bad && failed <= 60, "{failed} reads failed: {lost:?}");
+        let bad = 3 * MIB..4 * MIB;
+        let (lost, failed) = failures(from_ref(&bad), 8 * MIB, opaque);
+        assert!(lost == from_ref(&bad) && failed <= 60, "{failed} reads failed: {lost:?}");
         // One sector, and the eight that are one on a disk of today.
         for (len, most) in [(512, 6), (4096, 16)] {
-            let bad = [5 * MIB + 7 * 512..5 * MIB + 7 * 512 + len];
-            let (lost, failed) = failures(&bad, 8 * MIB, opaque);
-            assert!(lost == bad && failed <= most, "{failed} reads failed: {lost:?}");
+            let bad = 5 * MIB + 7 * 512..5 * MIB + 7 * 512 + len;
+            let (lost, failed) = failures(from_ref(&bad), 8 * MIB, opaque);
+            assert!(lost == from_ref(&bad) && failed <= most, "{failed} reads failed: {lost:?}");
         }
         // Two spots in one unit of 64 KiB, and what lies between.
         let bad = [MIB + 4096..MIB + 8192, MIB + 50 * 1024..MIB + 54 * 1024];
@@ -276,15 +277,14 @@ fn nothing_is_tried_behind_the_end_of_a_file() {
     // The read of each job as a whole is made before anybody asks why it fails.
     let end = (2 << 20) + 12_345;
     let (lost, failed) = failures(&[], end, false);
-    assert_eq!((lost.as_slice(), failed), ([end..8 << 20].as_slice(), 6));
+    assert_eq!((lost.as_slice(), failed), (from_ref(&(end..8 << 20)), 6));
 }
 
 #[test]
 fn a_rescue_is_cancelled() {
     let cancel = Cancel::default();
     cancel.cancel();
-    let all = std::iter::once(0..8 << 20).collect::<Vec<_>>();
-    let image = Cut::new(Bad::new(&bytes_of(8 << 20), &all), 8 << 20, false);
+    let image = Cut::new(Bad::new(&bytes_of(8 << 20), from_ref(&(0..8 << 20))), 8 << 20, false);
     let (salvage, (writer, _)) = (Salvage::new(), Recorder::writer(8 << 20, SHAPE, 7));
     let error = Convert { salvage: Some(&salvage), cancel, ..Convert::default() }.run(&image, writer).unwrap_err();
     assert_eq!(error.kind(), imgfmt_core::ErrorKind::Cancelled);
@@ -319,12 +319,12 @@ fn what_follows_the_place_where_a_stream_breaks_off_is_lost() {
     Convert { salvage: Some(&salvage), ..Convert::default() }.run_stream(&mut Broken(0), writer).unwrap();
     let bytes = record.lock().unwrap().put_together(&SHAPE, &vec![0; 4 << 20]);
     assert!(bytes[..17 * 65_536].iter().all(|byte| *byte == 3) && bytes[17 * 65_536..].iter().all(|byte| *byte == 0));
-    assert_eq!(salvage.into_lost().ranges, [17 * 65_536..4 << 20]);
+    assert_eq!(salvage.into_lost().ranges, from_ref(&(17 * 65_536..4 << 20)));
 }
 
 #[test]
 fn without_salvage_it_is_an_error() {
-    let image = PlainImage::new(Arc::new(Bad::new(&[1; 4096], &[0..1])));
+    let image = PlainImage::new(Arc::new(Bad::new(&[1; 4096], from_ref(&(0..1)))));
     let (writer, _) = Recorder::writer(4096, SHAPE, 7);
     assert!(Convert::default().run(&image, writer).is_err());
 }
