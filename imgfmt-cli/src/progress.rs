@@ -1,11 +1,12 @@
 //! Progress for people and for programs.
 
 use std::io::{self, IsTerminal, Write};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use imgfmt::ConvertSummary;
-use imgfmt::convert::Progress;
+use imgfmt::convert::{Lost, Progress};
 use imgfmt_cli::args::{ProgressArgs, ProgressForm};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -72,12 +73,17 @@ impl Reporter {
                 bar.set_position(progress.done);
             }
             Form::Percent(shown) => due(shown, progress, print_percent),
-            Form::Json(shown) => due(shown, progress, |progress| self.print_json(progress)),
+            Form::Json(shown) => due(shown, progress, |progress| self.print_json(progress, None)),
         }
     }
 
     /// Shows how it ended: complete where that is known.
     pub(crate) fn finish(&self, complete: Option<Progress>) {
+        self.finish_without(complete, None);
+    }
+
+    /// As [`finish`](Self::finish), and programs are told what was lost, where that was not to be an error.
+    pub(crate) fn finish_without(&self, complete: Option<Progress>, lost: Option<&Lost>) {
         match &self.form {
             Form::None => {}
             Form::Bar(bar) => bar.finish_and_clear(),
@@ -87,20 +93,23 @@ impl Reporter {
             }
             Form::Json(shown) => {
                 let last = shown.lock().map_or_else(|e| e.into_inner().last, |shown| shown.last);
-                self.print_json(complete.unwrap_or(last));
+                self.print_json(complete.unwrap_or(last), lost);
             }
         }
     }
 
     /// Prints a line of JSON.
-    fn print_json(&self, progress: Progress) {
+    fn print_json(&self, progress: Progress, lost: Option<&Lost>) {
         let Progress { done, size, stored } = progress;
         let elapsed = self.started.elapsed().as_secs_f64();
         let rate = if elapsed > 0.0 { as_f64(done) / elapsed } else { 0.0 };
-        let line = serde_json::json!({
+        let mut line = serde_json::json!({
             "done": done, "size": size, "stored": stored,
             "elapsed": (elapsed * 1e3).round() / 1e3, "rate": rate.round(),
         });
+        if let Some(lost) = lost {
+            line["lost"] = json_of(lost);
+        }
         write(io::stderr().lock(), &format!("{line}\n"));
     }
 }
@@ -108,6 +117,13 @@ impl Reporter {
 /// Where a conversion is that was made.
 pub(crate) fn complete(summary: &ConvertSummary) -> Progress {
     Progress { done: summary.size, size: summary.size, stored: summary.stored }
+}
+
+/// What was lost, for programs.
+fn json_of(lost: &Lost) -> serde_json::Value {
+    let range = |range: &Range<u64>| serde_json::json!({ "start": range.start, "length": range.end - range.start });
+    let ranges: Vec<_> = lost.ranges.iter().map(range).collect();
+    serde_json::json!({ "bytes": lost.bytes, "exact": lost.is_exact(), "ranges": ranges })
 }
 
 /// The form that was asked for, or else the one that fits where the streams lead.

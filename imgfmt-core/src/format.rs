@@ -86,6 +86,9 @@ pub struct OpenContext<'a> {
     /// Whether the image is opened only to be described: no other file is opened, no secret is needed, and reading
     /// guest bytes may be an error.
     pub describe_only: bool,
+    /// Whether an image is opened although files of it are too short, as long as its tables are there: reading what is not is
+    /// an error.
+    pub salvage: bool,
     /// The folder for temporary files; `None` for `/var/tmp`.
     pub spool: Option<&'a Path>,
 }
@@ -102,6 +105,7 @@ impl<'a> OpenContext<'a> {
             secrets: &NO_SECRETS,
             snapshot: None,
             describe_only: false,
+            salvage: false,
             spool: None,
         }
     }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::NamedTempFile;
 
 use crate::format::Siblings;
+use crate::lock::{LockedFile, Locking};
 use crate::storage::{FileStorage, Storage};
 use crate::target::{FileTarget, PipeTarget, Target};
 use crate::{Error, Result};
@@ -26,6 +27,10 @@ pub struct Output {
     beside: Option<Part>,
     /// The other files, in the order in which they were asked for.
     siblings: Mutex<Vec<Part>>,
+    /// What is overwritten where it is, with the locks on it.
+    _overwritten: Option<LockedFile>,
+    /// Whether locks are taken.
+    locking: Locking,
 }
 
 /// A file that waits for its name.
@@ -37,45 +42,67 @@ struct Part {
     target: Arc<FileTarget>,
     /// Where it belongs.
     path: PathBuf,
+    /// The file that is there now, with the lock on it.
+    _replaced: Option<LockedFile>,
 }
 
 impl Output {
     /// Starts a new file that will replace `path`; a block device is opened as it is.
     ///
-    /// A link is followed, and an existing file's permissions are kept.
+    /// A link is followed, and an existing file's permissions are kept. Nobody may write to what is replaced, from now on until
+    /// it is.
     ///
     /// # Errors
     ///
-    /// What the operating system says when the file or the device cannot be opened for writing.
+    /// What the operating system says when the file or the device cannot be opened for writing;
+    /// [`Locked`](crate::ErrorKind::Locked) where another program writes to it.
     pub fn create(path: &Path) -> Result<Self> {
-        let path = resolve_links(path);
-        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-            return Self::in_place(&path);
-        }
-        let part = Part::create(path)?;
-        let target = Arc::clone(&part.target) as Arc<dyn Target>;
-        Ok(Self { target, beside: Some(part), siblings: Mutex::default() })
+        Self::create_locked(path, Locking::Write)
     }
 
-    /// Opens the file or device at `path` to be overwritten where it is.
+    /// As [`create`](Self::create); with [`Locking::Ignore`], whatever others do with what is there.
     ///
     /// # Errors
     ///
-    /// What the operating system says; [`Unsupported`](crate::ErrorKind::Unsupported) for a folder or pipe.
-    pub fn in_place(path: &Path) -> Result<Self> {
+    /// As [`create`](Self::create).
+    pub fn create_locked(path: &Path, locking: Locking) -> Result<Self> {
+        let path = resolve_links(path);
+        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Self::in_place(&path, locking);
+        }
+        let part = Part::create(path, locking)?;
+        let target = Arc::clone(&part.target) as Arc<dyn Target>;
+        Ok(Self { target, beside: Some(part), siblings: Mutex::default(), _overwritten: None, locking })
+    }
+
+    /// Opens the file or device at `path` to be overwritten where it is, with the locks for `locking`.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says; [`Unsupported`](crate::ErrorKind::Unsupported) for a folder or pipe;
+    /// [`Locked`](crate::ErrorKind::Locked) where another program uses it.
+    pub fn in_place(path: &Path, locking: Locking) -> Result<Self> {
         let cannot = || format!("cannot write to {}", path.display());
         let kind = path.metadata().map_err(|e| Error::io(cannot(), e))?.file_type();
         if !kind.is_file() && !kind.is_block_device() {
             return Err(Error::unsupported("the target is neither a regular file nor a block device").context(cannot()));
         }
-        let file: File = OpenOptions::new().write(true).open(path).map_err(|e| Error::io(cannot(), e))?;
-        Ok(Self { target: Arc::new(FileTarget::new(file)?), beside: None, siblings: Mutex::default() })
+        // Locks are for those who may read. Who may not, writes all the same.
+        let mut options = OpenOptions::new();
+        let file = options.write(true).read(true).open(path).or_else(|_| options.read(false).open(path));
+        let file = file.map_err(|e| Error::io(cannot(), e))?;
+        let twice = file.try_clone().map_err(|e| Error::io("cannot open it a second time", e).context(cannot()))?;
+        let mut overwritten = LockedFile::from(twice);
+        overwritten.lock(locking).map_err(|e| e.context(cannot()))?;
+        let target = Arc::new(FileTarget::new(file)?);
+        Ok(Self { target, beside: None, siblings: Mutex::default(), _overwritten: Some(overwritten), locking })
     }
 
     /// Writes to `pipe`, which nothing can be taken back from.
     #[must_use]
     pub fn pipe(pipe: PipeTarget) -> Self {
-        Self { target: Arc::new(pipe), beside: None, siblings: Mutex::default() }
+        let locking = Locking::Ignore;
+        Self { target: Arc::new(pipe), beside: None, siblings: Mutex::default(), _overwritten: None, locking }
     }
 
     /// Where the bytes go.
@@ -140,7 +167,7 @@ impl Siblings for Output {
         if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
             return Err(Error::invalid(format!("{} is there, and no regular file", path.display())));
         }
-        let part = Part::create(path)?;
+        let part = Part::create(path, self.locking)?;
         let target = Arc::clone(&part.target) as Arc<dyn Target>;
         siblings.push(part);
         Ok(target)
@@ -149,9 +176,10 @@ impl Siblings for Output {
 
 impl Part {
     /// A new file beside `path`, with its permissions where it is there.
-    fn create(path: PathBuf) -> Result<Self> {
+    fn create(path: PathBuf, locking: Locking) -> Result<Self> {
         let cannot = |e| Error::io(format!("cannot create {}", path.display()), e);
         let name = path.file_name().ok_or_else(|| Error::invalid(format!("{} is not a file name", path.display())))?;
+        let old = replaced(&path, locking)?;
         let prefix = format!(".{}.", name.to_string_lossy());
         let file = tempfile::Builder::new()
             .prefix(&prefix)
@@ -163,7 +191,7 @@ impl Part {
             file.as_file().set_permissions(metadata.permissions()).map_err(cannot)?;
         }
         let handle = file.as_file().try_clone().map_err(cannot)?;
-        Ok(Self { file, target: Arc::new(FileTarget::new(handle)?), path })
+        Ok(Self { file, target: Arc::new(FileTarget::new(handle)?), path, _replaced: old })
     }
 
     /// Gives the file its name.
@@ -172,6 +200,17 @@ impl Part {
         file.persist(&path).map_err(|e| Error::io(format!("cannot rename to {}", path.display()), e.error))?;
         if durable { sync_folder(&path) } else { Ok(()) }
     }
+}
+
+/// The file at `path`, which is to be replaced, locked against those who write to it: what they write would be lost. Readers keep
+/// the file that they have. Who may not read it, replaces it all the same.
+fn replaced(path: &Path, locking: Locking) -> Result<Option<LockedFile>> {
+    let Some(file) = (locking != Locking::Ignore).then(|| File::open(path).ok()).flatten() else {
+        return Ok(None);
+    };
+    let mut file = LockedFile::from(file);
+    file.lock(Locking::Read).map_err(|e| e.context(format!("cannot replace {}", path.display())))?;
+    Ok(Some(file))
 }
 
 /// The file that is open as `file`, opened again to be read.
@@ -257,6 +296,31 @@ mod tests {
         assert!(link.is_symlink());
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn what_others_write_to_is_neither_replaced_nor_overwritten() {
+        use crate::{ErrorKind, FileMedium};
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.img");
+        std::fs::write(&path, b"old").unwrap();
+        let writer = FileMedium::open(&path, Locking::Write).unwrap();
+        assert_eq!(Output::create(&path).unwrap_err().kind(), ErrorKind::Locked);
+        assert_eq!(Output::in_place(&path, Locking::Write).unwrap_err().kind(), ErrorKind::Locked);
+        Output::in_place(&path, Locking::Ignore).unwrap();
+        Output::create_locked(&path, Locking::Ignore).unwrap().commit(false).unwrap();
+        drop(writer);
+        let reader = FileStorage::open_locked(&path, Locking::Read).unwrap();
+        assert_eq!(Output::in_place(&path, Locking::Write).unwrap_err().kind(), ErrorKind::Locked);
+        let output = Output::create(&path).unwrap();
+        drop(reader);
+        assert_eq!(FileMedium::open(&path, Locking::Write).unwrap_err().kind(), ErrorKind::Locked);
+        output.commit(false).unwrap();
+        let output = Output::in_place(&path, Locking::Write).unwrap();
+        assert_eq!(FileStorage::open_locked(&path, Locking::Read).unwrap_err().kind(), ErrorKind::Locked);
+        output.commit(false).unwrap();
+        FileMedium::open(&path, Locking::Write).unwrap();
+        assert_eq!(names(dir.path()), ["out.img"]);
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl QcowImage {
                     break;
                 }
                 let guest = (first + nth) << bits;
-                let kind = Entry::decode(raw, bits).and_then(|entry| self.kind(entry, guest));
+                let kind = Entry::decode(raw, bits).and_then(|entry| self.kind(entry, guest..sink.rest().end));
                 self.push(guest, 1 << bits, kind.map_err(|e| e.at(table.entry_at(index + nth)))?, sink);
             }
             Ok(())
@@ -92,14 +92,16 @@ impl QcowImage {
         sink.push(guest, len.min(self.header.size.saturating_sub(guest)), kind);
     }
 
-    /// What the cluster at guest byte `guest` is.
-    fn kind(&self, entry: Entry, guest: u64) -> Result<ExtentKind> {
+    /// What the cluster is with which `wanted` begins.
+    fn kind(&self, entry: Entry, wanted: Range<u64>) -> Result<ExtentKind> {
         let source = SourceId(0);
         match entry {
             Entry::Absent => Ok(self.absent()),
             Entry::Data(host) => {
-                // The file may end where the disk does, within the last cluster.
-                self.check_there(host, self.header.cluster_len().min(self.header.size - guest))?;
+                // The file may end where the disk does, within the last cluster. Of one that was cut with its file, what is left
+                // can be had.
+                let len = wanted.end.min(self.header.size) - wanted.start;
+                self.check_there(host, self.header.cluster_len().min(len))?;
                 Ok(if self.header.encrypted { ExtentKind::Opaque } else { ExtentKind::Data { source, host } })
             }
             Entry::Compressed { host, stored_len } => {

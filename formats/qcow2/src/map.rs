@@ -1,5 +1,7 @@
 //! The map: from guest ranges through L1 and L2 tables to extents.
 
+use std::ops::Range;
+
 use imgfmt_core::{Encoded, Error, ExtentKind, ExtentSink, Result, SourceId, Storage};
 
 use crate::data_file::DataPlace;
@@ -130,7 +132,7 @@ impl Qcow2Image {
         let (len, kind) = match entry {
             Entry::Unallocated => (len, self.absent()),
             Entry::Zero => (len, ExtentKind::Zero { explicit: true }),
-            Entry::Data(host) => self.data(host, guest, len, grain_bits)?,
+            Entry::Data(host) => self.data(host, guest..sink.rest().end, len, grain_bits)?,
             Entry::Compressed { host, stored_len } => {
                 self.check_begins(host)?;
                 let unit = Encoded {
@@ -148,8 +150,10 @@ impl Qcow2Image {
         Ok(len)
     }
 
-    /// How much of `len` bytes of guest data from host byte `host` on there is, and what it is.
-    fn data(&self, host: u64, guest: u64, len: u64, grain_bits: u32) -> Result<(u64, ExtentKind)> {
+    /// How much of `len` bytes of guest data from host byte `host` on there is, and what it is. `wanted` begins with them, and
+    /// ends where nothing more is asked for.
+    fn data(&self, host: u64, wanted: Range<u64>, len: u64, grain_bits: u32) -> Result<(u64, ExtentKind)> {
+        let guest = wanted.start;
         if self.data != DataPlace::Inside && host != guest {
             let what = format!(
                 "an L2 entry names byte {host} of the data file for guest byte {guest}; they have to be the same"
@@ -160,15 +164,15 @@ impl Qcow2Image {
             return Ok((len, ExtentKind::Opaque));
         };
         let there = self.sources.get(source.0 as usize).map_or(0, |source| source.len());
-        let len = self.stored(host, guest, len, grain_bits, there)?;
+        let len = self.stored(host, wanted, len, grain_bits, there)?;
         Ok((len, ExtentKind::Data { source, host }))
     }
 
     /// How many of `len` bytes from host byte `host` on a file of `end` bytes has, in whole grains; the last one only
-    /// has to be there up to the end of the disk.
-    fn stored(&self, host: u64, guest: u64, len: u64, grain_bits: u32, end: u64) -> Result<u64> {
+    /// has to be there up to the end of the disk, and of what is `wanted`.
+    fn stored(&self, host: u64, wanted: Range<u64>, len: u64, grain_bits: u32, end: u64) -> Result<u64> {
         let there = end.saturating_sub(host);
-        if len.min(self.size.saturating_sub(guest)) <= there {
+        if len.min(self.size.min(wanted.end).saturating_sub(wanted.start)) <= there {
             return Ok(len);
         }
         match there >> grain_bits {

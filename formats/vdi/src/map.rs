@@ -45,14 +45,16 @@ impl VdiImage {
             let alike = entries.iter().take_while(|&&other| entry >= ZERO && other == entry).count().max(1);
             let start = index * self.header.block_len;
             let len = (alike as u64 * self.header.block_len).min(self.header.disk_size - start);
-            sink.push(start, len, self.kind(index, entry, len)?);
+            // Of a block that was cut with its file, what is left can be had.
+            let wanted = len.min(sink.rest().end - start);
+            sink.push(start, len, self.kind(index, entry, wanted)?);
             entries = &entries[alike..];
             index += alike as u64;
         }
         Ok(())
     }
 
-    /// What block `index` is, which has this entry and of which the disk has `len` bytes.
+    /// What block `index` is, which has this entry and of which `len` bytes are wanted.
     fn kind(&self, index: u64, entry: u32, len: u64) -> Result<ExtentKind> {
         match entry {
             FREE if self.header.kind == ImageType::Differencing => Ok(ExtentKind::Parent),

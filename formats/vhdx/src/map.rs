@@ -1,5 +1,7 @@
 //! The map: from guest ranges through the block allocation table, and sector bitmaps, to extents.
 
+use std::ops::Range;
+
 use imgfmt_core::{Error, ExtentKind, ExtentSink, Result, SourceId, Storage};
 
 use crate::bat::Entries;
@@ -99,7 +101,7 @@ impl VhdxImage {
             Block::Absent => self.absent(),
             Block::Zero => ExtentKind::Zero { explicit: true },
             Block::Full(host) => {
-                self.check_payload(start, host)?;
+                self.check_payload(start..sink.rest().end, host)?;
                 sink.push(start, len, ExtentKind::Data { source: SourceId(0), host });
                 return Ok(1);
             }
@@ -108,7 +110,7 @@ impl VhdxImage {
                 return Err(Error::malformed(what).field("State"));
             }
             Block::Partial(host) => {
-                self.check_payload(start, host)?;
+                self.check_payload(start..sink.rest().end, host)?;
                 self.push_partial(block, host, sink)?;
                 return Ok(1);
             }
@@ -158,10 +160,11 @@ impl VhdxImage {
         Ok(host)
     }
 
-    /// Checks that the block at guest byte `start` may lie at `host`. The last block has to be in the file as far as
-    /// the disk goes: some programs leave off the rest.
-    fn check_payload(&self, start: u64, host: u64) -> Result<()> {
-        self.check_stored("block", host, self.geometry.block_len.min(self.geometry.size - start))
+    /// Checks that the block with which `wanted` begins may lie at `host`. It has to be in the file as far as the disk goes, for
+    /// some programs leave off the rest, and as far as it is wanted: of one that was cut with its file, what is left can be had.
+    fn check_payload(&self, wanted: Range<u64>, host: u64) -> Result<()> {
+        let len = wanted.end.min(self.geometry.size) - wanted.start;
+        self.check_stored("block", host, self.geometry.block_len.min(len))
     }
 
     /// Checks that `len` bytes from `host` on are in the file, and of nothing else.

@@ -24,6 +24,8 @@ pub(crate) struct Assembly<'a> {
     sources: Vec<Arc<dyn Storage>>,
     /// Files by the name that extent lines give them.
     opened: HashMap<Vec<u8>, (SourceId, String)>,
+    /// The descriptor, where it is a file of its own.
+    pub(crate) descriptor_file: Option<Arc<dyn Storage>>,
     /// The extents so far.
     extents: Vec<DiskExtent>,
     /// What is to be said about them.
@@ -41,6 +43,7 @@ impl<'a> Assembly<'a> {
             limits,
             sources: Vec::new(),
             opened: HashMap::new(),
+            descriptor_file: None,
             extents: Vec::new(),
             infos: Vec::new(),
             size: 0,
@@ -143,12 +146,12 @@ impl<'a> Assembly<'a> {
         Ok(Content::Sparse(Box::new(sparse)))
     }
 
-    /// The flat extent in a file, which has to hold all of it.
+    /// The flat extent in a file, which has to hold all of it, unless what is left of it is to be had.
     fn place_flat(&self, source: SourceId, line: &ExtentLine) -> Result<Content> {
         let host = byte_of(line.offset);
         let end = host.saturating_add(byte_of(line.sectors));
         let there = self.sources[source.0 as usize].len();
-        if end > there {
+        if end > there && !self.context.salvage {
             let what = format!(
                 "the descriptor wants {} sectors from here on, but the file ends at byte {there}",
                 line.sectors
@@ -191,6 +194,7 @@ impl<'a> Assembly<'a> {
         let image = VmdkImage {
             extents: self.extents,
             sources: self.sources,
+            _descriptor_file: self.descriptor_file,
             has_parent: parent.is_some(),
             description,
             cache: TableCache::new(),

@@ -15,6 +15,8 @@ pub(crate) struct VmdkImage {
     pub(crate) extents: Vec<DiskExtent>,
     /// The files.
     pub(crate) sources: Vec<Arc<dyn Storage>>,
+    /// The descriptor, where it is a file of its own: not needed any more, but for the lock that is on it.
+    pub(crate) _descriptor_file: Option<Arc<dyn Storage>>,
     /// Whether what is not stored is the parent's.
     pub(crate) has_parent: bool,
     /// What is to be said about it.

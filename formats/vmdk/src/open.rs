@@ -17,7 +17,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Resu
     if header::recognise(&head).is_some() {
         return open_sparse(storage, context);
     }
-    open_text(storage.as_ref(), context)
+    open_text(storage, context)
 }
 
 /// Opens a sparse extent, as a rule one that has its descriptor within.
@@ -96,10 +96,11 @@ pub(crate) fn embedded_sectors(descriptor: &Descriptor) -> Result<Option<u64>> {
 }
 
 /// Opens a disk whose descriptor is a file of its own.
-fn open_text(storage: &dyn Storage, context: &OpenContext<'_>) -> Result<Opened> {
-    let text = text_file(storage, context.limits)?;
+fn open_text(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
+    let text = text_file(storage.as_ref(), context.limits)?;
     let descriptor = parse_text(&text.bytes, context.limits)?;
     let mut assembly = Assembly::new(*context);
+    assembly.descriptor_file = Some(storage);
     assembly.add_lines(&descriptor)?;
     assembly.finish(&descriptor)
 }

@@ -135,7 +135,8 @@ impl SparseExtent {
             let kind = match entry {
                 0 => place.absent,
                 ZEROED if self.header.flags.has(Flags::ZEROED_GRAINS) => ExtentKind::Zero { explicit: true },
-                _ => self.stored(Grain { table, table_at, slot, entry, len })?,
+                // Of a grain that was cut with its file, what is left can be had.
+                _ => self.stored(Grain { table, table_at, slot, entry, len: len.min(range.end - at) })?,
             };
             sink.push(place.start + at, len, kind);
             at += len;

@@ -45,7 +45,8 @@ pub(crate) fn run(args: &ConvertArgs, signals: &Signals) -> Result<Exit, Failure
         require_format(said, target, &Access { options: &Options::new(), ..request.access.clone() })?;
     }
     let result = imgfmt::convert_piped(&request, pipes);
-    reporter.finish(result.as_ref().ok().map(complete));
+    let lost = result.as_ref().ok().filter(|_| args.salvage).map(|summary| &summary.lost);
+    reporter.finish_without(result.as_ref().ok().map(complete), lost);
     let summary = result.map_err(|error| gate.explain(error))?;
     tell(args, &summary, to_pipe)?;
     Ok(if summary.lost.is_empty() { Exit::Done } else { Exit::Error })
@@ -61,8 +62,13 @@ fn tell(args: &ConvertArgs, summary: &ConvertSummary, to_pipe: bool) -> Result<(
         // Standard output may be the image itself.
         if to_pipe { failure::note(&line) } else { print::text(&format!("{line}\n"))? }
     }
-    for range in &summary.lost {
-        failure::note(&format!("guest bytes {}..{} could not be read, and are zero now", range.start, range.end));
+    for range in &summary.lost.ranges {
+        let read = if summary.lost.is_exact() { "" } else { ", or some of them," };
+        failure::note(&format!("guest bytes {}..{}{read} could not be read, and are zero now", range.start, range.end));
+    }
+    if !summary.lost.is_exact() {
+        let (bytes, count) = (summary.lost.bytes, summary.lost.ranges.len());
+        failure::note(&format!("these {count} ranges hold the {bytes} bytes that are lost, and some that are not"));
     }
     Ok(())
 }

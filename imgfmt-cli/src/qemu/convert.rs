@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use imgfmt::convert::{Cancel, Convert, KernelCopy, Progress};
+use imgfmt::convert::{Cancel, Convert, KernelCopy, Lost, Progress};
 use imgfmt::{Access, Bitmaps, ConvertRequest, ErrorKind, Locking, ParentName};
 
 use super::common::{self, FORCE_SHARE, IMAGE_OPTS, OBJECT, PROGRESS, QUIET};
@@ -16,7 +16,7 @@ use super::image::Image;
 use super::options::{NewImage, asks_help};
 use super::progress::Meter;
 use super::setting::{Setting, reading};
-use super::{Call, Command, sizes};
+use super::{Call, Command, report, sizes};
 
 /// The command.
 pub(crate) const COMMAND: Command = Command {
@@ -113,8 +113,25 @@ fn run(call: &Call<'_>) -> Outcome {
     let result = imgfmt::convert(&request);
     meter.finish(result.is_ok());
     match result {
-        Ok(_) => Ok(0),
+        Ok(summary) => {
+            if !parsed.has("quiet") {
+                warn_of(&summary.lost);
+            }
+            Ok(0)
+        }
         Err(error) => Err(plan.cannot_convert(&error, &sources, &target)),
+    }
+}
+
+/// Warns of what could not be read.
+fn warn_of(lost: &Lost) {
+    for range in &lost.ranges {
+        let (start, len) = (range.start, range.end - range.start);
+        report::warning(&format!("error while reading offset {start}: {len} bytes cannot be read, and are zeros"));
+    }
+    if !lost.is_exact() {
+        let bytes = lost.bytes;
+        report::warning(&format!("some of them could be read: {bytes} bytes are zeros that should not be"));
     }
 }
 

@@ -16,6 +16,7 @@ mod oracle;
 mod pipes;
 mod progress;
 mod replay;
+mod salvage;
 mod schemas;
 mod signals;
 mod verify;

@@ -83,4 +83,11 @@ fn the_other_answers_are_as_their_schemas_say() {
     check("bench", &desk.ok("bench -c 10 --output json disk.qcow2"));
     let ran = desk.run("convert --progress json disk.raw out.qcow2");
     check("progress", ran.stderr.lines().last().unwrap());
+    let bytes = desk.read("disk.vmdk");
+    desk.write("cut.vmdk", &bytes[..bytes.len() - 1000]);
+    let ran = desk.run("convert --salvage --progress json cut.vmdk out.raw");
+    let last = ran.stderr.lines().rfind(|line| line.starts_with('{')).unwrap();
+    check("progress", last);
+    let value: Value = serde_json::from_str(last).unwrap();
+    assert_eq!((&value["lost"]["bytes"], &value["lost"]["exact"]), (&Value::from(1024), &Value::from(true)), "{last}");
 }

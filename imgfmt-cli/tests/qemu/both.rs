@@ -88,6 +88,24 @@ impl Both {
         self.ours.write(file, all);
     }
 
+    /// Cuts a file by so many bytes in both.
+    pub(crate) fn cut(&self, file: &str, by: usize) {
+        let bytes = self.ours.read(file);
+        [&self.theirs, &self.ours].iter().for_each(|desk| desk.write(file, &bytes[..bytes.len() - by]));
+    }
+
+    /// Has `qemu-img` run a line, which succeeds.
+    pub(crate) fn theirs_ok(&self, line: &str) {
+        let ran = self.qemu_img(line);
+        assert_eq!(ran.code, Some(0), "{line}: {}", ran.stderr);
+    }
+
+    /// Overwrites bytes of a file in both.
+    pub(crate) fn patch(&self, file: &str, at: usize, bytes: &[u8]) {
+        self.ours_patch(file, at, bytes);
+        std::fs::copy(self.ours.path(file), self.theirs.path(file)).unwrap();
+    }
+
     /// Runs `qemu-img`.
     fn qemu_img(&self, line: &str) -> Ran {
         Ran::from(self.theirs.command("qemu-img", line).output().unwrap())

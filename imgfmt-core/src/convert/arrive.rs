@@ -1,7 +1,10 @@
 //! Cuts what a stream hands out into jobs, as it arrives.
 
+use std::ops::Range;
+
 use super::held::{Held, held_data};
 use super::plan::{Cut, Job};
+use super::salvage::Rescue;
 use crate::extent::{Encoded, Extent, ExtentKind, SourceId};
 use crate::stream::{ImageStream, StreamForm, StreamPart};
 use crate::writer::{Form, Piece};
@@ -23,6 +26,8 @@ pub(super) struct Arrivals<'a> {
     early: Option<(StreamPart, Vec<u8>)>,
     /// Whether the stream has ended.
     ended: bool,
+    /// How it goes on where the stream cannot, if that is no error.
+    rescue: Option<Rescue<'a>>,
 }
 
 /// A job that is being put together.
@@ -38,9 +43,9 @@ struct Draft {
 
 impl<'a> Arrivals<'a> {
     /// Jobs of all that `stream` hands out.
-    pub(super) fn new(stream: &'a mut dyn ImageStream, cut: Cut) -> Self {
+    pub(super) fn new(stream: &'a mut dyn ImageStream, cut: Cut, rescue: Option<Rescue<'a>>) -> Self {
         let align = cut.unit.max(stream.unit().next_power_of_two());
-        Self { stream, cut, align, next: 0, seq: 0, early: None, ended: false }
+        Self { stream, cut, align, next: 0, seq: 0, early: None, ended: false, rescue }
     }
 
     /// Guest bytes of the disk, as far as they are known.
@@ -52,7 +57,7 @@ impl<'a> Arrivals<'a> {
     pub(super) fn next_job(&mut self) -> Result<Option<Job>> {
         let mut job = Job { seq: self.seq, ..Job::default() };
         let mut draft = Draft { end: self.next, ..Draft::default() };
-        let first = self.part(&mut draft.bytes, self.limit() - self.next)?;
+        let first = self.part(&mut draft.bytes, self.next..self.limit())?;
         self.skip_gap(first.as_ref(), &mut job, &mut draft)?;
         let start = self.next;
         let limit = self.limit();
@@ -69,7 +74,7 @@ impl<'a> Arrivals<'a> {
                 break;
             }
             let taken = draft.bytes.len();
-            part = self.part(&mut draft.bytes, limit - draft.end)?;
+            part = self.part(&mut draft.bytes, draft.end..limit)?;
             if let Some(far) = part.take_if(|part| part.start >= limit) {
                 let bytes = draft.bytes.split_off(taken);
                 self.early = Some((rebased(far, taken, 0), bytes));
@@ -84,8 +89,8 @@ impl<'a> Arrivals<'a> {
         end - end % self.align
     }
 
-    /// The next part, whose bytes are appended to `bytes`.
-    fn part(&mut self, bytes: &mut Vec<u8>, max: u64) -> Result<Option<StreamPart>> {
+    /// The next part, which begins in `range` or behind it, and whose bytes are appended to `bytes`.
+    fn part(&mut self, bytes: &mut Vec<u8>, range: Range<u64>) -> Result<Option<StreamPart>> {
         if let Some((part, held)) = self.early.take() {
             let base = bytes.len();
             bytes.extend_from_slice(&held);
@@ -94,7 +99,17 @@ impl<'a> Arrivals<'a> {
         if self.ended {
             return Ok(None);
         }
-        let part = self.stream.next_part(bytes, max)?;
+        let base = bytes.len();
+        let part = match (self.stream.next_part(bytes, range.end - range.start), self.rescue, self.stream.size()) {
+            (Ok(part), ..) => part,
+            // There is no way to go on behind the place where a stream breaks off: the rest is lost.
+            (Err(_), Some(rescue), Some(size)) => {
+                bytes.truncate(base);
+                rescue.salvage.lose(range.start..size.max(range.start));
+                None
+            }
+            (Err(error), ..) => return Err(error),
+        };
         self.ended = part.is_none();
         Ok(part)
     }

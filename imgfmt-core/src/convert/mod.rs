@@ -5,6 +5,7 @@
 //! free stores them. Zero and absent runs never become work. The first error stops the rest.
 
 mod arrive;
+mod ask;
 mod buffers;
 mod copy;
 mod editing;
@@ -14,6 +15,7 @@ mod held;
 mod order;
 mod plan;
 mod rate;
+mod rescue;
 mod run;
 mod salvage;
 mod work;
@@ -25,7 +27,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 pub use copy::KernelCopy;
 pub use editing::EditingWriter;
-pub use salvage::Salvage;
+pub use salvage::{Lost, Salvage};
 pub use zero::is_zero;
 
 use crate::extent::SourceId;
@@ -41,6 +43,7 @@ use held::Held;
 use order::{Next, Pipeline, Placed, Store};
 use plan::{Cut, Job, Planner};
 use rate::Rate;
+use salvage::Rescue;
 use work::{Task, Worker};
 
 /// How a conversion is to be done. [`Default`] is right for most.
@@ -135,7 +138,7 @@ impl<'a> Convert<'a> {
     /// then is not an image.
     pub fn run<'w>(&self, source: &dyn Image, writer: Box<dyn ImageWriter + 'w>) -> Result<Progress> {
         let task = self.task(source, writer.as_ref());
-        let plan = Plan::Map(Planner::new(source, task.cut, self.salvage));
+        let plan = Plan::Map(Planner::new(source, task.cut, task.rescue));
         let progress = Run::new(self, task, plan, writer.as_ref()).finish()?;
         writer.finish()?;
         Ok(progress)
@@ -152,7 +155,7 @@ impl<'a> Convert<'a> {
         let nothing = Held::nothing();
         let mut task = self.task(&nothing, writer.as_ref());
         task.copies = false;
-        let plan = Plan::Stream(Arrivals::new(stream, task.cut));
+        let plan = Plan::Stream(Arrivals::new(stream, task.cut, task.rescue));
         let progress = Run::new(self, task, plan, writer.as_ref()).finish()?;
         if grows {
             writer.set_size(progress.size)?;
@@ -162,10 +165,7 @@ impl<'a> Convert<'a> {
     }
 
     /// What all jobs from `source` to `writer` have in common.
-    fn task<'t>(&self, source: &'t dyn Image, writer: &dyn ImageWriter) -> Task<'t>
-    where
-        'a: 't,
-    {
+    fn task<'t>(&'t self, source: &'t dyn Image, writer: &dyn ImageWriter) -> Task<'t> {
         let shape = writer.shape();
         // A compressed unit is encoded as one; what is stored plain may as well be looked at in larger steps.
         let grain = if shape.compression.is_some() { 0 } else { self.zero_grain.unwrap_or(0).min(MAX_ZERO_GRAIN) };
@@ -182,8 +182,12 @@ impl<'a> Convert<'a> {
             },
             find_zeros: self.zero_grain.is_some() && !shape.zeros_as_data,
             trust_encoded: self.trust_encoded && self.hasher.is_none(),
-            salvage: self.salvage,
-            copies: plain && self.hasher.is_none() && self.kernel_copy.applies(source, writer.target().as_ref()),
+            rescue: self.salvage.map(|salvage| Rescue { salvage, cancel: &self.cancel }),
+            // What the kernel cannot copy, it does not say what to make of.
+            copies: plain
+                && self.hasher.is_none()
+                && self.salvage.is_none()
+                && self.kernel_copy.applies(source, writer.target().as_ref()),
         }
     }
 }

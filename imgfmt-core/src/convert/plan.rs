@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use super::ask::Ask;
 use super::held::Held;
-use super::salvage::Salvage;
+use super::salvage::Rescue;
 use crate::Result;
 use crate::extent::{Extent, ExtentKind};
 use crate::holes::Holes;
-use crate::image::{EXTENTS_AT_ONCE, ExtentBudget, Image, ImageExt};
+use crate::image::{EXTENTS_AT_ONCE, ExtentBudget, Image};
 use crate::writer::{Form, Piece};
 
 /// A run of work, and the runs without work that come before it.
@@ -81,13 +82,15 @@ pub(super) struct Planner<'a> {
     holes: Holes,
     /// Ends a map that has no end.
     budget: ExtentBudget,
-    /// Where parts of the map that cannot be followed are noted, if that is no error.
-    salvage: Option<&'a Salvage>,
+    /// How it goes on where the map cannot be followed, if that is no error.
+    rescue: Option<Rescue<'a>>,
+    /// How much of the map is asked for at once.
+    ask: Ask,
 }
 
 impl<'a> Planner<'a> {
     /// A plan for all of `source`.
-    pub(super) fn new(source: &'a dyn Image, cut: Cut, salvage: Option<&'a Salvage>) -> Self {
+    pub(super) fn new(source: &'a dyn Image, cut: Cut, rescue: Option<Rescue<'a>>) -> Self {
         Self {
             source,
             cut,
@@ -98,7 +101,8 @@ impl<'a> Planner<'a> {
             answer: Vec::new(),
             holes: Holes::new(),
             budget: ExtentBudget::of(source.sources()),
-            salvage,
+            rescue,
+            ask: Ask::new(),
         }
     }
 
@@ -192,42 +196,66 @@ impl<'a> Planner<'a> {
         Ok(self.known.get(index).copied())
     }
 
-    /// Asks for the extents behind those that are known.
+    /// Asks for the extents behind those that are known. Of what the map cannot tell, the least there is is lost, and zero.
     fn map_more(&mut self) -> Result<()> {
-        self.answer.clear();
-        let rest = self.mapped..self.source.size();
-        self.mapped = match (self.holes.extents(self.source, rest, EXTENTS_AT_ONCE, &mut self.answer), self.salvage) {
-            (Ok(mapped), _) => mapped,
-            (Err(_), Some(salvage)) => self.map_what_can_be(salvage),
-            (Err(error), None) => return Err(error),
-        };
-        self.budget.spend(self.answer.len())?;
-        self.known.extend(self.answer.iter().copied());
+        loop {
+            self.answer.clear();
+            let range = self.ask.range(self.mapped, self.source.size());
+            match (self.holes.extents(self.source, range.clone(), EXTENTS_AT_ONCE, &mut self.answer), self.rescue) {
+                (Ok(mapped), _) => {
+                    self.mapped = mapped;
+                    self.ask.answered();
+                    self.budget.spend(self.answer.len())?;
+                    self.known.extend(self.answer.iter().copied());
+                    return Ok(());
+                }
+                (Err(error), None) => return Err(error),
+                (Err(_), Some(rescue)) => rescue.go_on()?,
+            }
+            if self.ask.failed(&range, self.least()) {
+                return self.lose_end(range);
+            }
+        }
+    }
+
+    /// The least that is lost where the map cannot be followed.
+    fn least(&self) -> u64 {
+        self.source.describe().cluster_size.unwrap_or(SECTOR_LEN).clamp(SECTOR_LEN, self.cut.job_len)
+    }
+
+    /// Goes on behind `range`, which the map cannot tell as a whole: of a unit that was cut with its file, it can tell the start.
+    fn lose_end(&mut self, range: Range<u64>) -> Result<()> {
+        let (mut told, mut untold) = (range.start, range.end);
+        let mut next = SECTOR_LEN;
+        while untold - told > SECTOR_LEN {
+            self.rescue.map_or(Ok(()), |rescue| rescue.go_on())?;
+            let until = told + next;
+            self.answer.clear();
+            match self.holes.extents(self.source, told..until, EXTENTS_AT_ONCE, &mut self.answer) {
+                Ok(end) => {
+                    told = end;
+                    self.budget.spend(self.answer.len())?;
+                    self.known.extend(self.answer.iter().copied());
+                }
+                // Where there is no start, this is the end of the search.
+                Err(_) => untold = until,
+            }
+            next = ((untold - told) / 2 / SECTOR_LEN * SECTOR_LEN).max(SECTOR_LEN);
+        }
+        self.lose(told..range.end);
         Ok(())
     }
 
-    /// Asks for less and less of the map; the least that cannot be had is lost, and zero.
-    fn map_what_can_be(&mut self, salvage: &Salvage) -> u64 {
-        let start = self.mapped;
-        let unit = self.source.describe().cluster_size.unwrap_or(SECTOR_LEN).clamp(SECTOR_LEN, self.cut.job_len);
-        // To the end of the unit that `start` is in.
-        let least = (unit - start % unit).min(self.source.size() - start);
-        let mut len = LOST_AT_FIRST.min(self.source.size() - start);
-        loop {
-            self.answer.clear();
-            let range = start..start + len;
-            if let Ok(mapped) = self.source.extents(range.clone(), EXTENTS_AT_ONCE, &mut self.answer) {
-                return mapped;
-            }
-            if len <= least {
-                salvage.lose(range.clone());
-                let kind = ExtentKind::Zero { explicit: false };
-                self.answer.clear();
-                self.answer.push(Extent { start, len, layer: 0, kind });
-                return range.end;
-            }
-            // At the end of a unit, so that nothing but whole units is lost.
-            len = ((start + len / 2) / unit * unit).saturating_sub(start).max(least);
+    /// Goes on behind `range`, of which nothing is known.
+    fn lose(&mut self, range: Range<u64>) {
+        self.mapped = range.end;
+        let (start, len) = (range.start, range.end - range.start);
+        match self.known.back_mut() {
+            Some(last) if last.kind == LOST && last.end() == start => last.len += len,
+            _ => self.known.push_back(Extent { start, len, layer: 0, kind: LOST }),
+        }
+        if let Some(rescue) = self.rescue {
+            rescue.salvage.lose(range);
         }
     }
 
@@ -257,7 +285,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-/// Guest bytes that are asked for first where more could not be had: 64 MiB.
-const LOST_AT_FIRST: u64 = 64 << 20;
+/// What the map could not tell becomes.
+const LOST: ExtentKind = ExtentKind::Zero { explicit: false };
 /// Guest bytes that are lost at least where the map cannot be followed, and the format has no unit.
 const SECTOR_LEN: u64 = 512;

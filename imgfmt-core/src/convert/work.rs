@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::buffers::{Buffers, Bytes, in_memory};
 use super::fill::{Pass, Passed};
 use super::plan::{Cut, Job};
-use super::salvage::Salvage;
+use super::salvage::Rescue;
 use super::zero::is_zero;
 use crate::Result;
 use crate::aligned::AlignedBuf;
@@ -27,8 +27,8 @@ pub(super) struct Task<'a> {
     pub(super) find_zeros: bool,
     /// Whether compressed units are passed on without a look into them.
     pub(super) trust_encoded: bool,
-    /// Where what cannot be read is noted, if that is no error.
-    pub(super) salvage: Option<&'a Salvage>,
+    /// How it goes on where something cannot be read, if that is no error.
+    pub(super) rescue: Option<Rescue<'a>>,
     /// Whether plain units are left to the kernel to copy.
     pub(super) copies: bool,
 }
@@ -72,10 +72,10 @@ impl<'a> Worker<'a> {
             if self.task.shape.pads_last { len.next_multiple_of(in_memory(self.task.shape.unit)) } else { len };
         done.buffers.plain.grow(padded);
         done.buffers.plain[len..padded].fill(0);
-        let passed = match (self.fill(&done.job, &mut done.buffers), self.task.salvage) {
+        let passed = match (self.fill(&done.job, &mut done.buffers), self.task.rescue) {
             (Ok(passed), _) => passed,
-            (Err(_), Some(salvage)) => {
-                self.fill_what_can_be(&done.job, &mut done.buffers, salvage);
+            (Err(_), Some(rescue)) => {
+                self.fill_what_can_be(&done.job, &mut done.buffers, rescue)?;
                 Vec::new()
             }
             (Err(error), None) => return Err(error),

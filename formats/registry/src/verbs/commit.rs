@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use imgfmt_core::convert::{Cancel, Progress};
 use imgfmt_core::{
-    Backing, Chain, Edit, Erase, Error, FileMedium, Identity, Image, ImageEditor, ImageExt, Layer, Locking, Medium,
-    OpenContext, Opened, Opener, Options, ParentName, Preallocation, Reference, Result, Role, Storage, Target, workers,
+    Backing, Chain, Edit, Erase, Error, ErrorKind, FileMedium, Identity, Image, ImageEditor, ImageExt, Layer, Locking,
+    Medium, OpenContext, Opened, Opener, Options, ParentName, Preallocation, Reference, Result, Role, Storage, Target,
+    workers,
 };
 
 use super::backing::folder_of;
@@ -77,11 +78,17 @@ pub fn commit(request: &CommitRequest<'_>) -> Result<Committed> {
 /// Commits.
 fn commit_layers(request: &CommitRequest<'_>) -> Result<Committed> {
     let keep = request.keep || request.base.is_some();
+    let image = match Edited::open(&request.source, &request.access) {
+        // What is kept need not be written to, unless the base is known by something else afterwards.
+        Err(error) if keep && error.kind() == ErrorKind::Refused => {
+            let storage = storage(&request.source.path, request.source.format.as_deref(), &request.access)?;
+            return into_base(request, &storage, None);
+        }
+        image => image?,
+    };
     if keep {
-        let storage = storage(&request.source.path, request.source.format.as_deref(), &request.access)?;
-        return into_base(request, &storage, None);
+        return into_base(request, &image.storage(), Some(image.kind.name));
     }
-    let image = Edited::open(&request.source, &request.access)?;
     // That the image cannot be emptied shall be known before anything is written.
     image.edit(|_| Ok(()))?;
     let committed = into_base(request, &image.storage(), Some(image.kind.name))?;

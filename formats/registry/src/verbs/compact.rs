@@ -139,7 +139,8 @@ fn write_anew(
         options,
         compress,
         durable: true,
-        access: access.clone(),
+        // What is replaced is the image itself, which is locked already.
+        access: Access { force_share: access.force_share || output.is_none(), ..access.clone() },
         engine: engine(request),
         ..ConvertRequest::new(path, output.unwrap_or(path), kind.name)
     };

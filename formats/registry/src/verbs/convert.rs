@@ -75,14 +75,25 @@ fn write(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes, on_th
 
 /// Converts into an image that exists, by way of its editor.
 fn edit(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes, on_the_way: &OnTheWay) -> Result<Converted> {
-    let cannot = |e: Error| e.context(format!("cannot convert to {}", request.target.display()));
     let Input { open, spooled, .. } = Input::open(request, pipes.input)?;
     let image = match open {
         Open::Image(image) => image,
         Open::Stream(mut stream) => spool_stream(request, stream.as_mut())?,
     };
+    let done = edit_with(request, engine, image.as_ref(), on_the_way)?;
+    Ok(Converted { done, spooled })
+}
+
+/// Converts `image` into one that exists, by way of its editor.
+fn edit_with(
+    request: &ConvertRequest<'_>,
+    engine: &Convert<'_>,
+    image: &dyn Image,
+    on_the_way: &OnTheWay,
+) -> Result<Progress> {
+    let cannot = |e: Error| e.context(format!("cannot convert to {}", request.target.display()));
     if let Some(target) = HostFile::at(&request.target)
-        && is_part_of(target, image.as_ref())?
+        && is_part_of(target, image)?
     {
         let what = format!("{} is a source, and would be overwritten while it is read", request.target.display());
         return Err(Error::invalid(what));
@@ -98,14 +109,14 @@ fn edit(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes, on_the
         let context = OpenContext { path: Some(&request.target), options: &options, snapshot: None, ..opener.context };
         let editor = edit.edit(medium, &context).map_err(|e| e.in_format(format.name()))?;
         let writer = EditingWriter::new(editor, image.size(), request.target_is_zero)?;
-        engine.run(image.as_ref(), Box::new(writer))
+        engine.run(image, Box::new(writer))
     };
     let done = run().map_err(cannot)?;
     cancelled(request)?;
     if request.verify {
         verify::check_in_place(request, done.size, on_the_way.hashes()).map_err(|e| not_right(request, e))?;
     }
-    Ok(Converted { done, spooled })
+    Ok(done)
 }
 
 /// An error that was met when what was written was read back.
@@ -195,6 +206,10 @@ pub(crate) fn convert_image(
     options_of(&request.target_format)?;
     let on_the_way = OnTheWay::new(request);
     let engine = on_the_way.engine(request)?;
+    if request.in_place && request.target_format != RAW {
+        let done = edit_with(request, &engine, image, &on_the_way)?;
+        return on_the_way.summary(request, Converted { done, spooled: None });
+    }
     let format = request.access.opener().by_name(&request.target_format)?;
     let target = output::open(request, Some(image), pipe)?;
     let parts = Parts { request, engine: &engine, format, backing, bitmaps, target };

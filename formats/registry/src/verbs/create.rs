@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use imgfmt_core::convert::Convert;
-use imgfmt_core::{Backing, Blank, CreateRequest, Error, Options, Output, ParentName, Result};
+use imgfmt_core::{Backing, Blank, CreateRequest, Error, Locking, Options, Output, ParentName, Result};
 
 use super::backing::{self, folder_of};
 use super::convert::FIRST_LAYER_BELOW;
@@ -82,7 +82,7 @@ fn backing_of(request: &CreateImage<'_>, name: &ParentName) -> Result<Backing> {
 fn write(request: &CreateImage<'_>, size: u64, backing: Option<&Backing>) -> Result<()> {
     let format = request.access.opener().by_name(&request.format)?;
     let in_place = request.path.metadata().is_ok_and(|metadata| !metadata.is_file());
-    let output = Output::create(&request.path)?;
+    let output = Output::create_locked(&request.path, request.access.locking(Locking::Write))?;
     let disk = Blank::new(size).in_layer(if backing.is_some() { FIRST_LAYER_BELOW } else { 0 });
     let create = CreateRequest {
         backing,

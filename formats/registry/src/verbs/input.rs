@@ -12,7 +12,7 @@ use imgfmt_core::{
 };
 
 use super::ends::Watched;
-use super::open::{RAW, open, open_layers};
+use super::open::{Access, RAW, open, open_layers};
 use super::request::{Bitmaps, ConvertRequest};
 use crate::FORMATS;
 
@@ -47,6 +47,8 @@ impl Open {
 impl Input {
     /// Opens what `request` reads; `pipe` takes the place of its source.
     pub(crate) fn open(request: &ConvertRequest<'_>, pipe: Option<Box<dyn Read + Send>>) -> Result<Self> {
+        let access = Access { salvage: request.salvage, ..request.access.clone() };
+        let request = &ConvertRequest { access, ..request.clone() };
         match (pipe, request.sources.as_slice()) {
             (Some(pipe), [source]) => {
                 let format = source.format.as_deref();

@@ -32,6 +32,8 @@ pub struct Access<'a> {
     /// Whether files are opened whatever other programs do with them. Without it, a file that another program writes is
     /// refused.
     pub force_share: bool,
+    /// Whether an image is opened although files of it are too short. Reading what is not there is an error.
+    pub salvage: bool,
 }
 
 /// No other file is opened, limits are the usual ones, and what no format claims is raw.
@@ -47,6 +49,7 @@ impl Default for Access<'_> {
             member: None,
             spool: None,
             force_share: false,
+            salvage: false,
         }
     }
 }
@@ -70,6 +73,7 @@ impl Access<'_> {
             secrets: self.secrets,
             snapshot: self.snapshot,
             spool: self.spool,
+            salvage: self.salvage,
             ..OpenContext::new(&self.limits, self.gate)
         };
         Opener { formats: FORMATS, wrappers: WRAPPERS, fallback, context, member: self.member }

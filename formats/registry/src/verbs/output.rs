@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use imgfmt_core::{Error, Image, Output, PipeTarget, Result, Target};
+use imgfmt_core::{Error, Image, Locking, Output, PipeTarget, Result, Target};
 
 use super::files::{HostFile, is_part_of};
 use super::request::ConvertRequest;
@@ -37,7 +37,7 @@ pub(crate) fn open(
     let path = request.target.as_path();
     let device = path.metadata().is_ok_and(|metadata| !metadata.is_file());
     if !request.in_place && !device {
-        let output = Output::create(path)?;
+        let output = Output::create_locked(path, request.access.locking(Locking::Write))?;
         return Ok(Opened { target: output.target(), output, is_zero: true });
     }
     if let (Some(target), Some(source)) = (HostFile::at(path), source)
@@ -46,7 +46,7 @@ pub(crate) fn open(
         let what = format!("{} is a source, and would be overwritten while it is read", path.display());
         return Err(Error::invalid(what));
     }
-    let output = Output::in_place(path)?;
+    let output = Output::in_place(path, request.access.locking(Locking::Write))?;
     let mut target = output.target();
     if !device {
         let len = path.metadata().map_err(|e| Error::io(format!("cannot write to {}", path.display()), e))?.len();

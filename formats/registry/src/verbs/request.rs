@@ -1,10 +1,9 @@
 //! What is asked of a conversion, and what is told of it.
 
 use std::io::{Read, Write};
-use std::ops::Range;
 use std::path::PathBuf;
 
-use imgfmt_core::convert::Convert;
+use imgfmt_core::convert::{Convert, Lost};
 use imgfmt_core::{HashAlgorithm, HashValue, Options, ParentName};
 
 use super::open::Access;
@@ -119,5 +118,5 @@ pub struct ConvertSummary {
     /// The hashes that were asked for.
     pub hashes: Vec<HashValue>,
     /// Guest bytes that could not be read and are zero now, where that was no error.
-    pub lost: Vec<Range<u64>>,
+    pub lost: Lost,
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use imgfmt::{DdRequest, Pipes};
 
-use super::support::{Folder, KINDS, Outcome, disk, whole};
+use super::support::{Folder, KINDS, Kind, Outcome, disk, whole};
 
 /// Bytes that went into a pipe.
 #[derive(Clone, Default)]
@@ -88,6 +88,24 @@ fn the_output_is_as_large_as_it_shall_be() -> Outcome {
         let mut wanted = bytes.clone();
         wanted.resize(usize::try_from(size)?, 0);
         assert!(std::fs::read(folder.path("out"))? == wanted, "{size}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_image_that_is_there_is_written_into_and_stays_one() -> Outcome {
+    for kind in std::iter::once(KINDS[0]).chain(Kind::edited()) {
+        let folder = Folder::new()?;
+        let (mut bytes, part) = (disk(2 << 20, 28), disk(1 << 20, 29));
+        kind.make(&folder, "disk", &bytes)?;
+        folder.raw("part.raw", &part)?;
+        let mut request = DdRequest::new(folder.path("part.raw"), folder.path("disk"));
+        (request.input.format, request.output_format) = (Some("raw".into()), kind.format.into());
+        (request.in_place, request.access) = (true, folder.access());
+        (request.skip, request.count) = (8, Some(1001));
+        imgfmt::dd(&request).map_err(|e| format!("{kind:?}: {}", whole(&e)))?;
+        bytes[..1001 * 512].copy_from_slice(&part[8 * 512..1009 * 512]);
+        folder.assert_holds("disk", kind, &bytes, "with a part of another")?;
     }
     Ok(())
 }

@@ -102,6 +102,36 @@ fn conversions_that_cannot_be() {
 }
 
 #[test]
+fn what_cannot_be_read_is_zero_and_warned_of() {
+    let Some(both) = both() else { return };
+    both.make("convert -O qcow2 -c raw small", "small");
+    // The first compressed cluster, behind five of metadata.
+    both.patch("small", 5 << 16, &[0xff; 64]);
+    assert_eq!(both.same("convert small out").code, Some(1));
+    for (format, line) in [("raw", "--salvage small out"), ("qcow2", "--salvage -O qcow2 small out")] {
+        let ran = both.same(&format!("convert {line}"));
+        assert_eq!(ran.code, Some(0), "{line}: {}", ran.stderr);
+        assert!(ran.stderr.starts_with("qemu-img: warning: error while reading offset 0: "), "{}", ran.stderr);
+        both.same_content("out", format);
+        let quiet = both.same(&format!("convert -q {line}"));
+        assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));
+    }
+}
+
+#[test]
+fn of_an_image_that_was_cut_the_same_is_had_and_the_rest_is_told() {
+    let Some(both) = both() else { return };
+    both.make("convert -O qcow2 raw cut", "cut");
+    both.cut("cut", 70_000);
+    assert!(both.ours.fails("convert cut out").contains("the file ends at byte"));
+    let ran = both.ours.run("convert --salvage cut out");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stderr.contains("error while reading offset"), "{}", ran.stderr);
+    both.theirs_ok("convert --salvage cut out");
+    both.same_content("out", "raw");
+}
+
+#[test]
 fn parts_are_copied() {
     let Some(both) = both() else { return };
     for (format, line) in [
