@@ -196,6 +196,8 @@ pub struct CreateRequest<'a> {
     pub full_allocation: bool,
     /// Whether the target reads as zeros already, as a new file does.
     pub target_is_zero: bool,
+    /// Whether no guest bytes are to be written: formats that cannot say that all is zero may show whatever is there.
+    pub blank: bool,
     /// The name of the target's file, where it is a file.
     pub file_name: Option<&'a OsStr>,
     /// Where images of several files put the others.
@@ -221,6 +223,7 @@ impl<'a> CreateRequest<'a> {
             backing: None,
             full_allocation: false,
             target_is_zero: true,
+            blank: false,
             file_name: None,
             files: &OneFile,
             secrets: &NO_SECRETS,

@@ -17,6 +17,7 @@ pub mod convert;
 pub mod editor;
 pub mod error;
 pub mod extent;
+pub mod fields;
 pub mod format;
 pub mod gate;
 pub mod hash;

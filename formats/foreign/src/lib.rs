@@ -31,8 +31,6 @@ pub static BOCHS: Foreign = Foreign { name: "bochs", what: "a Bochs disk", mark:
 pub static CLOOP: Foreign = Foreign { name: "cloop", what: "a compressed loop image (cloop)", mark: marks::cloop };
 /// Apple disk images.
 pub static DMG: Foreign = Foreign { name: "dmg", what: "an Apple disk image (DMG)", mark: marks::dmg };
-/// LUKS containers.
-pub static LUKS: Foreign = Foreign { name: "luks", what: "a LUKS container", mark: marks::luks };
 /// EnCase evidence files.
 pub static EWF: Foreign = Foreign { name: "ewf", what: "an EnCase evidence file (EWF)", mark: marks::ewf };
 /// Windows imaging files.
@@ -49,8 +47,8 @@ pub static RAR: Foreign = Foreign { name: "rar", what: "a RAR archive", mark: ma
 pub static LZ4: Foreign = Foreign { name: "lz4", what: "a file that is compressed with LZ4", mark: marks::lz4 };
 
 /// All of them.
-pub static ALL: [&Foreign; 13] =
-    [&PARALLELS, &QED, &BOCHS, &CLOOP, &DMG, &LUKS, &EWF, &WIM, &VMA, &ZIP, &SEVEN_ZIP, &RAR, &LZ4];
+pub static ALL: [&Foreign; 12] =
+    [&PARALLELS, &QED, &BOCHS, &CLOOP, &DMG, &EWF, &WIM, &VMA, &ZIP, &SEVEN_ZIP, &RAR, &LZ4];
 
 impl Foreign {
     /// What there is to say to whoever wants more than to know it.

@@ -40,12 +40,6 @@ pub(crate) fn dmg(head: &Head<'_>) -> Found {
     Ok((head.storage().read_array::<4>(at)? == *b"koly").then_some("the trailer koly"))
 }
 
-/// The magic, and a version that there is.
-pub(crate) fn luks(head: &Head<'_>) -> Found {
-    let known = [b"LUKS\xba\xbe\x00\x01", b"LUKS\xba\xbe\x00\x02"].iter().any(|magic| head.first().starts_with(*magic));
-    Ok(known.then_some("the magic number of LUKS"))
-}
-
 /// The signature of the first segment.
 pub(crate) fn ewf(head: &Head<'_>) -> Found {
     has(head, 0, b"EVF\x09\x0d\x0a\xff\x00", "the signature EVF")

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use imgfmt_core::{Error, Result};
 
 use crate::cluster::ClusterBits;
-use crate::fields::{Fields, Place};
 use crate::layout::{BACKING_FILE_OFFSET_AT, BACKING_FILE_SIZE_AT, MAX_BACKING_NAME_LEN};
+use imgfmt_core::fields::{Fields, Place};
 
 /// Where the name of the backing file is, and so where the header extensions end.
 pub(crate) struct BackingPlace {

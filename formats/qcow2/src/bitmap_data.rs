@@ -182,8 +182,8 @@ mod tests {
     use imgfmt_core::{ErrorKind, MemoryStorage};
 
     use super::*;
-    use crate::fields::Fields;
     use crate::layout::BITMAP_ENTRY_LEN;
+    use imgfmt_core::fields::Fields;
 
     /// A bitmap with a granularity of 512 bytes whose table, in a file of 4 clusters of 512 bytes, has these entries. The
     /// cluster behind the table is all ones.

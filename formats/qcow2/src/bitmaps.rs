@@ -17,12 +17,12 @@
 use imgfmt_core::{BitmapInfo, Error, Limits, Result, Storage, StorageExt};
 use serde_json::{Value, json};
 
-use crate::fields::{Fields, Place};
 use crate::header::Header;
 use crate::layout::{
     BITMAP_AUTO, BITMAP_ENTRY_LEN, BITMAP_EXTRA_OPTIONAL, BITMAP_GRANULARITY_BITS, BITMAP_IN_USE, BITMAP_TYPE_DIRTY,
     HeaderExtension, ITEM_ALIGN, MAX_BITMAPS,
 };
+use imgfmt_core::fields::{Fields, Place};
 
 /// An entry of the bitmap directory.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use imgfmt_core::{Error, OpenContext, Result, Role, SourceId, Storage};
 
-use crate::fields::Place;
 use crate::header::Header;
 use crate::layout::{HeaderExtension, INCOMPATIBLE_FEATURES_AT};
+use imgfmt_core::fields::Place;
 
 /// Where guest clusters are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

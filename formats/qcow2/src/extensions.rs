@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use imgfmt_core::{Error, Limits, Result};
 
-use crate::fields::Fields;
 use crate::layout::{
     EXTENSION_HEADER_LEN, EXTENSION_LENGTH_AT, FEATURE_NAME_AT, FEATURE_NAME_ENTRY_LEN, FeatureKind, HeaderExtension,
     ITEM_ALIGN,
 };
+use imgfmt_core::fields::Fields;
 
 /// The header extensions, in file order.
 #[derive(Debug, Default)]

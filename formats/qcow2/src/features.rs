@@ -3,12 +3,12 @@
 use imgfmt_core::Result;
 
 use crate::extensions::Extensions;
-use crate::fields::{Fields, Place};
 use crate::layout::{
     AUTOCLEAR_BITMAPS, AUTOCLEAR_DATA_FILE_RAW, AUTOCLEAR_FEATURES_AT, COMPATIBLE_FEATURES_AT,
     COMPATIBLE_LAZY_REFCOUNTS, FEATURES, FeatureKind, INCOMPATIBLE_COMPRESSION, INCOMPATIBLE_CORRUPT,
     INCOMPATIBLE_DATA_FILE, INCOMPATIBLE_DIRTY, INCOMPATIBLE_EXTENDED_L2, INCOMPATIBLE_FEATURES_AT, VERSION_2,
 };
+use imgfmt_core::fields::{Fields, Place};
 
 /// The three feature fields; all 0 in version 2.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

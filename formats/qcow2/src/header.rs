@@ -9,7 +9,6 @@ use crate::cluster::{ClusterBits, L2Layout};
 use crate::crypto::CryptMethod;
 use crate::extensions::Extensions;
 use crate::features::Features;
-use crate::fields::{Fields, Place};
 use crate::layout::{
     CLUSTER_BITS_AT, COMPRESSION_TYPE_AT, COMPRESSION_ZLIB, COMPRESSION_ZSTD, HEADER_LENGTH_AT, ITEM_ALIGN, L1_SIZE_AT,
     L1_TABLE_OFFSET_AT, MAGIC, MAGIC_AT, MAX_CLUSTER_BITS, MAX_L1_LEN, MAX_REFCOUNT_ORDER, MAX_REFCOUNT_TABLE_LEN,
@@ -17,6 +16,7 @@ use crate::layout::{
     REFCOUNT_TABLE_CLUSTERS_AT, REFCOUNT_TABLE_OFFSET_AT, SIZE_AT, SNAPSHOTS_OFFSET_AT, TABLE_ENTRY_LEN, V2_HEADER_LEN,
     V2_REFCOUNT_ORDER, V3_HEADER_MIN_LEN, VERSION_2, VERSION_3, VERSION_AT,
 };
+use imgfmt_core::fields::{Fields, Place};
 
 /// A header that keeps the rules.
 #[derive(Debug)]

@@ -12,12 +12,12 @@ use crate::bitmaps::Bitmap;
 use crate::crypto::Encryption;
 use crate::data_file::{self, DataPlace};
 use crate::entry::EntryRules;
-use crate::fields::Place;
 use crate::header::Header;
 use crate::info;
 use crate::layout::CLUSTER_BITS_AT;
 use crate::snapshots::{Snapshot, State};
 use crate::tables::{Table, Tables};
+use imgfmt_core::fields::Place;
 
 /// A qcow2 image, one layer: its active state, or a snapshot.
 pub(crate) struct Qcow2Image {

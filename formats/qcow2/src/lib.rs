@@ -12,7 +12,6 @@ mod entry;
 mod extended;
 mod extensions;
 mod features;
-mod fields;
 mod header;
 mod image;
 mod info;

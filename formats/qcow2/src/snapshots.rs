@@ -17,12 +17,12 @@
 use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
 use serde_json::{Value, json};
 
-use crate::fields::{Fields, Place};
 use crate::header::Header;
 use crate::layout::{
     ITEM_ALIGN, L1_TABLE_OFFSET_AT, MAX_L1_LEN, MAX_SNAPSHOT_EXTRA_LEN, SNAPSHOTS_OFFSET_AT, TABLE_ENTRY_LEN,
 };
 use crate::tables::Table;
+use imgfmt_core::fields::{Fields, Place};
 
 /// An internal snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]

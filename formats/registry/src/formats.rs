@@ -18,6 +18,8 @@ pub static FORMATS: &[&dyn Format] = &[
     &imgfmt_vdi::Vdi,
     #[cfg(feature = "qcow")]
     &imgfmt_qcow::Qcow,
+    #[cfg(feature = "luks")]
+    &imgfmt_luks::Luks,
     #[cfg(feature = "iso")]
     &imgfmt_iso::Iso,
     #[cfg(feature = "foreign")]
@@ -30,8 +32,6 @@ pub static FORMATS: &[&dyn Format] = &[
     &imgfmt_foreign::CLOOP,
     #[cfg(feature = "foreign")]
     &imgfmt_foreign::DMG,
-    #[cfg(feature = "foreign")]
-    &imgfmt_foreign::LUKS,
     #[cfg(feature = "foreign")]
     &imgfmt_foreign::EWF,
     #[cfg(feature = "foreign")]

@@ -9,11 +9,11 @@ use super::rules;
 use super::subject::Subject;
 use super::tables::each_word;
 use crate::bitmaps::Bitmap;
-use crate::fields::Fields;
 use crate::layout::{
     BITMAP_ALL_ONES, HeaderExtension, ITEM_ALIGN, MAX_L1_LEN, MAX_SNAPSHOT_EXTRA_LEN, OFFSET_MASK, TABLE_ENTRY_LEN,
     VERSION_2,
 };
+use imgfmt_core::fields::Fields;
 
 /// An entry of the snapshot table.
 struct Snapshot {

@@ -5,9 +5,7 @@
 //! trying, and whoever can write the file can move sectors of the guest about; so nobody should make such images anew.
 
 use imgfmt_core::Result;
-
-use super::cipher::{SectorCipher, sector_cipher};
-use super::spec::{Cipher, CipherSpec, IvSpec, Mode};
+use imgfmt_crypt::{Cipher, CipherSpec, IvSpec, Mode, SectorCipher, sector_cipher};
 
 /// The cipher with `passphrase`.
 ///

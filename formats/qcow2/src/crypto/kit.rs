@@ -8,8 +8,8 @@ use imgfmt_core::{
     Abilities, CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Options, Result,
     Secrets, Storage, Streamed, Target,
 };
+use imgfmt_crypt::random::counting;
 
-use super::random::counting;
 use crate::{Qcow2, write};
 
 #[test]

@@ -4,8 +4,8 @@ use imgfmt_core::{Error, Result};
 
 use crate::cluster::ClusterBits;
 use crate::extensions::Extensions;
-use crate::fields::{Fields, Place};
 use crate::layout::{CRYPT_AES, CRYPT_LUKS, CRYPT_METHOD_AT, CRYPT_NONE, HeaderExtension};
+use imgfmt_core::fields::{Fields, Place};
 
 /// The field `crypt_method`, with what goes with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

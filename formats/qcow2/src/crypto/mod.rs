@@ -3,8 +3,8 @@
 //! ```text
 //! header ── crypt_method ─┬─ 1: the passphrase is the key ──────────────────────────────┐
 //!                         └─ 2: extension ─▶ LUKS header ─▶ key slot ─▶ master key ─────┤
-//!                                            (luks)         (key, afsplit)              ▼
-//! guest bytes ◀──────────────────────────── read ◀──────────────── sectors (cipher, ivgen, spec)
+//!                                                                                       ▼
+//! guest bytes ◀──────────────────────────── read ◀──────────────────────────────── sectors
 //! ```
 //!
 //! Only the bytes of plain data clusters are encrypted, sector by sector. The number of a sector, from which its initial
@@ -12,36 +12,20 @@
 //! clusters are not encrypted: QEMU reads a compressed cluster of an encrypted image as it is, and so does this.
 
 mod aes_legacy;
-mod afsplit;
-mod cipher;
-mod hash;
-mod ivgen;
-mod key;
 #[cfg(test)]
 mod kit;
-mod layout;
-mod luks;
 mod method;
 pub(crate) mod options;
-pub(crate) mod random;
 mod read;
 mod settings;
-mod slot;
-mod slot_change;
-mod slots;
-mod spec;
 mod write;
 
 use imgfmt_core::{OpenContext, Result, Storage, StorageExt};
+use imgfmt_crypt::{HEADER_LEN, LuksHeader, SECTOR_LEN, SectorCipher};
 use serde_json::{Value, json};
 
-use cipher::SectorCipher;
-use layout::{HEADER_LEN, SECTOR_LEN};
-use luks::LuksHeader;
 pub(crate) use method::CryptMethod;
 pub(crate) use settings::EncryptionSettings;
-pub(crate) use slot_change::SlotChange;
-pub(crate) use slots::KeySlots;
 pub(crate) use write::EncryptionWriter;
 
 /// How the guest bytes of an open image are encrypted.
@@ -88,13 +72,9 @@ impl Encryption {
         let mut bytes = vec![0; HEADER_LEN];
         let there = storage.read_padded(&mut bytes, offset)?;
         let header = LuksHeader::parse(&bytes[..there], offset, len)?;
-        let cipher = match options::secret(context)? {
-            None => None,
-            Some(secret) => {
-                let key = key::unlock(&header, secret, &|buf, at| storage.read_at(buf, offset + at))?;
-                Some(cipher::sector_cipher(&header.spec, &key)?)
-            }
-        };
+        let secret = options::secret(context)?;
+        let read = |buf: &mut [u8], at| storage.read_at(buf, offset + at);
+        let cipher = secret.map(|secret| header.unlock(secret, &read)).transpose()?;
         Ok(Self { numbering: Numbering::Host, luks: Some(header), cipher })
     }
 
@@ -121,32 +101,9 @@ impl Encryption {
         let Some(luks) = &self.luks else {
             return json!({ "format": "aes" });
         };
-        let slots: Vec<_> = luks.slots.iter().map(slot_to_json).collect();
-        let mut shown = json!({
-            "format": "luks",
-            "ivgen-alg": luks.spec.iv.name(),
-            "detached-header": false,
-            "hash-alg": luks.hash.name(),
-            "cipher-alg": luks.spec.option_name(),
-            "uuid": luks.uuid,
-            "cipher-mode": luks.spec.mode.name(),
-            "slots": slots,
-            "payload-offset": luks.payload_offset,
-            "master-key-iters": luks.digest_iterations,
-        });
-        if let spec::IvSpec::Essiv(hash) = luks.spec.iv {
-            shown["ivgen-hash-alg"] = json!(hash.name());
-        }
-        shown
-    }
-}
-
-/// A key slot as QEMU shows it.
-fn slot_to_json(slot: &slot::Slot) -> Value {
-    if slot.active {
-        json!({ "active": true, "iters": slot.iterations, "key-offset": slot.material_at, "stripes": slot.stripes })
-    } else {
-        json!({ "active": false, "key-offset": slot.material_at })
+        let mut shown = luks.to_json();
+        shown.insert("format".to_owned(), json!("luks"));
+        shown.into()
     }
 }
 

@@ -10,7 +10,7 @@ use super::method::CryptMethod;
 ///
 /// [`Refused`](imgfmt_core::ErrorKind::Refused) where none is named and the image is to be read, and as
 /// [`Secrets::get`](imgfmt_core::Secrets::get).
-pub(super) fn secret<'a>(context: &OpenContext<'a>) -> Result<Option<&'a [u8]>> {
+pub(crate) fn secret<'a>(context: &OpenContext<'a>) -> Result<Option<&'a [u8]>> {
     if context.describe_only {
         return Ok(None);
     }
@@ -19,7 +19,7 @@ pub(super) fn secret<'a>(context: &OpenContext<'a>) -> Result<Option<&'a [u8]>> 
 }
 
 /// The error of an image that needs a secret and has none.
-pub(super) fn no_secret() -> Error {
+pub(crate) fn no_secret() -> Error {
     Error::refused("the image is encrypted; give its secret with encrypt.key-secret=ID")
 }
 
@@ -37,6 +37,9 @@ pub(super) fn check_format(method: CryptMethod, context: &OpenContext<'_>) -> Re
         _ => Ok(()),
     }
 }
+
+/// What the names of these options begin with, but for [`ENCRYPTION`].
+pub(crate) const PREFIX: &str = "encrypt.";
 
 /// Options for opening.
 pub(crate) const OPEN_OPTIONS: &[OptionSpec] = &[

@@ -7,9 +7,9 @@ use imgfmt_core::read::UnitReader;
 use imgfmt_core::{
     Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, ImageExt, Result, SourceId, Storage,
 };
+use imgfmt_crypt::read_sectors;
 
 use super::Encryption;
-use super::layout::SECTOR_LEN;
 use crate::image::Qcow2Image;
 
 impl Encryption {
@@ -67,33 +67,10 @@ impl Encryption {
     }
 
     /// Reads and decrypts the bytes at host byte `host`, which show at guest byte `guest`. Both lie equally far into
-    /// their sectors; the sectors at the ends are read whole.
+    /// their sectors.
     fn read_sectors(&self, source: &dyn Storage, buf: &mut [u8], host: u64, guest: u64) -> Result<()> {
-        let into = (host % SECTOR_LEN as u64) as usize;
-        let head_len = if into == 0 { 0 } else { buf.len().min(SECTOR_LEN - into) };
-        let (head, rest) = buf.split_at_mut(head_len);
-        self.read_part(source, head, host, guest)?;
-        let (host, guest) = (host + head_len as u64, guest + head_len as u64);
-        let (whole, tail) = rest.split_at_mut(rest.len() - rest.len() % SECTOR_LEN);
-        if !whole.is_empty() {
-            source.read_at(whole, host)?;
-            self.decrypt(whole, host, guest)?;
-        }
-        self.read_part(source, tail, host + whole.len() as u64, guest + whole.len() as u64)
-    }
-
-    /// Reads and decrypts a part of one sector.
-    fn read_part(&self, source: &dyn Storage, part: &mut [u8], host: u64, guest: u64) -> Result<()> {
-        if part.is_empty() {
-            return Ok(());
-        }
-        let into = host % SECTOR_LEN as u64;
-        let mut sector = [0; SECTOR_LEN];
-        source.read_at(&mut sector, host - into)?;
-        self.decrypt(&mut sector, host - into, guest.saturating_sub(into))?;
-        let into = into as usize;
-        part.copy_from_slice(&sector[into..into + part.len()]);
-        Ok(())
+        let guest_at = |at: u64| guest.wrapping_add(at.wrapping_sub(host));
+        read_sectors(source, buf, host, &|sectors, at| self.decrypt(sectors, at, guest_at(at)))
     }
 }
 

@@ -3,14 +3,10 @@
 use std::cell::RefCell;
 
 use imgfmt_core::{Result, Target};
-use zeroize::Zeroizing;
+use imgfmt_crypt::{SECTOR_LEN, SectorCipher, Volume};
 
-use super::cipher::{SectorCipher, sector_cipher};
-use super::layout::SECTOR_LEN;
-use super::luks::LuksHeader;
-use super::random::Random;
-use super::settings::{EncryptionSettings, LuksSettings};
-use super::{CryptMethod, Numbering, aes_legacy, key};
+use super::settings::EncryptionSettings;
+use super::{CryptMethod, Numbering, aes_legacy};
 
 /// Encrypts what is stored in a new image.
 pub(crate) struct EncryptionWriter {
@@ -34,31 +30,15 @@ impl EncryptionWriter {
     /// [`Io`](imgfmt_core::ErrorKind::Io) where there are no random bytes.
     pub(crate) fn new(settings: &EncryptionSettings) -> Result<Self> {
         match &settings.luks {
-            Some(luks) => Self::luks(luks, &settings.passphrase, settings.random),
+            Some(luks) => {
+                let Volume { header, header_len, cipher } = Volume::new(luks, &settings.passphrase, settings.random)?;
+                Ok(Self { numbering: Numbering::Host, cipher, luks: header, luks_len: header_len, luks_at: 0 })
+            }
             None => {
                 let cipher = aes_legacy::cipher(&settings.passphrase)?;
                 Ok(Self { numbering: Numbering::Guest, cipher, luks: Vec::new(), luks_len: 0, luks_at: 0 })
             }
         }
-    }
-
-    /// Makes a master key and the LUKS header that keeps it.
-    fn luks(settings: &LuksSettings, passphrase: &[u8], random: Random) -> Result<Self> {
-        let mut id = [0; 16];
-        random(&mut id)?;
-        let mut header = LuksHeader::new(settings.spec, settings.hash, uuid(id));
-        let mut master = Zeroizing::new(vec![0; settings.spec.key_len()]);
-        random(&mut master)?;
-        let (slot_iterations, digest_iterations) = settings.iterations();
-        random(&mut header.digest_salt)?;
-        header.digest_iterations = digest_iterations;
-        header.digest = key::digest(&header, &master);
-        let material = key::seal(&mut header, 0, &master, passphrase, slot_iterations, random)?;
-        let mut luks = header.to_bytes().to_vec();
-        luks.resize(usize::try_from(header.slots[0].material_at).unwrap_or(usize::MAX), 0);
-        luks.extend_from_slice(&material);
-        let cipher = sector_cipher(&settings.spec, &master)?;
-        Ok(Self { numbering: Numbering::Host, cipher, luks, luks_len: header.payload_offset, luks_at: 0 })
     }
 
     /// The LUKS header, once: how many bytes it takes with all slots, and those of them that are used.
@@ -96,26 +76,7 @@ impl EncryptionWriter {
     }
 }
 
-/// A random UUID, version 4, as text. RFC 9562, section 5.4.
-fn uuid(mut id: [u8; 16]) -> String {
-    id[6] = id[6] & 0x0f | 0x40;
-    id[8] = id[8] & 0x3f | 0x80;
-    let hex = format!("{:032x}", u128::from_be_bytes(id));
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
 thread_local! {
     /// Encrypted bytes on their way to the target: one piece at a time in each thread, in memory that is used again.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_uuid_says_that_it_is_random() {
-        assert_eq!(uuid([0xff; 16]), "ffffffff-ffff-4fff-bfff-ffffffffffff");
-        assert_eq!(uuid([0; 16]), "00000000-0000-4000-8000-000000000000");
-    }
 }

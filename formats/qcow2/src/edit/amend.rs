@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use imgfmt_core::{Amend, Error, Medium, OpenContext, OptionSpec, Options, Preallocation, Result};
+use imgfmt_crypt::{KeySlots, SlotChange, random};
 
 use super::disk::Disk;
 use super::table::Row;
 use crate::Qcow2;
-use crate::crypto::{KeySlots, SlotChange, options as crypt, random};
+use crate::crypto::{CryptMethod, options as crypt};
 use crate::layout::{
     AUTOCLEAR_DATA_FILE_RAW, AUTOCLEAR_FEATURES_AT, COMPATIBLE_FEATURES_AT, COMPATIBLE_LAZY_REFCOUNTS, HeaderExtension,
     V2_REFCOUNT_ORDER, VERSION_2, VERSION_3,
@@ -24,19 +25,28 @@ impl Amend for Qcow2 {
             return Err(Error::invalid(format!("{name} cannot be amended; use rebase to change the backing file")));
         }
         options.check(OPTIONS)?;
-        let slots = SlotChange::parse(options, context.secrets)?;
+        let slots = SlotChange::parse(options, crypt::PREFIX, context.secrets)?;
         let mut disk = Disk::open(Arc::clone(&medium), context)?;
         let wanted = Wanted::parse(&disk, options)?;
         wanted.check(&disk)?;
         let mut keys = match slots {
-            Some(_) => Some(KeySlots::open(disk.header.crypt, medium.as_ref(), random::from_system)?),
+            Some(_) => Some(key_slots(disk.header.crypt, medium.as_ref())?),
             None => None,
         };
-        let plan = keys.as_ref().zip(slots).map(|(keys, change)| keys.plan(&change, force, context)).transpose()?;
+        let secret = || crypt::secret(context)?.ok_or_else(crypt::no_secret);
+        let plan = keys.as_ref().zip(slots).map(|(keys, change)| keys.plan(&change, force, &secret)).transpose()?;
         // Bitmaps that record need not hear of it: no option changes what the guest reads, and a new size they follow.
         disk.drop_unknown_features()?;
         wanted.apply(&mut disk)?;
         keys.as_mut().zip(plan).map_or(Ok(()), |(keys, plan)| keys.apply(&plan))
+    }
+}
+
+/// The key slots of an image that is encrypted as `method` says.
+fn key_slots(method: CryptMethod, medium: &dyn Medium) -> Result<KeySlots<'_>> {
+    match method {
+        CryptMethod::Luks { offset, len } => KeySlots::open(medium, offset, len, random::from_system),
+        _ => Err(Error::invalid("only an image that is encrypted with luks has key slots")),
     }
 }
 

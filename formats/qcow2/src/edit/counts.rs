@@ -7,9 +7,9 @@ use imgfmt_core::{Error, Limits, Medium, Result, StorageExt};
 
 use crate::check::width::RefcountWidth;
 use crate::cluster::ClusterBits;
-use crate::fields::Place;
 use crate::header::Header;
 use crate::layout::{MAX_REFCOUNT_TABLE_LEN, OFFSET_MASK, REFCOUNT_TABLE_OFFSET_AT, TABLE_ENTRY_LEN};
+use imgfmt_core::fields::Place;
 
 /// A refcount block in memory.
 struct Block {

@@ -5,11 +5,11 @@ use imgfmt_core::{Error, Limits, Result, StorageExt};
 
 use super::disk::Disk;
 use crate::bitmaps::Bitmap;
-use crate::fields::Fields;
 use crate::layout::{
     AUTOCLEAR_BITMAPS, AUTOCLEAR_FEATURES_AT, BITMAP_ENTRY_LEN, BITMAP_TYPE_DIRTY, HeaderExtension, ITEM_ALIGN,
     MAX_BITMAP_NAME_LEN, MAX_BITMAPS,
 };
+use imgfmt_core::fields::Fields;
 
 /// An entry of the directory, padded.
 #[derive(Clone)]

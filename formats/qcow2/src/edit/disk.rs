@@ -21,9 +21,9 @@ use crate::cluster::ClusterBits;
 use crate::crypto::Encryption;
 use crate::data_file;
 use crate::entry::EntryRules;
-use crate::fields::Place;
 use crate::header::Header;
 use crate::layout::{INCOMPATIBLE_FEATURES_AT, L1_TABLE_OFFSET_AT, OFFSET_MASK, TABLE_ENTRY_LEN};
+use imgfmt_core::fields::Place;
 
 /// An L2 table in memory.
 pub(super) struct L2 {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use imgfmt_core::{CreateRequest, ImageWriter, Result, Target};
 
-use crate::crypto::random::{self as chance, Random};
+use imgfmt_crypt::random::{self as chance, Random};
 pub(crate) use options::OPTIONS;
 use settings::Settings;
 pub(crate) use settings::refcount_order;

@@ -6,8 +6,8 @@ use imgfmt_core::{CreateRequest, Error, Limits, Options, ParentName, Result};
 use super::options::OPTIONS;
 use crate::cluster::{ClusterBits, L2Layout};
 use crate::crypto::EncryptionSettings;
-use crate::crypto::random::Random;
 use crate::layout;
+use imgfmt_crypt::Random;
 
 /// What a new image is to be; every combination in here is one that the format has.
 #[derive(Clone, Debug)]

@@ -52,7 +52,7 @@ pub struct Created {
 }
 
 /// Makes a new image that stores nothing: it reads as zeros, or as its backing file; a raw image on a device has what was
-/// there. All or nothing, also where the image has several files, but for devices.
+/// there, and an encrypted one of a format without tables reads as noise. All or nothing, also where the image has several files, but for devices.
 ///
 /// # Errors
 ///
@@ -88,6 +88,7 @@ fn write(request: &CreateImage<'_>, size: u64, backing: Option<&Backing>) -> Res
         backing,
         // What is on a device is not overwritten for the sake of zeros: that would take as long as a copy.
         target_is_zero: !in_place || format.name() == RAW,
+        blank: true,
         file_name: request.path.file_name(),
         files: &output,
         secrets: request.access.secrets,

@@ -1,36 +1,39 @@
 //! The LUKS1 header: parsed once, into a value that keeps every rule of the layout; and written.
 
+use imgfmt_core::fields::{Fields, Place};
 use imgfmt_core::{Limits, Result};
+use serde_json::{Map, Value, json};
 
-use super::hash::Hash;
-use super::layout::{
+use crate::cipher::{SectorCipher, sector_cipher};
+use crate::hash::Hash;
+use crate::key;
+use crate::layout::{
     CIPHER_MODE_AT, CIPHER_NAME_AT, DIGEST_AT, DIGEST_ITERATIONS_AT, DIGEST_LEN, DIGEST_SALT_AT, HASH_SPEC_AT,
     HEADER_LEN, KEY_BYTES_AT, MAGIC, MATERIAL_ALIGN, MAX_ITERATIONS, NAME_LEN, PAYLOAD_OFFSET_AT, SALT_LEN, SECTOR_LEN,
     SLOT_LEN, SLOTS, SLOTS_AT, STRIPES, UUID_AT, UUID_LEN, VERSION, VERSION_AT,
 };
-use super::slot::{self, Slot};
-use super::spec::CipherSpec;
-use crate::fields::{Fields, Place};
+use crate::slot::{self, Slot};
+use crate::spec::{CipherSpec, IvSpec};
 
 /// A header that keeps the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct LuksHeader {
+pub struct LuksHeader {
     /// Cipher, mode and initial vectors.
-    pub(super) spec: CipherSpec,
+    pub spec: CipherSpec,
     /// The hash of PBKDF2, the splitter and the digest.
-    pub(super) hash: Hash,
+    pub hash: Hash,
     /// Bytes from the start of the header to where the payload would be, were it behind the header.
-    pub(super) payload_offset: u64,
+    pub payload_offset: u64,
     /// What the master key is known by.
-    pub(super) digest: [u8; DIGEST_LEN],
+    pub digest: [u8; DIGEST_LEN],
     /// The salt of the digest.
-    pub(super) digest_salt: [u8; SALT_LEN],
+    pub digest_salt: [u8; SALT_LEN],
     /// PBKDF2 iterations of the digest.
-    pub(super) digest_iterations: u32,
+    pub digest_iterations: u32,
     /// The UUID, as it is written.
-    pub(super) uuid: String,
+    pub uuid: String,
     /// The key slots.
-    pub(super) slots: [Slot; SLOTS],
+    pub slots: [Slot; SLOTS],
 }
 
 impl LuksHeader {
@@ -41,7 +44,7 @@ impl LuksHeader {
     /// [`Malformed`](imgfmt_core::ErrorKind::Malformed), [`Unsupported`](imgfmt_core::ErrorKind::Unsupported),
     /// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) or
     /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds), with the byte and the field.
-    pub(super) fn parse(bytes: &[u8], start: u64, area_len: u64) -> Result<Self> {
+    pub fn parse(bytes: &[u8], start: u64, area_len: u64) -> Result<Self> {
         let fields = Fields::new(bytes, start);
         let place = |name, at| Place { name, at: fields.host(at) };
         if fields.bytes(0, MAGIC.len())? != MAGIC {
@@ -76,7 +79,7 @@ impl LuksHeader {
     }
 
     /// A header without a digest and with slots that are all inactive, laid out as others do.
-    pub(super) fn new(spec: CipherSpec, hash: Hash, uuid: String) -> Self {
+    pub(crate) fn new(spec: CipherSpec, hash: Hash, uuid: String) -> Self {
         let step = (spec.key_len() as u64 * u64::from(STRIPES)).next_multiple_of(MATERIAL_ALIGN);
         let mut at = MATERIAL_ALIGN;
         let slots = std::array::from_fn(|_| {
@@ -89,7 +92,7 @@ impl LuksHeader {
     }
 
     /// The header as it is stored.
-    pub(super) fn to_bytes(&self) -> [u8; HEADER_LEN] {
+    pub(crate) fn to_bytes(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
         let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
         let sectors = |offset: u64| u32::try_from(offset / SECTOR_LEN as u64).unwrap_or(u32::MAX).to_be_bytes();
@@ -116,13 +119,47 @@ impl LuksHeader {
     /// # Errors
     ///
     /// As [`slot::check`].
-    pub(super) fn check_slots(&self, start: u64, area_len: u64) -> Result<()> {
+    pub fn check_slots(&self, start: u64, area_len: u64) -> Result<()> {
         let bytes = self.to_bytes();
         slot::check(&self.slots, &Fields::new(&bytes, start), self.material_len() as u64, area_len)
     }
 
+    /// What `passphrase` opens: the cipher of the volume, with its master key. `read` gives bytes by their place behind the start
+    /// of the header.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`](imgfmt_core::ErrorKind::Refused) where the passphrase opens no slot, and as `read`.
+    pub fn unlock(
+        &self,
+        passphrase: &[u8],
+        read: &dyn Fn(&mut [u8], u64) -> Result<()>,
+    ) -> Result<Box<dyn SectorCipher>> {
+        sector_cipher(&self.spec, &key::unlock(self, passphrase, read)?)
+    }
+
+    /// What QEMU shows of it, under its names.
+    #[must_use]
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut shown = Map::new();
+        let mut put = |name: &str, value: Value| shown.insert(name.to_owned(), value);
+        put("ivgen-alg", json!(self.spec.iv.name()));
+        put("detached-header", json!(false));
+        put("hash-alg", json!(self.hash.name()));
+        put("cipher-alg", json!(self.spec.option_name()));
+        put("uuid", json!(self.uuid));
+        put("cipher-mode", json!(self.spec.mode.name()));
+        put("slots", self.slots.into_iter().map(Slot::to_json).collect());
+        put("payload-offset", json!(self.payload_offset));
+        put("master-key-iters", json!(self.digest_iterations));
+        if let IvSpec::Essiv(hash) = self.spec.iv {
+            put("ivgen-hash-alg", json!(hash.name()));
+        }
+        shown
+    }
+
     /// Bytes of the key material of a slot as they are encrypted: whole sectors.
-    pub(super) fn material_len(&self) -> usize {
+    pub(crate) fn material_len(&self) -> usize {
         (self.spec.key_len() * STRIPES as usize).next_multiple_of(SECTOR_LEN)
     }
 }
@@ -132,7 +169,7 @@ impl LuksHeader {
 /// # Errors
 ///
 /// As [`LuksHeader::parse`].
-pub(super) fn iterations(fields: &Fields<'_>, name: &'static str, at: usize) -> Result<u32> {
+pub(crate) fn iterations(fields: &Fields<'_>, name: &'static str, at: usize) -> Result<u32> {
     let place = Place { name, at: fields.host(at) };
     match fields.u32(at)? {
         0 => Err(place.malformed("is 0")),
@@ -164,7 +201,7 @@ fn text(bytes: &[u8]) -> String {
 /// # Errors
 ///
 /// As [`Fields::bytes`].
-pub(super) fn array<const N: usize>(fields: &Fields<'_>, at: usize) -> Result<[u8; N]> {
+pub(crate) fn array<const N: usize>(fields: &Fields<'_>, at: usize) -> Result<[u8; N]> {
     let mut array = [0; N];
     array.copy_from_slice(fields.bytes(at, N)?);
     Ok(array)
@@ -172,8 +209,8 @@ pub(super) fn array<const N: usize>(fields: &Fields<'_>, at: usize) -> Result<[u
 
 #[cfg(test)]
 mod tests {
-    use super::super::layout::{SLOT_ITERATIONS_AT, SLOT_MATERIAL_AT, SLOT_STRIPES_AT};
     use super::*;
+    use crate::layout::{SLOT_ITERATIONS_AT, SLOT_MATERIAL_AT, SLOT_STRIPES_AT};
     use imgfmt_core::ErrorKind;
 
     fn valid() -> LuksHeader {

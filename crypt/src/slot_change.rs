@@ -2,14 +2,14 @@
 
 use imgfmt_core::{Error, Options, Result, Secrets};
 
-use super::layout::SLOTS;
-use super::options::{ITER_TIME, ITERATIONS, KEYSLOT, NEW_SECRET, OLD_SECRET, STATE};
-use super::settings::{Work, work};
-use super::slot::Slot;
+use crate::layout::SLOTS;
+use crate::named::Named;
+use crate::settings::{ITER_TIME, ITERATIONS, Work};
+use crate::slot::Slot;
 
 /// What is to become of key slots.
 #[derive(Clone, Copy)]
-pub(crate) enum SlotChange<'a> {
+pub enum SlotChange<'a> {
     /// One gets a passphrase.
     Activate {
         /// The passphrase.
@@ -29,34 +29,36 @@ pub(crate) enum SlotChange<'a> {
 }
 
 impl<'a> SlotChange<'a> {
-    /// What `options` say, if they say anything of it.
+    /// What `options` say, if they say anything of it: `state`, `new-secret`, `old-secret`, `keyslot`, `iter-time` and
+    /// `iterations`, with `prefix` before their names.
     ///
     /// # Errors
     ///
     /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) for values and combinations that there are not.
-    pub(crate) fn parse(options: &Options, secrets: &'a Secrets) -> Result<Option<Self>> {
-        if !options.names().any(|name| name.starts_with("encrypt.")) {
+    pub fn parse(options: &Options, prefix: &str, secrets: &'a Secrets) -> Result<Option<Self>> {
+        let named = Named { options, prefix };
+        if ![STATE].iter().chain(&OF_ACTIVATING).chain(&OF_ERASING).chain(&[KEYSLOT]).any(|name| named.has(name)) {
             return Ok(None);
         }
-        if options.get(STATE.name).is_none() {
-            return Err(Error::invalid(format!("{} has to say what becomes of the key slots", STATE.name)));
+        if !named.has(STATE) {
+            return Err(Error::invalid(format!("{} has to say what becomes of the key slots", named.name(STATE))));
         }
-        let active = options.word(STATE.name, &[("active", true), ("inactive", false)], false)?;
-        let secret = |name: &str| options.get(name).map(|id| secrets.get(id)).transpose();
-        let (new, old, slot) = (secret(NEW_SECRET.name)?, secret(OLD_SECRET.name)?, keyslot(options)?);
+        let active = named.word(STATE, &[("active", true), ("inactive", false)], false)?;
+        let secret = |name: &str| named.get(name).map(|id| secrets.get(id)).transpose();
+        let (new, old, slot) = (secret(NEW_SECRET)?, secret(OLD_SECRET)?, keyslot(named)?);
         let (of_other, other) = if active { ("inactive", &OF_ERASING[..]) } else { ("active", &OF_ACTIVATING[..]) };
-        if let Some(name) = other.iter().find(|name| options.get(name).is_some()) {
-            return Err(Error::invalid(format!("{name} is for {}={of_other}", STATE.name)));
+        if let Some(name) = other.iter().find(|name| named.has(name)) {
+            return Err(Error::invalid(format!("{} is for {}={of_other}", named.name(name), named.name(STATE))));
         }
         if !active {
             if old.is_none() && slot.is_none() {
-                let what = format!("to erase key slots, say which, with {} or {}", KEYSLOT.name, OLD_SECRET.name);
-                return Err(Error::invalid(what));
+                let (slot, secret) = (named.name(KEYSLOT), named.name(OLD_SECRET));
+                return Err(Error::invalid(format!("to erase key slots, say which, with {slot} or {secret}")));
             }
             return Ok(Some(Self::Erase { passphrase: old, slot }));
         }
-        let needs = || Error::invalid(format!("a key slot needs a passphrase; say {}=ID", NEW_SECRET.name));
-        Ok(Some(Self::Activate { passphrase: new.ok_or_else(needs)?, slot, work: work(options)? }))
+        let needs = || Error::invalid(format!("a key slot needs a passphrase; say {}=ID", named.name(NEW_SECRET)));
+        Ok(Some(Self::Activate { passphrase: new.ok_or_else(needs)?, slot, work: Work::parse(named)? }))
     }
 
     /// The slots that are meant; `opens` says whether a passphrase opens one. `force` allows what cannot be undone.
@@ -65,7 +67,7 @@ impl<'a> SlotChange<'a> {
     ///
     /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) where there are none, and where a key would be lost that is not to be; as
     /// `opens`.
-    pub(super) fn choose(
+    pub(crate) fn choose(
         &self,
         slots: &[Slot; SLOTS],
         force: bool,
@@ -130,14 +132,23 @@ fn opened_slots(
     if found.is_empty() { Err(Error::invalid("the old secret opens no key slot")) } else { Ok(found) }
 }
 
-/// The option `encrypt.keyslot`.
-fn keyslot(options: &Options) -> Result<Option<usize>> {
-    let Some(given) = options.number(KEYSLOT.name)? else { return Ok(None) };
+/// The option `keyslot`.
+fn keyslot(named: Named<'_>) -> Result<Option<usize>> {
+    let Some(given) = named.number(KEYSLOT)? else { return Ok(None) };
     let slot = usize::try_from(given).ok().filter(|slot| *slot < SLOTS);
-    slot.map(Some).ok_or_else(|| Error::invalid(format!("{} is {given}, outside 0 to {}", KEYSLOT.name, SLOTS - 1)))
+    slot.map(Some)
+        .ok_or_else(|| Error::invalid(format!("{} is {given}, outside 0 to {}", named.name(KEYSLOT), SLOTS - 1)))
 }
 
+/// The option that says what becomes of key slots.
+const STATE: &str = "state";
+/// The option with the passphrase of a slot that becomes active.
+const NEW_SECRET: &str = "new-secret";
+/// The option with the passphrase of slots that become inactive.
+const OLD_SECRET: &str = "old-secret";
+/// The option with the number of a slot.
+const KEYSLOT: &str = "keyslot";
 /// What only slots that become active need.
-const OF_ACTIVATING: [&str; 3] = [NEW_SECRET.name, ITER_TIME.name, ITERATIONS.name];
+const OF_ACTIVATING: [&str; 3] = [NEW_SECRET, ITER_TIME, ITERATIONS];
 /// What only slots that become inactive need.
-const OF_ERASING: [&str; 1] = [OLD_SECRET.name];
+const OF_ERASING: [&str; 1] = [OLD_SECRET];

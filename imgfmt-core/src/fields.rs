@@ -1,11 +1,11 @@
-//! Integers of a structure in memory, and the errors about them.
+//! Big-endian integers of a structure in memory, and the errors about them.
 
+use crate::{Error, Limits, Result};
 use byteorder::{BigEndian, ByteOrder};
-use imgfmt_core::{Error, Limits, Result};
 
 /// A structure in memory, or as much of it as the file has.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fields<'a> {
+pub struct Fields<'a> {
     /// The bytes.
     bytes: &'a [u8],
     /// Host byte of the first of them.
@@ -14,7 +14,7 @@ pub(crate) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     /// The structure in `bytes`, which lies at host byte `start`.
-    pub(crate) fn new(bytes: &'a [u8], start: u64) -> Self {
+    pub fn new(bytes: &'a [u8], start: u64) -> Self {
         Self { bytes, start }
     }
 
@@ -22,8 +22,8 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     ///
-    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where the structure is shorter.
-    pub(crate) fn bytes(&self, at: usize, len: usize) -> Result<&'a [u8]> {
+    /// [`OutOfBounds`](crate::ErrorKind::OutOfBounds) where the structure is shorter.
+    pub fn bytes(&self, at: usize, len: usize) -> Result<&'a [u8]> {
         at.checked_add(len).and_then(|end| self.bytes.get(at..end)).ok_or_else(|| {
             let end = self.host(self.bytes.len());
             Error::out_of_bounds(format!("{len} bytes are wanted here, but there are none from byte {end} on"))
@@ -36,7 +36,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     ///
     /// As [`bytes`](Self::bytes).
-    pub(crate) fn u16(&self, at: usize) -> Result<u16> {
+    pub fn u16(&self, at: usize) -> Result<u16> {
         self.bytes(at, 2).map(BigEndian::read_u16)
     }
 
@@ -45,7 +45,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     ///
     /// As [`bytes`](Self::bytes).
-    pub(crate) fn u32(&self, at: usize) -> Result<u32> {
+    pub fn u32(&self, at: usize) -> Result<u32> {
         self.bytes(at, 4).map(BigEndian::read_u32)
     }
 
@@ -54,43 +54,43 @@ impl<'a> Fields<'a> {
     /// # Errors
     ///
     /// As [`bytes`](Self::bytes).
-    pub(crate) fn u64(&self, at: usize) -> Result<u64> {
+    pub fn u64(&self, at: usize) -> Result<u64> {
         self.bytes(at, 8).map(BigEndian::read_u64)
     }
 
     /// Host byte of byte `at` of the structure.
-    pub(crate) fn host(&self, at: usize) -> u64 {
+    pub fn host(&self, at: usize) -> u64 {
         self.start.saturating_add(at as u64)
     }
 }
 
 /// Where a field is, in the specification's spelling: what every error about it says.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place {
+pub struct Place {
     /// The field's name.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Its host byte.
-    pub(crate) at: u64,
+    pub at: u64,
 }
 
 impl Place {
     /// The field called `name` at byte `at` of the header.
-    pub(crate) fn in_header(name: &'static str, at: usize) -> Self {
+    pub fn in_header(name: &'static str, at: usize) -> Self {
         Self { name, at: at as u64 }
     }
 
     /// `error`, about this field.
-    pub(crate) fn tell(self, error: Error) -> Error {
+    pub fn tell(self, error: Error) -> Error {
         error.field(self.name).at(self.at)
     }
 
     /// A rule that the field breaks.
-    pub(crate) fn malformed(self, what: impl Into<String>) -> Error {
+    pub fn malformed(self, what: impl Into<String>) -> Error {
         self.tell(Error::malformed(what))
     }
 
     /// A value that is not known here.
-    pub(crate) fn unsupported(self, what: impl Into<String>) -> Error {
+    pub fn unsupported(self, what: impl Into<String>) -> Error {
         self.tell(Error::unsupported(what))
     }
 
@@ -98,8 +98,8 @@ impl Place {
     ///
     /// # Errors
     ///
-    /// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) about this field.
-    pub(crate) fn limited(self, value: u64, limit: u64) -> Result<()> {
+    /// [`LimitExceeded`](crate::ErrorKind::LimitExceeded) about this field.
+    pub fn limited(self, value: u64, limit: u64) -> Result<()> {
         Limits::check(self.name, value, limit).map_err(|e| self.tell(e))
     }
 }
@@ -107,7 +107,7 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use imgfmt_core::ErrorKind;
+    use crate::ErrorKind;
 
     #[test]
     fn what_is_not_there_is_out_of_bounds_at_its_host_byte() {

@@ -3,24 +3,24 @@
 use imgfmt_core::{Error, Result};
 use zeroize::Zeroizing;
 
-use super::afsplit;
-use super::cipher::sector_cipher;
-use super::hash::Hash;
-use super::layout::{DIGEST_LEN, STRIPES};
-use super::luks::LuksHeader;
-use super::random::Random;
-use super::slot::Slot;
-use super::spec::CipherSpec;
+use crate::afsplit;
+use crate::cipher::sector_cipher;
+use crate::hash::Hash;
+use crate::layout::{DIGEST_LEN, STRIPES};
+use crate::luks::LuksHeader;
+use crate::random::Random;
+use crate::slot::Slot;
+use crate::spec::CipherSpec;
 
 /// A key, wiped when it is no longer used.
-pub(super) type Key = Zeroizing<Vec<u8>>;
+pub(crate) type Key = Zeroizing<Vec<u8>>;
 
 /// Finds the master key that `passphrase` opens; `read` gives bytes by their place behind the start of the header.
 ///
 /// # Errors
 ///
 /// [`Refused`](imgfmt_core::ErrorKind::Refused) where the passphrase opens no slot, and as `read`.
-pub(super) fn unlock(
+pub(crate) fn unlock(
     header: &LuksHeader,
     passphrase: &[u8],
     read: &dyn Fn(&mut [u8], u64) -> Result<()>,
@@ -38,7 +38,7 @@ pub(super) fn unlock(
 /// # Errors
 ///
 /// As `read`.
-pub(super) fn unlock_slot(
+pub(crate) fn unlock_slot(
     header: &LuksHeader,
     slot: &Slot,
     passphrase: &[u8],
@@ -56,7 +56,7 @@ pub(super) fn unlock_slot(
 /// # Errors
 ///
 /// As `random`, and where the cipher does not take the key.
-pub(super) fn seal(
+pub(crate) fn seal(
     header: &mut LuksHeader,
     index: usize,
     key: &[u8],
@@ -76,7 +76,7 @@ pub(super) fn seal(
 }
 
 /// What a header with this salt and count knows the master key `key` by.
-pub(super) fn digest(header: &LuksHeader, key: &[u8]) -> [u8; DIGEST_LEN] {
+pub(crate) fn digest(header: &LuksHeader, key: &[u8]) -> [u8; DIGEST_LEN] {
     let mut digest = [0; DIGEST_LEN];
     header.hash.pbkdf2(key, &header.digest_salt, header.digest_iterations, &mut digest);
     digest
@@ -102,7 +102,7 @@ mod tests {
     use imgfmt_core::ErrorKind;
 
     use super::*;
-    use crate::crypto::random::counting;
+    use crate::random::counting;
 
     #[test]
     fn a_sealed_key_opens_with_its_passphrase_alone() {

@@ -3,18 +3,17 @@
 //! A slot is named active in one write of four bytes, with all else of it on the medium; and it is named inactive once its key
 //! material is gone. So an active slot is whole or useless, never the removed key.
 
-use imgfmt_core::{Error, Medium, OpenContext, Result, StorageExt};
+use imgfmt_core::{Error, Medium, Result, StorageExt};
 
-use super::key::{Key, seal, unlock, unlock_slot};
-use super::layout::{HEADER_LEN, SLOT_ITERATIONS_AT, SLOT_LEN, SLOTS_AT};
-use super::luks::LuksHeader;
-use super::random::Random;
-use super::slot::Slot;
-use super::slot_change::SlotChange;
-use super::{CryptMethod, options};
+use crate::key::{seal, unlock, unlock_slot};
+use crate::layout::{HEADER_LEN, SLOT_ITERATIONS_AT, SLOT_LEN, SLOTS_AT};
+use crate::luks::LuksHeader;
+use crate::random::Random;
+use crate::slot::Slot;
+use crate::slot_change::SlotChange;
 
 /// The key slots of an image that is being changed.
-pub(crate) struct KeySlots<'a> {
+pub struct KeySlots<'a> {
     /// The image.
     medium: &'a dyn Medium,
     /// Host byte of the LUKS header.
@@ -27,8 +26,11 @@ pub(crate) struct KeySlots<'a> {
     random: Random,
 }
 
+/// Gives a passphrase of the image.
+type Secret<'a> = &'a dyn Fn() -> Result<&'a [u8]>;
+
 /// What is done, all of it checked.
-pub(crate) enum SlotPlan {
+pub enum SlotPlan {
     /// A slot is filled: its number, what it will be, and its key material.
     Fill(usize, Slot, Vec<u8>),
     /// Slots are erased.
@@ -36,28 +38,25 @@ pub(crate) enum SlotPlan {
 }
 
 impl<'a> KeySlots<'a> {
-    /// The key slots of the image in `medium`, which `method` says how it is encrypted.
+    /// The key slots of the header at host byte `start` of `medium`, which takes `len` bytes with its key material.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) where it has none, and as [`LuksHeader::parse`].
-    pub(crate) fn open(method: CryptMethod, medium: &'a dyn Medium, random: Random) -> Result<Self> {
-        let CryptMethod::Luks { offset: start, len } = method else {
-            return Err(Error::invalid("only an image that is encrypted with luks has key slots"));
-        };
+    /// As [`LuksHeader::parse`].
+    pub fn open(medium: &'a dyn Medium, start: u64, len: u64, random: Random) -> Result<Self> {
         let mut bytes = vec![0; HEADER_LEN];
         let there = medium.read_padded(&mut bytes, start)?;
         let header = LuksHeader::parse(&bytes[..there], start, len)?;
         Ok(Self { medium, start, len, header, random })
     }
 
-    /// What `change` comes to. Nothing is written.
+    /// What `change` comes to; `secret` gives a passphrase that opens a slot, where one is needed. Nothing is written.
     ///
     /// # Errors
     ///
     /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) for what is not to be,
     /// [`Refused`](imgfmt_core::ErrorKind::Refused) without the right secret, and what reading meets.
-    pub(crate) fn plan(&self, change: &SlotChange<'_>, force: bool, context: &OpenContext<'_>) -> Result<SlotPlan> {
+    pub fn plan(&self, change: &SlotChange<'_>, force: bool, secret: Secret<'_>) -> Result<SlotPlan> {
         let opens = |slot: &Slot, passphrase: &[u8]| {
             unlock_slot(&self.header, slot, passphrase, &|buf, at| self.read(buf, at)).map(|key| key.is_some())
         };
@@ -69,7 +68,7 @@ impl<'a> KeySlots<'a> {
         if self.header.slots[index].active && !others && self.spare().is_none() {
             return Err(Error::invalid("the only key cannot be replaced safely: no other key slot has a place"));
         }
-        let master = self.master_key(context)?;
+        let master = unlock(&self.header, secret()?, &|buf, at| self.read(buf, at))?;
         let mut header = self.header.clone();
         let (iterations, _) = work.iterations(header.hash, header.spec.key_len());
         let material = seal(&mut header, index, &master, passphrase, iterations, self.random)?;
@@ -82,7 +81,7 @@ impl<'a> KeySlots<'a> {
     /// # Errors
     ///
     /// [`Io`](imgfmt_core::ErrorKind::Io).
-    pub(crate) fn apply(&mut self, plan: &SlotPlan) -> Result<()> {
+    pub fn apply(&mut self, plan: &SlotPlan) -> Result<()> {
         match plan {
             SlotPlan::Fill(index, slot, material) if self.header.slots[*index].active => {
                 self.refill(*index, slot, material)
@@ -111,7 +110,7 @@ impl<'a> KeySlots<'a> {
     fn fits(&self, index: usize) -> bool {
         let mut header = self.header.clone();
         let slot = &mut header.slots[index];
-        (slot.active, slot.stripes) = (true, super::layout::STRIPES);
+        (slot.active, slot.stripes) = (true, crate::layout::STRIPES);
         header.check_slots(self.start, self.len).is_ok()
     }
 
@@ -153,12 +152,6 @@ impl<'a> KeySlots<'a> {
         self.medium.sync()?;
         self.header.slots[index] = *slot;
         Ok(())
-    }
-
-    /// The master key, which the secret that `context` names opens.
-    fn master_key(&self, context: &OpenContext<'_>) -> Result<Key> {
-        let secret = options::secret(context)?.ok_or_else(options::no_secret)?;
-        unlock(&self.header, secret, &|buf, at| self.read(buf, at))
     }
 
     /// Reads bytes by their place behind the start of the header.

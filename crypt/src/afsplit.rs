@@ -5,11 +5,11 @@
 use imgfmt_core::Result;
 use zeroize::Zeroizing;
 
-use super::hash::Hash;
-use super::random::Random;
+use crate::hash::Hash;
+use crate::random::Random;
 
 /// Puts the key of `key_len` bytes back together from its stripes, of which `material` has a whole number.
-pub(super) fn merge(hash: Hash, key_len: usize, material: &[u8]) -> Zeroizing<Vec<u8>> {
+pub(crate) fn merge(hash: Hash, key_len: usize, material: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut key = Zeroizing::new(vec![0; key_len]);
     let mut stripes = material.chunks_exact(key_len).peekable();
     while let Some(stripe) = stripes.next() {
@@ -26,7 +26,7 @@ pub(super) fn merge(hash: Hash, key_len: usize, material: &[u8]) -> Zeroizing<Ve
 /// # Errors
 ///
 /// As `random`.
-pub(super) fn split(hash: Hash, key: &[u8], stripes: usize, random: Random) -> Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn split(hash: Hash, key: &[u8], stripes: usize, random: Random) -> Result<Zeroizing<Vec<u8>>> {
     let last_at = stripes.saturating_sub(1) * key.len();
     let mut material = Zeroizing::new(vec![0; last_at + key.len()]);
     random(&mut material[..last_at])?;
@@ -57,7 +57,7 @@ fn xor(sum: &mut [u8], other: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::random::counting;
+    use crate::random::counting;
 
     #[test]
     fn what_is_split_merges_again_whatever_the_lengths() {

@@ -1,7 +1,7 @@
 //! Initial vectors: each sector has its own, made from its number.
 
 /// Makes the initial vectors of a disk.
-pub(super) enum IvGenerator {
+pub(crate) enum IvGenerator {
     /// None: all zeros.
     Zero,
     /// The lower 32 bits of the number.
@@ -13,14 +13,14 @@ pub(super) enum IvGenerator {
 }
 
 /// A cipher with its key, for single blocks.
-pub(super) trait EncryptBlock: Send + Sync {
+pub(crate) trait EncryptBlock: Send + Sync {
     /// Encrypts `block`, which is as long as a block of the cipher.
     fn encrypt_one(&self, block: &mut [u8]);
 }
 
 impl IvGenerator {
     /// Fills `iv`, which is as long as a block of the cipher, for sector number `sector`.
-    pub(super) fn fill(&self, sector: u64, iv: &mut [u8]) {
+    pub(crate) fn fill(&self, sector: u64, iv: &mut [u8]) {
         let number = match self {
             Self::Zero => 0,
             Self::Plain => sector & u64::from(u32::MAX),

@@ -2,24 +2,24 @@
 
 use imgfmt_core::{Error, Result};
 
-use super::hash::Hash;
+use crate::hash::Hash;
 
 /// A cipher, its mode, and how each sector gets its initial vector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CipherSpec {
+pub struct CipherSpec {
     /// The cipher.
-    pub(super) cipher: Cipher,
+    pub cipher: Cipher,
     /// Bytes of one key of the cipher; XTS takes two.
-    pub(super) cipher_key_len: usize,
+    pub cipher_key_len: usize,
     /// How blocks are put together.
-    pub(super) mode: Mode,
+    pub mode: Mode,
     /// What the initial vectors are made from.
-    pub(super) iv: IvSpec,
+    pub iv: IvSpec,
 }
 
 /// A block cipher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cipher {
+pub enum Cipher {
     /// AES, with keys of 16, 24 or 32 bytes.
     Aes,
     /// Serpent, with the same.
@@ -32,7 +32,7 @@ pub(super) enum Cipher {
 
 /// How the blocks of a sector are put together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mode {
+pub enum Mode {
     /// Each block by itself; shows where blocks are alike.
     Ecb,
     /// Each block with the one before.
@@ -45,7 +45,7 @@ pub(super) enum Mode {
 
 /// What the initial vector of a sector is made from: always its number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum IvSpec {
+pub enum IvSpec {
     /// The number's lower 32 bits, little-endian.
     Plain,
     /// The number, little-endian.
@@ -61,7 +61,7 @@ impl CipherSpec {
     ///
     /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) for what is not known,
     /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) for a key that the cipher does not take.
-    pub(super) fn parse(name: &str, mode: &str, key_len: usize) -> Result<Self> {
+    pub(crate) fn parse(name: &str, mode: &str, key_len: usize) -> Result<Self> {
         let unknown = |what: &str, value: &str| Error::unsupported(format!("{what} {value:?} is not known"));
         let cipher = find(CIPHERS, name).ok_or_else(|| unknown("the cipher", name))?;
         let (mode_name, iv_name) = mode.split_once('-').unwrap_or((mode, "plain"));
@@ -82,7 +82,7 @@ impl CipherSpec {
     }
 
     /// Checks that the parts fit together; an error says why they do not.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let Self { cipher, cipher_key_len, mode, iv } = *self;
         if !cipher.key_lens().contains(&cipher_key_len) {
             return Err(format!("{} does not take a key of {cipher_key_len} bytes", cipher.name()));
@@ -103,17 +103,17 @@ impl CipherSpec {
     }
 
     /// Bytes of the whole key.
-    pub(super) fn key_len(&self) -> usize {
+    pub(crate) fn key_len(&self) -> usize {
         self.cipher_key_len * self.mode.keys()
     }
 
     /// The value of the option `encrypt.cipher-alg`.
-    pub(super) fn option_name(&self) -> String {
+    pub(crate) fn option_name(&self) -> String {
         format!("{}-{}", self.cipher.name(), self.cipher_key_len * 8)
     }
 
     /// The `cipher-mode` of a LUKS header.
-    pub(super) fn mode_text(&self) -> String {
+    pub(crate) fn mode_text(&self) -> String {
         match self.iv {
             IvSpec::Essiv(hash) => format!("{}-essiv:{}", self.mode.name(), hash.name()),
             iv => format!("{}-{}", self.mode.name(), iv.name()),
@@ -123,7 +123,7 @@ impl CipherSpec {
 
 impl Cipher {
     /// The name in a LUKS header.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         name_of(CIPHERS, self)
     }
 
@@ -138,19 +138,19 @@ impl Cipher {
 
 impl Mode {
     /// The name in headers and options.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         name_of(MODES, self)
     }
 
     /// How many keys of the cipher it takes.
-    pub(super) fn keys(self) -> usize {
+    pub(crate) fn keys(self) -> usize {
         if self == Self::Xts { 2 } else { 1 }
     }
 }
 
 impl IvSpec {
     /// The name in headers and options, without the hash.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
             Self::Plain64 => "plain64",
@@ -163,7 +163,7 @@ impl IvSpec {
 const CIPHERS: &[(&str, Cipher)] =
     &[("aes", Cipher::Aes), ("serpent", Cipher::Serpent), ("twofish", Cipher::Twofish), ("cast5", Cipher::Cast5)];
 /// The modes by name.
-pub(super) const MODES: &[(&str, Mode)] =
+pub(crate) const MODES: &[(&str, Mode)] =
     &[("ecb", Mode::Ecb), ("cbc", Mode::Cbc), ("ctr", Mode::Ctr), ("xts", Mode::Xts)];
 
 /// The value called `name`.

@@ -30,67 +30,67 @@
 //! |  44 |  4 | `stripes` | 4000 |
 
 /// First bytes of every LUKS header.
-pub(super) const MAGIC: [u8; 6] = *b"LUKS\xba\xbe";
+pub const MAGIC: [u8; 6] = *b"LUKS\xba\xbe";
 /// Offset of `version`.
-pub(super) const VERSION_AT: usize = 6;
+pub const VERSION_AT: usize = 6;
 /// Offset of `cipher-name`.
-pub(super) const CIPHER_NAME_AT: usize = 8;
+pub(crate) const CIPHER_NAME_AT: usize = 8;
 /// Offset of `cipher-mode`.
-pub(super) const CIPHER_MODE_AT: usize = 40;
+pub(crate) const CIPHER_MODE_AT: usize = 40;
 /// Offset of `hash-spec`.
-pub(super) const HASH_SPEC_AT: usize = 72;
+pub(crate) const HASH_SPEC_AT: usize = 72;
 /// Bytes of each of the three names.
-pub(super) const NAME_LEN: usize = 32;
+pub(crate) const NAME_LEN: usize = 32;
 /// Offset of `payload-offset`.
-pub(super) const PAYLOAD_OFFSET_AT: usize = 104;
+pub(crate) const PAYLOAD_OFFSET_AT: usize = 104;
 /// Offset of `key-bytes`.
-pub(super) const KEY_BYTES_AT: usize = 108;
+pub(crate) const KEY_BYTES_AT: usize = 108;
 /// Offset of `mk-digest`.
-pub(super) const DIGEST_AT: usize = 112;
+pub(crate) const DIGEST_AT: usize = 112;
 /// Bytes of the digest.
-pub(super) const DIGEST_LEN: usize = 20;
+pub(crate) const DIGEST_LEN: usize = 20;
 /// Offset of `mk-digest-salt`.
-pub(super) const DIGEST_SALT_AT: usize = 132;
+pub(crate) const DIGEST_SALT_AT: usize = 132;
 /// Bytes of a salt.
-pub(super) const SALT_LEN: usize = 32;
+pub(crate) const SALT_LEN: usize = 32;
 /// Offset of `mk-digest-iter`.
-pub(super) const DIGEST_ITERATIONS_AT: usize = 164;
+pub(crate) const DIGEST_ITERATIONS_AT: usize = 164;
 /// Offset of `uuid`.
-pub(super) const UUID_AT: usize = 168;
+pub(crate) const UUID_AT: usize = 168;
 /// Bytes of the UUID, with the zeros behind it.
-pub(super) const UUID_LEN: usize = 40;
+pub(crate) const UUID_LEN: usize = 40;
 /// Offset of the first key slot.
-pub(super) const SLOTS_AT: usize = 208;
+pub(crate) const SLOTS_AT: usize = 208;
 /// Bytes of a key slot.
-pub(super) const SLOT_LEN: usize = 48;
+pub(crate) const SLOT_LEN: usize = 48;
 /// Key slots.
-pub(super) const SLOTS: usize = 8;
+pub(crate) const SLOTS: usize = 8;
 /// Bytes of the header without the key material.
-pub(super) const HEADER_LEN: usize = SLOTS_AT + SLOTS * SLOT_LEN;
+pub const HEADER_LEN: usize = SLOTS_AT + SLOTS * SLOT_LEN;
 
 /// Offset of `iterations` in a slot; `active` comes first.
-pub(super) const SLOT_ITERATIONS_AT: usize = 4;
+pub(crate) const SLOT_ITERATIONS_AT: usize = 4;
 /// Offset of `salt` in a slot.
-pub(super) const SLOT_SALT_AT: usize = 8;
+pub(crate) const SLOT_SALT_AT: usize = 8;
 /// Offset of `key-material-offset` in a slot.
-pub(super) const SLOT_MATERIAL_AT: usize = 40;
+pub(crate) const SLOT_MATERIAL_AT: usize = 40;
 /// Offset of `stripes` in a slot.
-pub(super) const SLOT_STRIPES_AT: usize = 44;
+pub(crate) const SLOT_STRIPES_AT: usize = 44;
 
 /// The version that is known here.
-pub(super) const VERSION: u16 = 1;
+pub const VERSION: u16 = 1;
 /// `active` of a slot that holds a key.
-pub(super) const SLOT_ACTIVE: u32 = 0x00ac_71f3;
+pub(crate) const SLOT_ACTIVE: u32 = 0x00ac_71f3;
 /// `active` of a slot that holds none.
-pub(super) const SLOT_INACTIVE: u32 = 0x0000_dead;
+pub(crate) const SLOT_INACTIVE: u32 = 0x0000_dead;
 /// Stripes of the splitter. Specification, "Constants": `LUKS_STRIPES`.
-pub(super) const STRIPES: u32 = 4000;
+pub(crate) const STRIPES: u32 = 4000;
 /// Bytes to which key material is aligned. Specification, "Constants": `LUKS_ALIGN_KEYSLOTS`.
-pub(super) const MATERIAL_ALIGN: u64 = 4096;
+pub(crate) const MATERIAL_ALIGN: u64 = 4096;
 /// Bytes of a sector, of which each has an initial vector of its own.
-pub(crate) const SECTOR_LEN: usize = 512;
+pub const SECTOR_LEN: usize = 512;
 /// Most PBKDF2 iterations of a slot or of the digest. Not a rule of the format: what cloud services take. It bounds the
 /// work that a header can ask for.
-pub(super) const MAX_ITERATIONS: u32 = 12_000_000;
+pub(crate) const MAX_ITERATIONS: u32 = 12_000_000;
 /// Least iterations that are written. Specification, "Constants": `LUKS_MKD_ITER` and the least of a slot.
-pub(super) const MIN_ITERATIONS: u32 = 1000;
+pub(crate) const MIN_ITERATIONS: u32 = 1000;

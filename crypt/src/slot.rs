@@ -1,32 +1,43 @@
 //! The key slots of a LUKS1 header.
 
+use imgfmt_core::fields::{Fields, Place};
 use imgfmt_core::{Error, Result};
+use serde_json::{Value, json};
 
-use super::layout::{
+use crate::layout::{
     HEADER_LEN, SALT_LEN, SECTOR_LEN, SLOT_ACTIVE, SLOT_INACTIVE, SLOT_ITERATIONS_AT, SLOT_LEN, SLOT_MATERIAL_AT,
     SLOT_SALT_AT, SLOT_STRIPES_AT, SLOTS, SLOTS_AT, STRIPES,
 };
-use super::luks::{array, iterations};
-use crate::fields::{Fields, Place};
+use crate::luks::{array, iterations};
 
 /// A key slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Slot {
+pub struct Slot {
     /// Whether it holds the master key.
-    pub(super) active: bool,
+    pub active: bool,
     /// PBKDF2 iterations of its passphrase.
-    pub(super) iterations: u32,
+    pub iterations: u32,
     /// The salt of its passphrase.
-    pub(super) salt: [u8; SALT_LEN],
+    pub salt: [u8; SALT_LEN],
     /// Bytes from the start of the header to its key material.
-    pub(super) material_at: u64,
+    pub material_at: u64,
     /// Stripes of its key material.
-    pub(super) stripes: u32,
+    pub stripes: u32,
 }
 
 impl Slot {
+    /// What QEMU shows of it, under its names.
+    pub(crate) fn to_json(self) -> Value {
+        match self.active {
+            true => json!({
+                "active": true, "iters": self.iterations, "key-offset": self.material_at, "stripes": self.stripes,
+            }),
+            false => json!({ "active": false, "key-offset": self.material_at }),
+        }
+    }
+
     /// The slot as it is stored.
-    pub(super) fn to_bytes(self) -> [u8; SLOT_LEN] {
+    pub(crate) fn to_bytes(self) -> [u8; SLOT_LEN] {
         let mut bytes = [0; SLOT_LEN];
         let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
         let sectors = u32::try_from(self.material_at / SECTOR_LEN as u64).unwrap_or(u32::MAX);
@@ -43,8 +54,8 @@ impl Slot {
 ///
 /// # Errors
 ///
-/// As [`LuksHeader::parse`](super::luks::LuksHeader::parse).
-pub(super) fn parse(fields: &Fields<'_>) -> Result<[Slot; SLOTS]> {
+/// As [`LuksHeader::parse`](crate::LuksHeader::parse).
+pub(crate) fn parse(fields: &Fields<'_>) -> Result<[Slot; SLOTS]> {
     let mut slots = [Slot::default(); SLOTS];
     for (index, slot) in slots.iter_mut().enumerate() {
         let at = SLOTS_AT + index * SLOT_LEN;
@@ -77,7 +88,7 @@ pub(super) fn parse(fields: &Fields<'_>) -> Result<[Slot; SLOTS]> {
 ///
 /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) and [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds), with the
 /// byte and the field.
-pub(super) fn check(slots: &[Slot], fields: &Fields<'_>, len: u64, area_len: u64) -> Result<()> {
+pub(crate) fn check(slots: &[Slot], fields: &Fields<'_>, len: u64, area_len: u64) -> Result<()> {
     let mut taken: Vec<u64> = Vec::with_capacity(SLOTS);
     for (index, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.active) {
         let slot_at = SLOTS_AT + index * SLOT_LEN;

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 
 /// A hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hash {
+pub enum Hash {
     /// SHA-1
     Sha1,
     /// SHA-224
@@ -24,7 +24,7 @@ pub(super) enum Hash {
 
 impl Hash {
     /// Every hash and its name.
-    pub(super) const NAMES: &[(&'static str, Self)] = &[
+    pub(crate) const NAMES: &[(&'static str, Self)] = &[
         ("sha1", Self::Sha1),
         ("sha224", Self::Sha224),
         ("sha256", Self::Sha256),
@@ -34,17 +34,17 @@ impl Hash {
     ];
 
     /// The hash of that name.
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(crate) fn named(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(known, _)| *known == name).map(|(_, hash)| *hash)
     }
 
     /// Its name.
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, hash)| *hash == self).map_or("", |(name, _)| name)
     }
 
     /// The digest of `parts`, one behind the other.
-    pub(super) fn digest(self, parts: &[&[u8]]) -> Vec<u8> {
+    pub(crate) fn digest(self, parts: &[&[u8]]) -> Vec<u8> {
         match self {
             Self::Sha1 => digest::<Sha1>(parts),
             Self::Sha224 => digest::<Sha224>(parts),
@@ -56,7 +56,7 @@ impl Hash {
     }
 
     /// Fills `key` with PBKDF2 of `password`, with this hash in HMAC. RFC 8018, section 5.2.
-    pub(super) fn pbkdf2(self, password: &[u8], salt: &[u8], iterations: u32, key: &mut [u8]) {
+    pub(crate) fn pbkdf2(self, password: &[u8], salt: &[u8], iterations: u32, key: &mut [u8]) {
         let derive = match self {
             Self::Sha1 => pbkdf2_hmac::<Sha1>,
             Self::Sha224 => pbkdf2_hmac::<Sha224>,

@@ -6,13 +6,13 @@
 use cipher::{Block, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
 use imgfmt_core::{Error, Result};
 
-use super::hash::Hash;
-use super::ivgen::{EncryptBlock, IvGenerator};
-use super::layout::SECTOR_LEN;
-use super::spec::{Cipher, CipherSpec, IvSpec, Mode};
+use crate::hash::Hash;
+use crate::ivgen::{EncryptBlock, IvGenerator};
+use crate::layout::SECTOR_LEN;
+use crate::spec::{Cipher, CipherSpec, IvSpec, Mode};
 
 /// Encrypts and decrypts sectors, with one key.
-pub(crate) trait SectorCipher: Send + Sync {
+pub trait SectorCipher: Send + Sync {
     /// Encrypts `sectors`, whole ones, of which the first has number `first`.
     fn encrypt(&self, sectors: &mut [u8], first: u64);
 
@@ -25,7 +25,7 @@ pub(crate) trait SectorCipher: Send + Sync {
 /// # Errors
 ///
 /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where the cipher does not take such a key.
-pub(super) fn sector_cipher(spec: &CipherSpec, key: &[u8]) -> Result<Box<dyn SectorCipher>> {
+pub fn sector_cipher(spec: &CipherSpec, key: &[u8]) -> Result<Box<dyn SectorCipher>> {
     match (spec.cipher, spec.cipher_key_len) {
         (Cipher::Aes, 16) => sectors::<aes::Aes128>(spec, key),
         (Cipher::Aes, 24) => sectors::<aes::Aes192>(spec, key),
