@@ -6,6 +6,7 @@ use imgfmt_core::{Error, Options, Result};
 
 use crate::hash::Hash;
 use crate::layout::{MAX_ITERATIONS, MIN_ITERATIONS, SALT_LEN};
+use crate::luks::LuksHeader;
 use crate::named::Named;
 use crate::spec::{Cipher, CipherSpec, IvSpec, MODES, Mode};
 
@@ -56,6 +57,12 @@ impl LuksSettings {
         }
         let hash = named.word("hash-alg", Hash::NAMES, Hash::Sha256)?;
         Ok(Self { spec, hash, work: Work::parse(named)? })
+    }
+
+    /// Bytes of a new header with the key material of all of its slots.
+    #[must_use]
+    pub fn header_len(&self) -> u64 {
+        LuksHeader::new(self.spec, self.hash, String::new()).payload_offset
     }
 
     /// The PBKDF2 iterations of the slot, and of the digest, which takes an eighth of the time.

@@ -6,6 +6,14 @@ use crate::options::Options;
 
 /// A format that knows by its layout how much an image takes; of all others, the writer is asked.
 pub trait Measure: Send + Sync {
+    /// Guest bytes that such an image places as one; `None` where its writer is to be asked, which needs what a new image
+    /// needs.
+    ///
+    /// # Errors
+    ///
+    /// As [`fully_allocated`](Self::fully_allocated).
+    fn unit(&self, options: &Options) -> Result<Option<u64>>;
+
     /// Bytes of an image of a disk of `size` bytes, all of it stored, with these options.
     ///
     /// # Errors

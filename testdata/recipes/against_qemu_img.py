@@ -28,7 +28,7 @@ def verdict(entry, folder):
     source = ["-f", form, str(path)]
     if "secret" in entry:
         source = ["--object", "secret,id=s,data=" + entry["secret"].replace(",", ",,"), "--image-opts",
-                  f"driver={form},encrypt.key-secret=s,file.filename={path}"]
+                  f"driver={form},{'' if form == 'luks' else 'encrypt.'}key-secret=s,file.filename={path}"]
     done = run("qemu-img", "convert", "-O", "raw", *source, str(target))
     checked = ""
     if form == "qcow2" and "/valid/" in entry["path"]:

@@ -7,6 +7,7 @@ sys.dont_write_bytecode = True
 
 import compressed
 import iso
+import luks
 import ova
 import qcow
 import qcow2
@@ -20,7 +21,7 @@ from common import FORMATS, ROOT, SHELVES, Collection
 
 def main():
     out = Collection()
-    for recipe in (vmdk, qcow2, raw, vhd, vhdx, vdi, qcow, iso, ova, compressed):
+    for recipe in (vmdk, qcow2, raw, vhd, vhdx, vdi, qcow, luks, iso, ova, compressed):
         recipe.build(out)
     wanted = dict(out.files)
     wanted["manifest.json"] = out.manifest()

@@ -42,7 +42,12 @@ proptest! {
     fn a_cut_leaves_old_or_new_sectors(seed in any::<u64>()) {
         with_container(&mut |edited, size| {
             let mut steps = random_steps(edited, seed, 6, size, 512);
-            steps.retain(|step| !matches!(step, Step::Resize(..)));
+            // A disk that grows is noise for a while. Places that only a larger disk has are no edits of this one.
+            steps.retain(|step| match step {
+                Step::Resize(..) => false,
+                Step::Write(at, len, _) | Step::Erase(at, len, _) => at + len <= size,
+                _ => true,
+            });
             steps.push(Step::Erase(0, 1024, Erase::Zero));
             check_cuts(edited, &steps, seed);
         });

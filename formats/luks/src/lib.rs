@@ -5,6 +5,7 @@ mod check;
 mod edit;
 #[cfg(test)]
 mod kit;
+mod measure;
 mod open;
 mod options;
 mod read;
@@ -60,7 +61,7 @@ impl Format for Luks {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { amend: Some(&Luks), check: Some(&Luks), edit: Some(&Luks), ..Abilities::NONE }
+        Abilities { amend: Some(&Luks), check: Some(&Luks), edit: Some(&Luks), measure: Some(&Luks), ..Abilities::NONE }
     }
 }
 

@@ -5,9 +5,18 @@
 
 use imgfmt_core::{BitmapInfo, Error, Measure, Options, Result};
 
+use imgfmt_crypt::LuksSettings;
+
 use crate::Qcow2;
+use crate::crypto::options as encryption;
 
 impl Measure for Qcow2 {
+    fn unit(&self, options: &Options) -> Result<Option<u64>> {
+        // The writer of an encrypted image makes keys, which takes seconds on purpose.
+        let geometry = Geometry::parse(options)?;
+        Ok((geometry.luks > 0).then(|| geometry.cluster * ENTRY_LEN / geometry.entry))
+    }
+
     fn fully_allocated(&self, size: u64, options: &Options) -> Result<u64> {
         let geometry = Geometry::parse(options)?;
         geometry.full_len(size).ok_or_else(|| Error::invalid(format!("a disk of {size} bytes is too large")))
@@ -27,6 +36,8 @@ struct Geometry {
     entry: u64,
     /// Bits of a refcount.
     refcount_bits: u64,
+    /// Bytes of the LUKS header with its key slots; 0 where there is none.
+    luks: u64,
 }
 
 impl Geometry {
@@ -45,7 +56,7 @@ impl Geometry {
             )));
         }
         let entry = if options.flag("extended_l2", false)? { 2 * ENTRY_LEN } else { ENTRY_LEN };
-        Ok(Self { cluster, entry, refcount_bits })
+        Ok(Self { cluster, entry, refcount_bits, luks: luks_len(options)? })
     }
 
     /// Bytes of an image of a disk of `size` bytes that is all stored.
@@ -55,7 +66,7 @@ impl Geometry {
         let tables = entries.checked_mul(self.entry)?;
         let top = (tables / self.cluster).checked_next_multiple_of(self.cluster / ENTRY_LEN)?.checked_mul(ENTRY_LEN)?;
         let metadata = self.cluster.checked_add(tables)?.checked_add(top)?;
-        let counted = metadata.checked_add(data)?;
+        let counted = metadata.checked_add(data)?.checked_add(self.luks.next_multiple_of(self.cluster))?;
         counted.checked_add(self.refcounts_len(counted / self.cluster)?)
     }
 
@@ -87,6 +98,19 @@ impl Geometry {
             .sum();
         bitmaps.iter().map(one).sum::<u64>() + whole(directory)
     }
+}
+
+/// Bytes of the LUKS header of an image with these options, or 0.
+fn luks_len(options: &Options) -> Result<u64> {
+    let is_luks = options.names().any(|name| name.starts_with(encryption::PREFIX))
+        && options.get(encryption::FORMAT.name) != Some("aes");
+    if !is_luks {
+        return Ok(0);
+    }
+    if options.get(encryption::KEY_SECRET.name).is_none() {
+        return Err(Error::invalid("an encrypted image needs encrypt.key-secret=ID"));
+    }
+    Ok(LuksSettings::parse(options, encryption::PREFIX)?.header_len())
 }
 
 /// `cluster_size` where nothing is said, in bytes.

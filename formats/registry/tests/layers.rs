@@ -1,7 +1,7 @@
 //! Dependencies run one way, and every format is on the list: the plan of the house as a test.
 //!
 //! ```text
-//! imgfmt-core ← formats/<each> ← formats/registry (imgfmt) ← imgfmt-cli, imgfmt-benches
+//! imgfmt-core ← imgfmt-crypt, formats/<each> ← formats/registry (imgfmt) ← imgfmt-cli, imgfmt-benches
 //! ```
 //!
 //! Every rule is a pure function from what was found to a list of complaints. The second half of
@@ -18,6 +18,8 @@ use std::process::Command;
 const CORE: &str = "imgfmt-core";
 /// The package that lists the formats, and what programs link.
 const REGISTRY: &str = "imgfmt";
+/// The package that encrypted formats share: ciphers and LUKS headers.
+const CRYPT: &str = "imgfmt-crypt";
 /// The package that looks into disks.
 const INSIDE: &str = "imgfmt-inside";
 /// Formats the core must not name even before a folder of theirs exists.
@@ -77,7 +79,7 @@ fn the_core_names_no_format() -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn only_programs_print_read_the_environment_or_exit() -> Result<(), Box<dyn Error>> {
-    let mut libraries = vec!["imgfmt-core".into(), "inside".into(), "formats/registry".into()];
+    let mut libraries = vec!["imgfmt-core".into(), "crypt".into(), "inside".into(), "formats/registry".into()];
     libraries.extend(format_folders()?.iter().map(|name| format!("formats/{name}")));
     for folder in libraries {
         let complaints = complain_about_sources(&folder, act_of_a_program)?;
@@ -111,10 +113,10 @@ fn allowed_dependencies(package: &Package, formats: &BTreeSet<String>) -> Option
     let core = || [CORE.to_owned()].into_iter();
     match package.name.as_str() {
         CORE => Some(BTreeSet::new()),
-        INSIDE => Some(core().collect()),
+        INSIDE | CRYPT => Some(core().collect()),
         REGISTRY => Some(core().chain([INSIDE.to_owned()]).chain(formats.iter().map(|x| package_of(x))).collect()),
         "imgfmt-cli" | "imgfmt-benches" => Some(BTreeSet::from([REGISTRY.to_owned()])),
-        _ if is_format(package, formats) => Some(core().collect()),
+        _ if is_format(package, formats) => Some(core().chain([CRYPT.to_owned()]).collect()),
         _ => None,
     }
 }

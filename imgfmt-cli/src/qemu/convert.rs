@@ -94,7 +94,7 @@ fn run(call: &Call<'_>) -> Outcome {
         sources: sources.iter().map(Image::source).collect(),
         target: target.clone(),
         target_format: plan.format.library.to_owned(),
-        options: new.options,
+        options: plan.given.as_ref().map_or(new.options, |image| image.options.clone()),
         compress: parsed.has("compress"),
         full_allocation: plan.grain.is_none(),
         backing,
@@ -137,6 +137,8 @@ fn warn_of(lost: &Lost) {
 
 /// What the command line says, but for the names of the images.
 struct Plan<'a> {
+    /// The target, where it is there and was given as options.
+    given: Option<Image>,
     /// The name of the target's format, as it was given.
     format_name: String,
     /// The target's format.
@@ -176,9 +178,11 @@ impl Plan<'_> {
         }
         let rate_limit =
             parsed.get("rate").map(|rate| sizes::size(rate, "rate limit")).transpose()?.filter(|rate| *rate > 0);
-        let format_name = parsed.get("target-format").map_or(RAW.into(), OsStr::to_string_lossy).into_owned();
-        let format =
-            formats::named(&format_name).ok_or_else(|| Fault::new(format!("Unknown file format '{format_name}'")))?;
+        let given = parsed.has("target-image-opts").then(|| given_target(parsed)).transpose()?;
+        let (format_name, format) = match &given {
+            Some(image) => named_format(image.format_name())?,
+            None => named_format(&parsed.get("target-format").map_or(RAW.into(), OsStr::to_string_lossy))?,
+        };
         let bitmaps = match (parsed.has("bitmaps"), parsed.has("skip-broken-bitmaps")) {
             (false, _) => Bitmaps::Leave,
             (true, false) => Bitmaps::Copy,
@@ -193,7 +197,7 @@ impl Plan<'_> {
         if imgfmt::options_of(format.library).is_err() {
             return Err(Fault::new(format!("Format driver '{format_name}' does not support image creation")));
         }
-        Ok(Self { format_name, format, in_place, grain, bitmaps, flushed, rate_limit, engine })
+        Ok(Self { given, format_name, format, in_place, grain, bitmaps, flushed, rate_limit, engine })
     }
 
     /// The sources and the target, looked at.
@@ -213,7 +217,7 @@ impl Plan<'_> {
             let what = "several sources with different options cannot be put together";
             return Err(Fault::new(format!("Could not open '{}': {what}", other.given)));
         }
-        let path = self.target(target, parsed)?;
+        let path = self.target(target)?;
         if self.in_place {
             self.check_size(&sources, &path, parsed)?;
         }
@@ -221,14 +225,9 @@ impl Plan<'_> {
     }
 
     /// The target. One that is written into has to be there, and to be what it is said to be.
-    fn target(&self, name: &OsString, parsed: &Parsed) -> Result<PathBuf, Fault> {
-        if parsed.has("target-image-opts") {
-            let mut image = Image::new(name, parsed.get("target-format"), true)?;
-            image.settle_to_write()?;
-            if image.format_name() != self.format.name && parsed.has("target-format") {
-                return Err(Fault::new("--image-opts and --format are mutually exclusive"));
-            }
-            return Ok(image.path);
+    fn target(&self, name: &OsString) -> Result<PathBuf, Fault> {
+        if let Some(image) = &self.given {
+            return Ok(image.path.clone());
         }
         let path = create::file(name)?;
         if self.format_name == HOST_DEVICE {
@@ -248,7 +247,10 @@ impl Plan<'_> {
         for source in sources {
             wanted = wanted.saturating_add(size(source)?);
         }
-        let there = size(&Image { format: Some(self.format), ..Image::file(target) })?;
+        let there = match &self.given {
+            Some(image) => size(image)?,
+            None => size(&Image { format: Some(self.format), ..Image::file(target) })?,
+        };
         if there < wanted {
             return Err(Fault::new("output file is smaller than input file"));
         }
@@ -271,6 +273,20 @@ impl Plan<'_> {
             }
         }
     }
+}
+
+/// The target that is given as options: it is there, and its format was named, or is no other than raw.
+fn given_target(parsed: &Parsed) -> Result<Image, Fault> {
+    let name = parsed.operands.last().ok_or_else(|| Fault::new("Must specify image file name"))?;
+    let mut image = Image::new(name, parsed.get("target-format"), true)?;
+    image.settle_to_write()?;
+    Ok(image)
+}
+
+/// The format of the target by its name.
+fn named_format(name: &str) -> Result<(String, &'static Known), Fault> {
+    let format = formats::named(name).ok_or_else(|| Fault::new(format!("Unknown file format '{name}'")))?;
+    Ok((name.to_owned(), format))
 }
 
 /// What the command line says of a new target.

@@ -130,7 +130,7 @@ fn path(path: &Path) -> Value {
 /// Bytes of a sector, in which QEMU counts.
 const SECTOR_LEN: u64 = 512;
 /// The formats of which QEMU tells something.
-const SPECIFIC: [&str; 2] = ["qcow2", "vmdk"];
+const SPECIFIC: [&str; 3] = ["qcow2", "vmdk", "luks"];
 /// The order in which QEMU shows what it tells.
 const ORDER: [&str; 36] = [
     "compat",

@@ -86,11 +86,11 @@ fn target_format(name: &str) -> Result<&'static Known, Fault> {
     }
 }
 
-/// Counts all of a raw image as needed, as QEMU does, which does not foresee its holes. Room for bitmaps is told of wherever
+/// Counts all of an image without tables as needed, as QEMU does, which does not foresee its holes. Room for bitmaps is told of wherever
 /// both images could have some.
 fn as_qemu_counts(measured: &mut Measured, request: &MeasureRequest<'_>, image: &Image) {
     let option = |name: &str| request.options.get(name);
-    if request.target_format == RAW {
+    if request.target_format != QCOW2 {
         measured.required = measured.fully_allocated;
     }
     let is_old = matches!(option("compat"), Some("0.10" | "v2"));
@@ -139,13 +139,13 @@ const TARGET_FORMAT: Opt = Opt {
     short: Some('O'),
     long: "target-format",
     value: "FMT",
-    help: "the format of the new image: raw, which is the default, or qcow2",
+    help: "the format of the new image: raw, which is the default, qcow2 or luks",
 };
 /// The size of an empty disk.
 const SIZE: Opt = Opt { short: Some('s'), long: "size", value: "SIZE", help: "measure an empty disk of this size" };
 /// The format that can have bitmaps.
 const QCOW2: &str = "qcow2";
 /// Formats whose size is known in advance.
-const MEASURED: [&str; 2] = ["raw", "qcow2"];
+const MEASURED: [&str; 3] = [RAW, QCOW2, "luks"];
 /// Bytes of a sector, in which QEMU counts.
 const SECTOR_LEN: u64 = 512;

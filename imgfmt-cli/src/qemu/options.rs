@@ -69,8 +69,10 @@ impl NewImage {
             new.given.set("backing_fmt", &name.to_string_lossy());
         }
         // QEMU takes it, and uses it, where there is something to hash.
-        if new.options.get(IVGEN_HASH).is_some() && new.options.get("encrypt.ivgen-alg") != Some("essiv") {
-            new.options = without(&new.options, IVGEN_HASH);
+        for (hash, alg) in IVGEN_HASHES {
+            if new.options.get(hash).is_some() && new.options.get(alg) != Some("essiv") {
+                new.options = without(&new.options, hash);
+            }
         }
         // QEMU rounds up to whole cylinders unless it is told not to.
         if format.name == "vpc" && given.get("force_size").is_none() {
@@ -144,14 +146,15 @@ pub(crate) fn formatting(name: &str, format: &Known, new: &NewImage, size: u64) 
     text
 }
 
-/// The option for the hash of one way to make initial vectors.
-const IVGEN_HASH: &str = "encrypt.ivgen-hash-alg";
+/// The options for the hash of one way to make initial vectors, and those for the way.
+const IVGEN_HASHES: [(&str, &str); 2] =
+    [("encrypt.ivgen-hash-alg", "encrypt.ivgen-alg"), ("ivgen-hash-alg", "ivgen-alg")];
 /// Options that are sizes, and printed as numbers.
 const SIZES: [&str; 4] = ["cluster_size", "block_size", "log_size", "extent_size_hint"];
 /// An option and its default, where that is printed.
 type Printed = (&'static str, &'static str);
 /// What is printed of the options of each format.
-const PRINTED: [(&str, &[Printed]); 5] = [
+const PRINTED: [(&str, &[Printed]); 6] = [
     (RAW, &[("size", ""), ("preallocation", ""), ("nocow", ""), ("extent_size_hint", "")]),
     (
         "qcow2",
@@ -191,6 +194,19 @@ const PRINTED: [(&str, &[Printed]); 5] = [
             ("toolsversion", ""),
             ("subformat", ""),
             ("zeroed_grain", ""),
+        ],
+    ),
+    (
+        "luks",
+        &[
+            ("size", ""),
+            ("key-secret", ""),
+            ("cipher-alg", ""),
+            ("cipher-mode", ""),
+            ("ivgen-alg", ""),
+            ("ivgen-hash-alg", ""),
+            ("hash-alg", ""),
+            ("iter-time", ""),
         ],
     ),
     ("vpc", &[("size", ""), ("subformat", ""), ("force_size", "")]),

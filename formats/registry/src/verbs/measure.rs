@@ -70,12 +70,12 @@ fn measure_disk(
     bitmaps: &[BitmapInfo],
 ) -> Result<Measured> {
     let known = format.abilities().measure;
-    let shape = counted(request, format, size, false)?;
+    let unit = known.map_or(Ok(None), |measure| measure.unit(&request.options))?;
+    let unit = unit.map_or_else(|| counted(request, format, size, false).map(|counted| counted.unit), Ok)?;
     let fully = match known {
         Some(measure) => measure.fully_allocated(size, &request.options)?,
         None => counted(request, format, size, true)?.len,
     };
-    let unit = shape.unit;
     let whole = size.checked_next_multiple_of(unit).ok_or_else(|| Error::invalid("the disk is too large"))?;
     let data = image.map_or(Ok(0), |image| data_units(image, unit))?;
     let bitmaps = known.filter(|_| !bitmaps.is_empty()).map(|measure| bitmap_space(measure, size, request, bitmaps));
