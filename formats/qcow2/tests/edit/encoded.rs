@@ -57,7 +57,7 @@ fn compressed_units_read_as_what_they_are() {
         let all = |value| (0..(SIZE as u64 / unit).min(12)).map(move |index| Step::Encoded(index * unit, unit, value));
         let mut steps: Vec<_> = all(7).chain([Step::Flush]).chain(all(9)).collect();
         if !kind.backed {
-            steps.push(Step::Write(unit / 2 + 3, unit, 3));
+            steps.push(Step::Write(unit / 2 + 3, unit / 2 - 3, 3));
         }
         after(&edited, &steps);
     }
