@@ -3,10 +3,11 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::Result;
+use crate::codec::Compression;
 use crate::format::OpenContext;
 use crate::image::Image;
 use crate::medium::Medium;
+use crate::{Error, Result};
 
 /// A format whose images can be changed in place.
 pub trait Edit: Send + Sync {
@@ -49,6 +50,24 @@ pub trait ImageEditor: Send + Sync {
     /// bytes of a unit are the parent's, [`Io`](crate::ErrorKind::Io) where the medium fails.
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()>;
 
+    /// How units are compressed for [`write_encoded`](Self::write_encoded), where the image can have compressed ones. Whoever
+    /// writes encodes, in as many threads as there are: an editor only finds a place.
+    fn compression(&self) -> Option<Compression> {
+        None
+    }
+
+    /// Stores the unit at guest byte `offset` as the stream `stored`, which is made with [`compression`](Self::compression). The unit
+    /// is whole: one that the disk ends in is filled with zeros.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_at`](Self::write_at); [`Unsupported`](crate::ErrorKind::Unsupported) where the image has no compressed units,
+    /// [`Invalid`](crate::ErrorKind::Invalid) where `offset` is the start of none, or the stream is too long.
+    fn write_encoded(&self, stored: &[u8], offset: u64) -> Result<()> {
+        let _ = (stored, offset);
+        Err(Error::unsupported(NO_COMPRESSION))
+    }
+
     /// Makes the guest bytes of `range` read as `how` says. Where units are changed in part, as [`write_at`](Self::write_at).
     ///
     /// # Errors
@@ -79,6 +98,9 @@ pub trait ImageEditor: Send + Sync {
     /// [`Io`](crate::ErrorKind::Io).
     fn close(self: Box<Self>) -> Result<()>;
 }
+
+/// What is said of images that cannot have compressed units.
+pub(crate) const NO_COMPRESSION: &str = "the image cannot be given compressed bytes where it is";
 
 /// What becomes of bytes that are erased.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

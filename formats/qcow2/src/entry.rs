@@ -136,6 +136,15 @@ impl EntryRules {
     }
 }
 
+/// The L2 entry of a compressed cluster. Specification, "Compressed Clusters Descriptor": the host offset in
+/// the low bits, and above it the number of further 512-byte sectors that the stream touches.
+pub(crate) fn compressed_entry(host: u64, len: u32, cluster_bits: u32) -> u64 {
+    let sectors_shift = compressed_offset_bits(cluster_bits);
+    let last = host + u64::from(len.max(1)) - 1;
+    let further_sectors = last / COMPRESSED_SECTOR_LEN - host / COMPRESSED_SECTOR_LEN;
+    COMPRESSED | (further_sectors << sectors_shift) | host
+}
+
 /// The bits that tell entries apart; others are reserved or only of use to a writer.
 const TELLING: u64 = OFFSET_MASK | COMPRESSED | ZERO;
 
@@ -196,6 +205,14 @@ mod tests {
         }
         let beyond = rules(VERSION_3, 9).decode(COMPRESSED | 1 << 56).unwrap_err();
         assert_eq!(beyond.kind(), ErrorKind::OutOfBounds);
+    }
+
+    #[test]
+    fn a_compressed_entry_counts_the_sectors_it_touches() {
+        assert_eq!(compressed_entry(0x5_0000, 512, 16), COMPRESSED | 0x5_0000);
+        assert_eq!(compressed_entry(0x5_0000, 513, 16), COMPRESSED | 0x5_0000 | (1 << 54));
+        assert_eq!(compressed_entry(0x5_01ff, 2, 16), COMPRESSED | 0x5_01ff | (1 << 54));
+        assert_eq!(compressed_entry(0x400, 511, 9), COMPRESSED | 0x400);
     }
 
     #[test]

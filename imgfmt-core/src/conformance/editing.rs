@@ -8,13 +8,14 @@ use super::Plain;
 use super::files::Files;
 use super::recording::{Recording, path_of};
 use crate::check::{CheckStats, Findings, Repair, Severity};
+use crate::codec::Encoder;
 use crate::editor::{Erase, ImageEditor, Preallocation};
 use crate::format::{Format, OpenContext};
 use crate::image::Image;
 use crate::limits::Limits;
 use crate::open::Opener;
 use crate::storage::Storage;
-use crate::{ErrorKind, Options, Result, Secrets};
+use crate::{Error, ErrorKind, Options, Result, Secrets};
 
 /// An image to be edited in tests.
 #[derive(Clone, Copy)]
@@ -40,6 +41,8 @@ pub struct Edited<'a> {
 pub enum Step {
     /// Bytes of this value are written: from where, how many.
     Write(u64, u64, u8),
+    /// A unit is written compressed: from where, its length, and the value of its bytes.
+    Encoded(u64, u64, u8),
     /// A range is erased.
     Erase(u64, u64, Erase),
     /// The disk gets another size.
@@ -124,6 +127,12 @@ impl Edited<'_> {
 pub fn apply(editor: &dyn ImageEditor, step: &Step) -> Result<()> {
     match *step {
         Step::Write(offset, len, value) => editor.write_at(&vec![value; usize_of(len)], offset),
+        Step::Encoded(offset, unit, value) => {
+            let compression = editor.compression().ok_or_else(|| Error::unsupported("no unit can be compressed"))?;
+            let mut stored = vec![0; compression.max_len];
+            let len = Encoder::new(&compression)?.encode(&vec![value; usize_of(unit)], &mut stored)?;
+            editor.write_encoded(&stored[..len.unwrap_or(0)], offset)
+        }
         Step::Erase(offset, len, how) => editor.erase(offset..offset + len, how),
         Step::Resize(size, preallocation) => editor.resize(size, preallocation),
         Step::Flush => editor.flush(),
@@ -134,6 +143,10 @@ pub fn apply(editor: &dyn ImageEditor, step: &Step) -> Result<()> {
 pub fn apply_to_model(model: &mut Vec<u8>, below: &[u8], step: &Step) {
     match *step {
         Step::Write(offset, len, value) => model[usize_of(offset)..usize_of(offset + len)].fill(value),
+        Step::Encoded(offset, unit, value) => {
+            let end = usize_of(offset + unit).min(model.len());
+            model[usize_of(offset)..end].fill(value);
+        }
         Step::Erase(offset, len, Erase::Absent) => {
             let range = usize_of(offset)..usize_of(offset + len);
             for (at, byte) in model.iter_mut().enumerate().take(range.end).skip(range.start) {

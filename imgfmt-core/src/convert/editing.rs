@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::editor::{Erase, ImageEditor};
+use crate::codec::{Compression, Decoder};
+use crate::editor::{Erase, ImageEditor, NO_COMPRESSION};
 use crate::target::{MemoryTarget, Target};
 use crate::writer::{Form, ImageWriter, Order, Piece, Placed, Shape};
 use crate::{Error, Result};
@@ -14,6 +15,10 @@ pub struct EditingWriter<'e> {
     editor: Option<Box<dyn ImageEditor + 'e>>,
     /// Guest bytes that are placed as one.
     unit: u64,
+    /// How units are compressed, where they are.
+    compression: Option<Compression>,
+    /// Guest bytes of the whole disk, which may be more than are written.
+    size: u64,
     /// Whether the disk reads as zeros already.
     is_zero: bool,
     /// Nothing is written past the editor.
@@ -33,8 +38,33 @@ impl<'e> EditingWriter<'e> {
             return Err(Error::invalid(what));
         }
         let unit = image.describe().cluster_size.unwrap_or(MIN_UNIT_LEN).next_power_of_two();
-        let unit = unit.clamp(MIN_UNIT_LEN, MAX_UNIT_LEN);
-        Ok(Self { editor: Some(editor), unit, is_zero, target: Arc::new(MemoryTarget::new()) })
+        let (unit, size) = (unit.clamp(MIN_UNIT_LEN, MAX_UNIT_LEN), image.size());
+        let target = Arc::new(MemoryTarget::new());
+        Ok(Self { editor: Some(editor), unit, compression: None, size, is_zero, target })
+    }
+
+    /// The same writer, which compresses what it writes.
+    ///
+    /// # Errors
+    ///
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) where the image cannot have compressed units.
+    pub fn compressed(mut self) -> Result<Self> {
+        let compression = self.editor().compression().ok_or_else(|| Error::unsupported(NO_COMPRESSION))?;
+        self.unit = self.editor().image()?.describe().cluster_size.unwrap_or(self.unit);
+        self.compression = Some(compression);
+        Ok(self)
+    }
+
+    /// Writes the unit of `piece`, which is stored as `stored`. Where the disk goes on behind what is written, its bytes there stay.
+    fn write_encoded(&self, piece: &Piece, stored: &[u8]) -> Result<()> {
+        let is_whole = piece.len == self.unit || piece.guest + piece.len == self.size;
+        let Some(compression) = self.compression.filter(|_| !is_whole) else {
+            return self.editor().write_encoded(stored, piece.guest);
+        };
+        let mut plain = vec![0; usize::try_from(self.unit).unwrap_or(0)];
+        let decoded = Decoder::default().decode(compression.codec, stored, &mut plain);
+        decoded.map_err(|fault| Error::malformed(format!("a unit that was compressed {fault}")))?;
+        self.editor().write_at(&plain[..usize::try_from(piece.len).unwrap_or(0)], piece.guest)
     }
 }
 
@@ -59,8 +89,8 @@ impl ImageWriter for EditingWriter<'_> {
         Shape {
             unit: self.unit,
             order: Order::Random,
-            compression: None,
-            pads_last: false,
+            compression: self.compression,
+            pads_last: self.compression.is_some(),
             stores_plain: false,
             zeros_as_data: false,
         }
@@ -74,7 +104,11 @@ impl ImageWriter for EditingWriter<'_> {
     }
 
     fn store(&self, piece: &Piece, _host: u64, bytes: &[u8]) -> Result<()> {
-        self.editor().write_at(bytes, piece.guest)
+        let len = usize::try_from(piece.len).unwrap_or(usize::MAX).min(bytes.len());
+        match piece.form {
+            Form::Encoded(_) => self.write_encoded(piece, bytes),
+            _ => self.editor().write_at(&bytes[..len], piece.guest),
+        }
     }
 
     fn target(&self) -> &Arc<dyn Target> {

@@ -65,8 +65,12 @@ pub(super) struct Disk<'a> {
     pub(super) reserved: Reserved,
     /// Clusters that are given up once the tables are written, each as often as it is given up.
     pub(super) given_up: Vec<u64>,
+    /// The first free byte in a cluster that compressed units share; none where it is full.
+    pub(super) tail: Option<u64>,
     /// No cluster before this one is free.
     pub(super) free_from: u64,
+    /// Whether a flush has failed: what is on the medium is not known then, and nothing more is written that builds on it.
+    pub(super) failed: bool,
     /// How guest bytes are encrypted.
     pub(super) encryption: Option<Encryption>,
     /// How L2 entries are read.
@@ -114,6 +118,8 @@ impl<'a> Disk<'a> {
             reserved,
             counts,
             given_up: Vec::new(),
+            tail: None,
+            failed: false,
             free_from: 0,
             encryption,
             decoder: Decoder::default(),

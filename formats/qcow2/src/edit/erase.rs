@@ -5,6 +5,7 @@ use std::ops::Range;
 use imgfmt_core::{Erase, Error, Result};
 
 use super::disk::Disk;
+use super::write::whole_entry;
 use crate::entry::Entry;
 use crate::extended::Extended;
 use crate::layout::{COPIED, OFFSET_MASK, SUBCLUSTERS, SUBCLUSTERS_STORED, VERSION_2, ZERO};
@@ -83,14 +84,13 @@ impl Disk<'_> {
                 self.zero_words(kept)
             }
         };
-        if erased[0] & OFFSET_MASK == 0 {
-            let entry = match decoded {
-                Extended::Whole(entry) => entry,
-                Extended::Parts(_) => Entry::Unallocated,
-            };
-            self.let_go(words[0], entry)?;
+        let entry = whole_entry(&decoded);
+        let goes = erased[0] & OFFSET_MASK == 0;
+        if goes {
+            self.check_let_go(words[0], entry)?;
         }
-        self.set_words(guest, erased)
+        self.set_words(guest, erased)?;
+        if goes { self.let_go(words[0], entry) } else { Ok(()) }
     }
 
     /// The place that a zero cluster keeps: its own one, or none.

@@ -1,6 +1,6 @@
 //! Putting what is in memory onto the medium, in the order in which it may be cut.
 
-use imgfmt_core::Result;
+use imgfmt_core::{Error, ErrorKind, Result};
 
 use super::disk::Disk;
 use crate::layout::{
@@ -13,8 +13,18 @@ impl Disk<'_> {
     ///
     /// # Errors
     ///
-    /// [`Io`](imgfmt_core::ErrorKind::Io).
+    /// [`Io`](imgfmt_core::ErrorKind::Io), and so for ever once it has failed: the image is left as a cut leaves it.
     pub(super) fn flush(&mut self) -> Result<()> {
+        if self.failed {
+            return Err(Error::new(ErrorKind::Io, "the image could not be written before, and is left as it is"));
+        }
+        let done = self.flush_all();
+        self.failed = done.is_err();
+        done
+    }
+
+    /// Writes everything.
+    fn flush_all(&mut self) -> Result<()> {
         if let Some(data) = &self.data {
             data.sync()?;
         }
@@ -110,6 +120,7 @@ impl Disk<'_> {
         self.write_counts()?;
         for cluster in freed {
             let host = cluster << self.cluster().bits();
+            self.tail = self.tail.filter(|tail| tail >> self.cluster().bits() != cluster);
             self.free_from = self.free_from.min(cluster);
             self.medium.clear(host..host + self.cluster().len())?;
         }

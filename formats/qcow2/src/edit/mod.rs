@@ -9,6 +9,7 @@ mod content;
 mod counts;
 mod directory;
 mod disk;
+mod encoded;
 mod erase;
 mod flush;
 mod head;
@@ -26,6 +27,7 @@ mod write;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use imgfmt_core::codec::Compression;
 use imgfmt_core::{
     Edit, Erase, Error, Gate, Image, ImageEditor, Medium, OpenContext, Preallocation, Reference, Result, Storage,
 };
@@ -70,6 +72,14 @@ impl ImageEditor for Qcow2Editor<'_> {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
         self.changed()?.write(bytes, offset)
+    }
+
+    fn compression(&self) -> Option<Compression> {
+        self.lock().compression()
+    }
+
+    fn write_encoded(&self, stored: &[u8], offset: u64) -> Result<()> {
+        self.changed()?.write_encoded(stored, offset)
     }
 
     fn erase(&self, range: Range<u64>, how: Erase) -> Result<()> {

@@ -1,18 +1,22 @@
-//! Clusters that hold tables when an image is opened, which nothing may be written over whatever their refcounts say.
+//! Clusters that hold tables or keys when an image is opened, which nothing may be written over whatever their refcounts say.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use imgfmt_core::{Error, Result};
 
 use super::counts::Counts;
+use crate::crypto::CryptMethod;
 use crate::header::Header;
 use crate::layout::{OFFSET_MASK, TABLE_ENTRY_LEN};
 
-/// Clusters that hold tables.
+/// Clusters that hold tables or keys.
 pub(super) struct Reserved {
     /// Those that did when the image was opened, in order.
     clusters: Vec<u64>,
-    /// Those of them that no longer do.
+    /// Those of the header of LUKS and its key material, however many it says.
+    keys: Range<u64>,
+    /// Those of the clusters that no longer hold a table.
     released: BTreeSet<u64>,
 }
 
@@ -26,9 +30,16 @@ impl Reserved {
         clusters.extend(run(counts.table_host, header.refcount_table_clusters * header.cluster.len()));
         clusters.extend(counts.table.iter().filter(|host| **host != 0).map(|host| host >> bits));
         clusters.extend(l1.iter().map(|entry| (entry & OFFSET_MASK) >> bits).filter(|cluster| *cluster != 0));
+        if header.nb_snapshots > 0 {
+            clusters.push(header.snapshots_offset >> bits);
+        }
         clusters.sort_unstable();
         clusters.dedup();
-        Self { clusters, released: BTreeSet::new() }
+        let keys = match header.crypt {
+            CryptMethod::Luks { offset, len } => run(offset, len),
+            CryptMethod::None | CryptMethod::Aes => 0..0,
+        };
+        Self { clusters, keys, released: BTreeSet::new() }
     }
 
     /// Checks that `cluster`, which an entry of the disk refers to, is no table at the same time.
@@ -45,9 +56,10 @@ impl Reserved {
         Err(Error::malformed(what).field("host cluster offset"))
     }
 
-    /// Whether `cluster` holds a table that was there when the image was opened.
+    /// Whether `cluster` holds keys, or a table that was there when the image was opened.
     fn holds(&self, cluster: u64) -> bool {
-        self.clusters.binary_search(&cluster).is_ok() && !self.released.contains(&cluster)
+        let table = self.clusters.binary_search(&cluster).is_ok() && !self.released.contains(&cluster);
+        table || self.keys.contains(&cluster)
     }
 
     /// Checks that `cluster`, whose refcount is 0, may be used.

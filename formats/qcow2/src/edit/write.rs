@@ -60,14 +60,15 @@ impl Disk<'_> {
         let content = self.merged(guest, from, bytes)?;
         // A zero cluster may have a place of its own already.
         let kept = words[0] & OFFSET_MASK;
-        let host = if entry == Entry::Zero && kept != 0 && self.is_own(kept)? {
-            kept
-        } else {
-            self.let_go(words[0], entry)?;
-            self.place_for(guest)?
-        };
+        if entry == Entry::Zero && kept != 0 && self.is_own(kept)? {
+            self.store(&content, kept, guest)?;
+            return self.set_words(guest, [kept | COPIED, 0]);
+        }
+        self.check_let_go(words[0], entry)?;
+        let host = self.place_for(guest)?;
         self.store(&content, host, guest)?;
-        self.set_words(guest, [host | COPIED, 0])
+        self.set_words(guest, [host | COPIED, 0])?;
+        self.let_go(words[0], entry)
     }
 
     /// Whether the cluster at host byte `host` is used by nothing but the active state.
@@ -88,30 +89,40 @@ impl Disk<'_> {
         if self.data.is_some() { Ok(guest) } else { self.take() }
     }
 
-    /// Gives up what an entry refers to.
+    /// Gives up what an entry referred to, which nothing in memory refers to any more: what fails before that leaves it in use.
+    ///
+    /// # Errors
+    ///
+    /// As [`check_let_go`](Self::check_let_go).
+    pub(super) fn let_go(&mut self, raw: u64, entry: Entry) -> Result<()> {
+        self.check_let_go(raw, entry)?;
+        self.clusters_of(raw, entry).for_each(|cluster| self.give_up(cluster));
+        Ok(())
+    }
+
+    /// Checks that what an entry refers to may be given up.
     ///
     /// # Errors
     ///
     /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where that is a table: a free table would be written over.
-    pub(super) fn let_go(&mut self, raw: u64, entry: Entry) -> Result<()> {
-        if self.data.is_some() {
-            return Ok(());
-        }
+    pub(super) fn check_let_go(&self, raw: u64, entry: Entry) -> Result<()> {
+        self.clusters_of(raw, entry).try_for_each(|cluster| self.reserved.check_data(cluster))
+    }
+
+    /// The clusters of the image's file that an entry refers to.
+    fn clusters_of(&self, raw: u64, entry: Entry) -> Range<u64> {
         let bits = self.cluster().bits();
         match entry {
+            _ if self.data.is_some() => 0..0,
             Entry::Compressed { host, stored_len } => {
-                let end = host.saturating_add(u64::from(stored_len)).div_ceil(self.cluster().len());
-                (host >> bits..end).try_for_each(|cluster| self.reserved.check_data(cluster))?;
-                self.give_up_bytes(host, u64::from(stored_len));
+                host >> bits..host.saturating_add(u64::from(stored_len)).div_ceil(self.cluster().len())
             }
             _ if raw & COMPRESSED == 0 && raw & OFFSET_MASK != 0 => {
                 let cluster = (raw & OFFSET_MASK) >> bits;
-                self.reserved.check_data(cluster)?;
-                self.give_up(cluster);
+                cluster..cluster + 1
             }
-            _ => {}
+            _ => 0..0,
         }
-        Ok(())
     }
 
     /// The whole cluster at guest byte `guest`, with `bytes` from byte `from` of it on; what lies behind the end of the disk is
@@ -146,6 +157,8 @@ impl Disk<'_> {
     /// Writes into a cluster with subclusters: those that get their first bytes are filled.
     fn write_subclusters(&mut self, guest: u64, from: u64, bytes: &[u8]) -> Result<()> {
         let filled = self.filled_subclusters(guest, from, bytes)?;
+        let words = self.words(guest)?;
+        let decoded = self.decode(words)?;
         let (host, mut bitmap) = self.own_cluster(guest)?;
         let bits = self.header.l2.grain_bits();
         let end = from + bytes.len() as u64;
@@ -161,7 +174,12 @@ impl Disk<'_> {
             self.store(filled.unwrap_or(piece), host + sub.start, guest + sub.start)?;
             bitmap = (bitmap | 1 << index) & !(1 << (index + u64::from(SUBCLUSTERS)));
         }
-        self.set_words(guest, [host | COPIED, bitmap])
+        self.set_words(guest, [host | COPIED, bitmap])?;
+        if words[0] & (COMPRESSED | OFFSET_MASK) == host {
+            Ok(())
+        } else {
+            self.let_go(words[0], whole_entry(&decoded))
+        }
     }
 
     /// The whole subclusters that `bytes` are a part of, where they are not stored yet. That is found out before anything is
@@ -197,13 +215,13 @@ impl Disk<'_> {
     }
 
     /// The host byte of a cluster that is used by nothing else, for the one at guest byte `guest`, and which subclusters of it
-    /// are stored there.
+    /// are stored there. What the entry refers to now is not given up.
     fn own_cluster(&mut self, guest: u64) -> Result<(u64, u64)> {
         let words = self.words(guest)?;
         let decoded = self.decode(words)?;
-        if let Extended::Whole(entry @ Entry::Compressed { .. }) = decoded {
+        self.check_let_go(words[0], whole_entry(&decoded))?;
+        if let Extended::Whole(Entry::Compressed { .. }) = decoded {
             let content = self.merged(guest, 0, &[])?;
-            self.let_go(words[0], entry)?;
             let host = self.place_for(guest)?;
             self.store(&content, host, guest)?;
             return Ok((host, SUBCLUSTERS_STORED));
@@ -216,7 +234,6 @@ impl Disk<'_> {
         let place = self.place_for(guest)?;
         if has_cluster {
             self.copy_stored(guest, place, words[1])?;
-            self.give_up(host >> self.cluster().bits());
         }
         Ok((place, words[1]))
     }
@@ -270,6 +287,14 @@ impl Disk<'_> {
             self.l2.insert(l1_index, L2 { host: place, words, dirty: true });
         }
         self.l2_table(l1_index)?.ok_or_else(|| Error::malformed("an L2 table is missing"))
+    }
+}
+
+/// What an entry says of its cluster as a whole, as far as giving it up goes.
+pub(super) fn whole_entry(decoded: &Extended) -> Entry {
+    match decoded {
+        Extended::Whole(entry) => *entry,
+        Extended::Parts(_) => Entry::Unallocated,
     }
 }
 

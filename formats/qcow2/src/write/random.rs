@@ -15,7 +15,7 @@ use super::settings::{Preallocation, Settings, rounded_size};
 use super::state::{Slots, State};
 use super::table::Table;
 use crate::crypto::{CryptMethod, EncryptionWriter};
-use crate::layout;
+use crate::entry::compressed_entry;
 
 /// Writes a new image.
 pub(super) struct RandomWriter {
@@ -242,26 +242,4 @@ fn encryption(settings: &Settings, state: &mut State) -> Result<Option<Encryptio
         writer.put_header_at(host);
     }
     Ok(Some(writer))
-}
-
-/// The L2 entry of a compressed cluster. Specification, "Compressed Clusters Descriptor": the host offset in
-/// the low bits, and above it the number of further 512-byte sectors that the stream touches.
-fn compressed_entry(host: u64, len: u32, cluster_bits: u32) -> u64 {
-    let sectors_shift = layout::compressed_offset_bits(cluster_bits);
-    let last = host + u64::from(len.max(1)) - 1;
-    let further_sectors = last / layout::COMPRESSED_SECTOR_LEN - host / layout::COMPRESSED_SECTOR_LEN;
-    layout::COMPRESSED | (further_sectors << sectors_shift) | host
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_compressed_entry_counts_the_sectors_it_touches() {
-        assert_eq!(compressed_entry(0x5_0000, 512, 16), layout::COMPRESSED | 0x5_0000);
-        assert_eq!(compressed_entry(0x5_0000, 513, 16), layout::COMPRESSED | 0x5_0000 | (1 << 54));
-        assert_eq!(compressed_entry(0x5_01ff, 2, 16), layout::COMPRESSED | 0x5_01ff | (1 << 54));
-        assert_eq!(compressed_entry(0x400, 511, 9), layout::COMPRESSED | 0x400);
-    }
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use imgfmt_core::conformance::{Edited, Files, Noise, PlainImage, Recording};
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{
-    CreateRequest, ErrorKind, Format, MemoryStorage, MemoryTarget, OpenContext, Options, Result, Secrets, Target,
+    CreateRequest, ErrorKind, Format, MemoryStorage, MemoryTarget, OpenContext, Options, Preallocation, Result,
+    Secrets, Target,
 };
 use imgfmt_qcow2::Qcow2;
 
@@ -184,6 +185,36 @@ fn keys_may_be_cut_anywhere() {
             }
         }
     }
+}
+
+#[test]
+fn keys_are_not_written_over_whatever_refcounts_say() {
+    let mut source = image();
+    let bytes = &mut source[0].1;
+    let number =
+        |bytes: &[u8], at: usize| usize::try_from(u64::from_be_bytes(bytes[at..at + 8].try_into().unwrap())).unwrap();
+    let extension = bytes.windows(4).position(|bytes| bytes == [0x05, 0x37, 0xbe, 0x77]).unwrap();
+    let (start, len) = (number(bytes, extension + 8), number(bytes, extension + 16));
+    let block = number(bytes, number(bytes, 48));
+    bytes[block + start / 4096 * 2..block + (start + len) / 4096 * 2].fill(0);
+    let recording = Recording::new(&source);
+    let (options, secrets) = (Options::parse("encrypt.key-secret=one").unwrap(), secrets());
+    let edited = Edited {
+        format: &Qcow2,
+        files: &source,
+        name: "top",
+        options: &options,
+        secrets: &secrets,
+        size_unit: 512,
+        shrinks: true,
+    };
+    let written = edited.edit(&recording.files(), &mut |editor| {
+        editor.resize(1 << 20, Preallocation::Off)?;
+        editor.write_at(&[1; 4096], 512 << 10)?;
+        Ok(true)
+    });
+    assert_eq!(written.unwrap_err().kind(), ErrorKind::Malformed);
+    assert_eq!(recording.now()[0].1[start..start + len], source[0].1[start..start + len]);
 }
 
 #[test]

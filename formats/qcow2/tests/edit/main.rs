@@ -10,6 +10,10 @@ mod bitmaps;
 #[cfg(test)]
 mod cuts;
 #[cfg(test)]
+mod encoded;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod images;
 #[cfg(test)]
 mod keys;

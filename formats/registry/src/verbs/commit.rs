@@ -20,7 +20,7 @@ use super::files::HostFile;
 use super::open::{Access, storage};
 use super::pace::Pace;
 use super::request::Source;
-use super::store::{Zeros, buffer, store};
+use super::store::{Storing, Zeros, buffer};
 
 /// Which image is to be written into which of the files that it builds on.
 #[derive(Clone)]
@@ -270,13 +270,14 @@ impl<'a> Base<'a> {
             }
             Ok(piece)
         };
+        let storing = Storing { editor, unit, zeros: Zeros::Erased, compression: None };
         workers::run(threads, &request.cancel, next, |piece| {
             let (Piece::Copy(range) | Piece::Zero(range)) = &piece;
             match &piece {
                 Piece::Zero(range) => editor.erase(range.clone(), Erase::Zero)?,
                 Piece::Copy(range) => {
                     let bytes = under.with_above(&above, depth, range)?;
-                    store(editor, range.start, &bytes, unit, Zeros::Erased, &|_| false)?;
+                    storing.store(range.start, &bytes, &|_| false)?;
                 }
             }
             let stored = moved.fetch_add(range.end - range.start, Ordering::Relaxed) + range.end - range.start;

@@ -109,6 +109,7 @@ fn edit_with(
         let context = OpenContext { path: Some(&request.target), options: &options, snapshot: None, ..opener.context };
         let editor = edit.edit(medium, &context).map_err(|e| e.in_format(format.name()))?;
         let writer = EditingWriter::new(editor, image.size(), request.target_is_zero)?;
+        let writer = if request.compress { writer.compressed()? } else { writer };
         engine.run(image, Box::new(writer))
     };
     let done = run().map_err(cannot)?;
@@ -309,10 +310,8 @@ fn innermost(error: &Error) -> String {
 
 /// Refuses requests that make no sense.
 fn check(request: &ConvertRequest<'_>, pipes: &Pipes) -> Result<()> {
-    if request.in_place && request.target_format != RAW && (request.backing.is_some() || request.compress) {
-        return Err(Error::invalid(
-            "a backing file and compression are for a new image, and the target is overwritten in place",
-        ));
+    if request.in_place && request.target_format != RAW && request.backing.is_some() {
+        return Err(Error::invalid("a backing file is for a new image, and the target is overwritten in place"));
     }
     if request.in_place && request.target_format == RAW && request.options.names().next().is_some() {
         return Err(Error::invalid("options are for a new image, and the target is overwritten in place"));

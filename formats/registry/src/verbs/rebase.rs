@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use imgfmt_core::codec::Compression;
 use imgfmt_core::convert::{Cancel, Progress};
 use imgfmt_core::{
     Backing, Chain, Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, ImageEditor, ImageExt, Layer,
@@ -16,7 +17,7 @@ use super::backing::{backing_of, folder_of};
 use super::edited::Edited;
 use super::open::{Access, open_layers};
 use super::request::Source;
-use super::store::{Zeros, buffer, store};
+use super::store::{Storing, Zeros, buffer};
 
 /// Which image is to build on another one.
 #[derive(Clone)]
@@ -85,9 +86,6 @@ fn rename(request: &RebaseRequest<'_>) -> Result<()> {
 
 /// Changes the name once the image has what the new file lacks.
 fn rebase_safely(request: &RebaseRequest<'_>) -> Result<()> {
-    if request.compress {
-        return Err(Error::unsupported("an image that is changed where it is cannot be given compressed bytes"));
-    }
     // Before the image is locked: that it would build on itself is no quarrel between two programs.
     let new = request.backing.as_ref().map(|name| open_backing(request, name)).transpose()?;
     let (new, backing) = new.map_or((Vec::new(), None), |(layers, backing)| (layers, Some(backing)));
@@ -117,6 +115,7 @@ fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, 
     let top = editor.image()?;
     let unit = top.describe().cluster_size.unwrap_or(DEFAULT_UNIT).max(1);
     let zeros = if old.is_empty() { Zeros::Written } else { Zeros::Erased };
+    let storing = Storing { editor, unit, zeros, compression: compression(request, editor)? };
     let before = on_top(top, old)?;
     let after = on_top(Box::new(OnParent(editor.image()?)), new)?;
     let mut pairs = Pairs::new(&before, &after, unit)?;
@@ -136,7 +135,7 @@ fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, 
             let (mut old, mut new) = (buffer(&part)?, buffer(&part)?);
             before.read_at(&mut old, part.start)?;
             after.read_at(&mut new, part.start)?;
-            let written = store(editor, part.start, &old, unit, zeros, &|range| old[range.clone()] == new[range])?;
+            let written = storing.store(part.start, &old, &|range| old[range.clone()] == new[range])?;
             stored.fetch_add(written, Ordering::Relaxed);
             done.fetch_max(part.end, Ordering::Relaxed);
             tell();
@@ -147,6 +146,15 @@ fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, 
     editor.flush()?;
     tell();
     Ok(())
+}
+
+/// How what is written is compressed, where it is.
+fn compression(request: &RebaseRequest<'_>, editor: &dyn ImageEditor) -> Result<Option<Compression>> {
+    if !request.compress {
+        return Ok(None);
+    }
+    let unable = || Error::unsupported("the image cannot be given compressed bytes where it is");
+    editor.compression().ok_or_else(unable).map(Some)
 }
 
 /// `top` on `layers`, as one disk.

@@ -85,6 +85,58 @@ fn what_both_chains_share_is_not_written() -> Outcome {
 }
 
 #[test]
+fn what_is_copied_is_compressed_where_the_format_can() -> Outcome {
+    for kind in Kind::layered() {
+        let (folder, bytes) = folder(kind, 4 << 20)?;
+        let mut request = request(&folder, kind, Some("new"));
+        request.compress = true;
+        let done = imgfmt::rebase(&request);
+        folder.assert_holds("top", kind, &bytes, "compressed")?;
+        if kind.format != "qcow2" {
+            let refused = done.map_err(|e| e.kind());
+            assert_eq!(refused, Err(ErrorKind::Unsupported), "{kind:?}");
+            continue;
+        }
+        done.map_err(|e| whole(&e))?;
+        std::fs::remove_file(folder.path("old"))?;
+        folder.assert_holds("top", kind, &bytes, "compressed, alone")?;
+        assert!(counted(&folder, "top")? > 0, "{kind:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_conversion_into_an_image_compresses_what_it_writes() -> Outcome {
+    for kind in Kind::layered() {
+        let (folder, _) = folder(kind, 4 << 20)?;
+        // All but a whole unit, and the end of the disk stays.
+        let part = disk((2 << 20) + 512, 12);
+        std::fs::write(folder.path("part"), &part)?;
+        let mut request = imgfmt::ConvertRequest::new(folder.path("part"), folder.path("old"), kind.format);
+        (request.in_place, request.compress, request.verify) = (true, true, true);
+        request.access = folder.access();
+        let done = imgfmt::convert(&request);
+        if kind.format != "qcow2" {
+            assert_eq!(done.map(drop).map_err(|e| e.kind()), Err(ErrorKind::Unsupported), "{kind:?}");
+            continue;
+        }
+        done.map_err(|e| format!("{kind:?}: {}", whole(&e)))?;
+        let mut bytes = disk(4 << 20, 8);
+        bytes[..part.len()].copy_from_slice(&part);
+        folder.assert_holds("old", kind, &bytes, "overwritten")?;
+        assert!(counted(&folder, "old")? > 0, "{kind:?}");
+    }
+    Ok(())
+}
+
+/// Guest bytes that the image stores compressed.
+fn counted(folder: &Folder, name: &str) -> Outcome<u64> {
+    let request = imgfmt::InfoRequest { format: Some("qcow2"), count: true, files: false };
+    let info = imgfmt::info(&folder.path(name), &request, &folder.access())?;
+    Ok(info.counts.ok_or("they are counted")??.compressed)
+}
+
+#[test]
 fn a_rebase_that_cannot_be_done_changes_nothing() -> Outcome {
     for kind in Kind::layered() {
         let (folder, bytes) = folder(kind, 4 << 20)?;

@@ -147,6 +147,31 @@ fn images_build_on_others() {
 }
 
 #[test]
+fn what_is_written_into_an_image_is_compressed() {
+    let Some(both) = both() else { return };
+    both.make("create -f qcow2 empty 4M", "empty");
+    both.make("create -f qcow2 -o compression_type=zstd,cluster_size=4k other 4M", "other");
+    for (line, file) in [
+        ("rebase -c -f qcow2 -b empty -F qcow2 mid", "mid"),
+        ("convert -n -c -O qcow2 raw empty", "empty"),
+        ("convert -n -c -O qcow2 raw other", "other"),
+    ] {
+        assert_eq!(both.same(line).code, Some(0), "{line}");
+        both.same_content(file, "qcow2");
+        both.sound(file);
+        let check = both.ours.json(&format!("check --output=json {file}"));
+        assert!(check["compressed-clusters"].as_u64() > Some(0), "{line}: {check}");
+    }
+    // QEMU compresses only what was not there before.
+    both.ours.ok("convert -n -c -O qcow2 raw other");
+    both.sound("other");
+    both.same_content("other", "qcow2");
+    for line in ["rebase -c -f raw -b base -F qcow2 raw", "convert -n -c -O raw raw base"] {
+        assert_eq!(both.same(line).code, Some(1), "{line}");
+    }
+}
+
+#[test]
 fn images_are_committed() {
     for line in ["-f qcow2 top", "-d -f qcow2 top", "-b base -f qcow2 top", "-q -r 100M -f qcow2 top"] {
         let Some(both) = both() else { return };
