@@ -32,6 +32,9 @@ impl Failure {
             (ErrorKind::Invalid, _) if chain(&error).ends_with(imgfmt::WOULD_SHRINK) => {
                 Some("--shrink allows it".to_owned())
             }
+            (ErrorKind::Unsupported, _) if chain(&error).ends_with(imgfmt::WHERE_IT_IS) => {
+                Some("--in-place does that; the image keeps its snapshots, keys and files".to_owned())
+            }
             (ErrorKind::Ambiguous, _) => Some("name the format with -f".to_owned()),
             _ => None,
         };

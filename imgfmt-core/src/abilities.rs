@@ -8,6 +8,7 @@ use crate::measure::Measure;
 use crate::reparent::Reparent;
 use crate::replay::Replay;
 use crate::snapshot::Snapshots;
+use crate::vacant::Vacant;
 
 /// The verbs that a format has for its images, beyond those that all formats share. What is `None` is
 /// refused by whoever is asked for it, with the format's name.
@@ -29,6 +30,8 @@ pub struct Abilities {
     pub measure: Option<&'static dyn Measure>,
     /// Replaying a log in the file.
     pub replay: Option<&'static dyn Replay>,
+    /// Telling which parts of a file nothing uses.
+    pub vacant: Option<&'static dyn Vacant>,
 }
 
 impl Abilities {
@@ -42,5 +45,6 @@ impl Abilities {
         amend: None,
         measure: None,
         replay: None,
+        vacant: None,
     };
 }

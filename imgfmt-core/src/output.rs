@@ -12,7 +12,7 @@ use crate::format::Siblings;
 use crate::lock::{LockedFile, Locking};
 use crate::storage::{FileStorage, Storage};
 use crate::target::{FileTarget, PipeTarget, Target};
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// A file that appears under its name when it is whole, and not before; and the other files of an image that has several.
 ///
@@ -209,7 +209,9 @@ fn replaced(path: &Path, locking: Locking) -> Result<Option<LockedFile>> {
         return Ok(None);
     };
     let mut file = LockedFile::from(file);
-    file.lock(Locking::Read).map_err(|e| e.context(format!("cannot replace {}", path.display())))?;
+    // What fails is to write, whatever way that is kept from others.
+    let refused = || Error::new(ErrorKind::Locked, "Failed to get \"write\" lock");
+    file.lock(Locking::Read).map_err(|_| refused().context(format!("cannot replace {}", path.display())))?;
     Ok(Some(file))
 }
 
@@ -300,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_others_write_to_is_neither_replaced_nor_overwritten() {
-        use crate::{ErrorKind, FileMedium};
+        use crate::FileMedium;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("out.img");
         std::fs::write(&path, b"old").unwrap();

@@ -1,11 +1,12 @@
-//! Two disks side by side: where they can differ.
+//! Two disks side by side: where they can differ. What lies in holes of their files is zero.
 
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::extent::{Extent, ExtentKind, SourceId};
-use crate::image::{ExtentBudget, Image, ImageExt};
+use crate::holes::Holes;
+use crate::image::{ExtentBudget, Image};
 use crate::storage::Storage;
 use crate::{Error, Result};
 
@@ -97,6 +98,8 @@ struct Side<'a> {
     known: VecDeque<Extent>,
     /// Room for one answer of the map.
     answer: Vec<Extent>,
+    /// What is known of the holes in its files.
+    holes: Holes,
     /// Ends a map that has no end.
     budget: ExtentBudget,
 }
@@ -106,7 +109,7 @@ impl<'a> Side<'a> {
     fn new(image: &'a dyn Image) -> Self {
         let files = image.sources().iter().map(file_of).collect();
         let budget = ExtentBudget::of(image.sources());
-        Self { image, files, known: VecDeque::new(), answer: Vec::new(), budget }
+        Self { image, files, known: VecDeque::new(), answer: Vec::new(), holes: Holes::new(), budget }
     }
 
     /// What lies at guest byte `at`, from there on. Called with ascending bytes.
@@ -116,7 +119,7 @@ impl<'a> Side<'a> {
         }
         if self.known.is_empty() {
             self.answer.clear();
-            self.image.extents(at..self.image.size(), EXTENTS_PER_CALL, &mut self.answer)?;
+            self.holes.extents(self.image, at..self.image.size(), EXTENTS_PER_CALL, &mut self.answer)?;
             self.budget.spend(self.answer.len())?;
             self.known.extend(self.answer.iter().copied());
         }

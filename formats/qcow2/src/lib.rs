@@ -83,6 +83,7 @@ impl Format for Qcow2 {
             bitmaps: Some(&Qcow2),
             amend: Some(&Qcow2),
             measure: Some(&Qcow2),
+            vacant: Some(&Qcow2),
             ..Abilities::NONE
         }
     }

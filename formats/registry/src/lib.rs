@@ -12,7 +12,7 @@ pub use verbs::bench::{BenchRequest, BenchResult, bench};
 pub use verbs::bitmap::{BitmapAction, change_bitmap};
 pub use verbs::check::{CheckReport, CheckRequest, check};
 pub use verbs::commit::{CommitRequest, Committed, commit};
-pub use verbs::compact::{CompactRequest, Compacted, compact};
+pub use verbs::compact::{CompactRequest, Compacted, WHERE_IT_IS, compact};
 pub use verbs::compare::{CompareRequest, ComparingError, compare};
 pub use verbs::convert::{convert, convert_piped};
 pub use verbs::create::{CreateImage, Created, create};

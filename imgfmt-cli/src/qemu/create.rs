@@ -3,10 +3,10 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use imgfmt::{CreateImage, ParentName};
+use imgfmt::{CreateImage, ErrorKind, ParentName};
 
 use super::common::{OBJECT, QUIET};
-use super::fault::{Fault, Outcome, print, shown, system_error, told};
+use super::fault::{Fault, Outcome, innermost, print, shown, system_error, told};
 use super::formats::{self, Known, RAW};
 use super::getopt::Opt;
 use super::image::Image;
@@ -98,6 +98,8 @@ pub(crate) fn cannot_create(path: &Path, error: &imgfmt::Error) -> Fault {
             let system = if path.is_dir() { "Is a directory".to_owned() } else { system };
             Fault::new(format!("{name}: Could not create '{name}': {system}"))
         }
+        _ if error.kind() == ErrorKind::Locked => Fault::new(format!("{name}: {}", innermost(error)))
+            .and(&format!("Is another process using the image [{name}]?")),
         _ => Fault::new(format!("{name}: {}", told(error))),
     }
 }

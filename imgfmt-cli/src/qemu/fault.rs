@@ -189,7 +189,7 @@ fn levels(error: &Error) -> usize {
 }
 
 /// What an error says at its lowest level.
-fn innermost(error: &Error) -> String {
+pub(crate) fn innermost(error: &Error) -> String {
     let mut level: &dyn std::error::Error = error;
     while let Some(below) = level.source() {
         level = below;

@@ -64,6 +64,13 @@ fn images_in_use_are_left_alone_unless_they_are_shared() {
             "{line}: {told}"
         );
     }
+    for line in ["convert -O qcow2 raw img", "create -f qcow2 img 1M", "dd -O qcow2 if=raw of=img"] {
+        let told = desk.fails(line);
+        assert!(
+            told.contains("Failed to get \"write\" lock\nIs another process using the image [img]?"),
+            "{line}: {told}"
+        );
+    }
     desk.ok("info -U img");
     desk.ok("convert -U img out");
     desk.ok("check -U img");

@@ -29,6 +29,7 @@ mod rules;
 mod stored;
 mod subject;
 mod tables;
+mod vacant;
 pub(crate) mod width;
 
 use std::sync::Arc;

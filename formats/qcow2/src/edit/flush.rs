@@ -118,13 +118,15 @@ impl Disk<'_> {
             }
         }
         self.write_counts()?;
-        for cluster in freed {
-            let host = cluster << self.cluster().bits();
-            self.tail = self.tail.filter(|tail| tail >> self.cluster().bits() != cluster);
-            self.free_from = self.free_from.min(cluster);
-            self.medium.clear(host..host + self.cluster().len())?;
-        }
-        Ok(())
+        // As few calls as there are runs: each of them can take the file system a while.
+        freed.sort_unstable();
+        self.free_from = freed.first().copied().unwrap_or(u64::MAX).min(self.free_from);
+        let bits = self.cluster().bits();
+        self.tail = self.tail.filter(|tail| freed.binary_search(&(tail >> bits)).is_err());
+        freed
+            .chunk_by(|last, next| last + 1 == *next)
+            .filter_map(|run| Some(run.first()? << bits..(run.last()? + 1) << bits))
+            .try_for_each(|run| self.medium.clear(run))
     }
 
     /// Makes what the header says of the disk and its L1 table what it is in memory, in one sector.

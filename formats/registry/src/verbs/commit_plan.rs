@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use imgfmt_core::{Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, ImageExt, Result, Storage};
+use imgfmt_core::holes::Holes;
+use imgfmt_core::{Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, Result, Storage};
 
 /// What stands for the base while the layers above it are looked at: it leaves everything to a layer below.
 pub(super) struct Hole {
@@ -67,6 +68,8 @@ pub(super) struct Plan<'a> {
     next: u64,
     /// Extents that are known, from `next` on.
     known: VecDeque<Extent>,
+    /// What is known of the holes in the files of the layers above.
+    holes: Holes,
 }
 
 impl<'a> Plan<'a> {
@@ -74,7 +77,7 @@ impl<'a> Plan<'a> {
     pub(super) fn new(above: &'a dyn Image, depth: u16, base_size: u64, unit: u64) -> Self {
         let piece_len = PIECE_LEN.checked_next_multiple_of(unit).unwrap_or(unit);
         let end = base_size.max(above.size());
-        Self { above, depth, base_size, unit, piece_len, end, next: 0, known: VecDeque::new() }
+        Self { above, depth, base_size, unit, piece_len, end, next: 0, known: VecDeque::new(), holes: Holes::new() }
     }
 
     /// The next piece, or `None` at the end.
@@ -113,7 +116,7 @@ impl<'a> Plan<'a> {
         }
         if self.known.is_empty() && self.next < self.above.size() {
             let mut answer = Vec::new();
-            self.above.extents(self.next..self.above.size(), EXTENTS_PER_CALL, &mut answer)?;
+            self.holes.extents(self.above, self.next..self.above.size(), EXTENTS_PER_CALL, &mut answer)?;
             self.known.extend(answer);
         }
         Ok(self.known.front().map(|extent| extent.clipped(&(self.next..u64::MAX))))

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use imgfmt_core::convert::{Cancel, Convert, Progress, is_zero};
 use imgfmt_core::{
-    Backing, ByteCounts, Chain, Description, Erase, Error, ErrorKind, Extent, ExtentKind, Findings, Image, ImageEditor,
-    ImageExt, Layer, OpenContext, Opener, Options, Repair, Result, Severity, Storage, Target, Window, workers,
+    Backing, ByteCounts, Chain, Description, Erase, Error, ErrorKind, Findings, Image, ImageEditor, Layer, OpenContext,
+    Opener, Options, Repair, Result, Severity, Storage, Target, Window, workers,
 };
 
 use super::backing::folder_of;
+use super::compact_plan::{Part, Plan, unit_of};
 use super::convert::convert_image;
 use super::edited::{Edited, Kind, Looked};
 use super::files::{ImageFile, image_files};
@@ -97,7 +98,7 @@ fn compact_beside(request: &CompactRequest<'_>, output: Option<&Path>) -> Result
     // Nobody writes to the image until the new one has its name.
     let image = Edited::open(&request.source, &request.access)?;
     if !path.metadata().is_ok_and(|metadata| metadata.is_file()) {
-        return Err(Error::unsupported("what is no regular file cannot be replaced, only be changed where it is"));
+        return Err(only_in_place("what is no regular file cannot be replaced"));
     }
     write_anew(request, &image.storage(), image.kind, None)
 }
@@ -115,7 +116,7 @@ fn write_anew(
         let context = OpenContext { path: Some(path), ..access.opener().context };
         let list = snapshots.list(Arc::clone(storage), &context).map_err(|e| e.in_format(kind.name))?;
         if !list.is_empty() {
-            return Err(Error::unsupported("a new image would not have the internal snapshots of this one"));
+            return Err(only_in_place("a new image would not have the internal snapshots of this one"));
         }
     }
     let opener = Opener { wrappers: &[], ..access.opener() };
@@ -124,11 +125,12 @@ fn write_anew(
     let top = layers.pop().ok_or_else(|| Error::invalid("a chain needs a layer"))?;
     let description = top.image.describe();
     if description.encrypted {
-        return Err(Error::unsupported("a new image would have another key, so encrypted ones are not written anew"));
+        return Err(only_in_place("a new image would have another key, and not the slots of this one"));
     }
     let files = image_files(path, top.image.as_ref())?;
     if output.is_none() && files.len() > 1 {
-        return Err(Error::unsupported("an image of several files cannot be replaced, only be changed where it is"));
+        // One name after the other would change, and a kill in between leave files of two images.
+        return Err(only_in_place("several files cannot be replaced in one step"));
     }
     let mut options = kept::options_of(&description, specs)?;
     options.extend(request.options.clone());
@@ -156,6 +158,11 @@ fn write_anew(
     }
     let written = allocated(output.unwrap_or(path), kind.name, access)?;
     Ok(Compacted { before: sum(&files), after: written })
+}
+
+/// Why an image is not written anew, where it can be made smaller all the same.
+fn only_in_place(why: &str) -> Error {
+    Error::unsupported(format!("{why}, but {WHERE_IT_IS}"))
 }
 
 /// The engine, as it is asked for.
@@ -206,38 +213,54 @@ fn compact_in_place(request: &CompactRequest<'_>) -> Result<Compacted> {
 fn erase_zeros(request: &CompactRequest<'_>, editor: &dyn ImageEditor) -> Result<()> {
     let image = editor.image()?;
     let (size, description) = (image.size(), image.describe());
-    let unit = description.cluster_size.unwrap_or(DEFAULT_UNIT).max(1);
+    let unit = unit_of(&description);
     let how =
         if description.parent.is_some() || description.cluster_size.is_none() { Erase::Zero } else { Erase::Absent };
-    let part_len = PART_LEN.checked_next_multiple_of(unit).unwrap_or(unit);
-    let mut next = 0;
+    let mut plan = Plan::new(image.as_ref());
     workers::run(
         request.threads,
         &request.cancel,
-        || {
-            let part = next_stored(image.as_ref(), next, unit, part_len)?;
-            next = part.as_ref().map_or(size, |part| part.end);
-            Ok(part)
-        },
+        || plan.next_part(),
         |part| {
-            let mut bytes = buffer(&part)?;
-            for start in (part.start..part.end).step_by(usize::try_from(unit).unwrap_or(usize::MAX)) {
-                let unit = start..start.saturating_add(unit).min(part.end);
-                let bytes = &mut bytes[..usize::try_from(unit.end - unit.start).unwrap_or(usize::MAX)];
-                match image.read_at(bytes, unit.start) {
-                    // A unit that is a parent's in part is as small as it can be.
-                    Err(error) if error.kind() == ErrorKind::Missing => {}
-                    Err(error) => return Err(error),
-                    Ok(()) if is_zero(bytes) => erase(editor, unit, how)?,
-                    Ok(()) => {}
+            let range = match part {
+                Part::Zero(range) => {
+                    erase(editor, range.clone(), how)?;
+                    range
                 }
-            }
+                Part::Stored(range) => {
+                    for run in zero_units(image.as_ref(), &range, unit)? {
+                        erase(editor, run, how)?;
+                    }
+                    range
+                }
+            };
             if let Some(progress) = request.progress {
-                progress(Progress { done: part.end, size, stored: 0 });
+                progress(Progress { done: range.end, size, stored: 0 });
             }
             Ok(())
         },
     )
+}
+
+/// The runs of units in `part` that are zero.
+fn zero_units(image: &dyn Image, part: &Range<u64>, unit: u64) -> Result<Vec<Range<u64>>> {
+    let mut bytes = buffer(&(0..unit.min(part.end - part.start)))?;
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    for start in (part.start..part.end).step_by(usize::try_from(unit).unwrap_or(usize::MAX)) {
+        let end = start.saturating_add(unit).min(part.end);
+        let bytes = &mut bytes[..usize::try_from(end - start).unwrap_or(usize::MAX)];
+        match image.read_at(bytes, start) {
+            // A unit that is a parent's in part is as small as it can be.
+            Err(error) if error.kind() == ErrorKind::Missing => {}
+            Err(error) => return Err(error),
+            Ok(()) if !is_zero(bytes) => {}
+            Ok(()) => match runs.last_mut() {
+                Some(last) if last.end == start => last.end = end,
+                _ => runs.push(start..end),
+            },
+        }
+    }
+    Ok(runs)
 }
 
 /// Erases a unit; where the format has to keep it, it is zero all the same.
@@ -248,24 +271,6 @@ fn erase(editor: &dyn ImageEditor, unit: Range<u64>, how: Erase) -> Result<()> {
         }
         other => other,
     }
-}
-
-/// The next part of whole units, from `next` on, of which something is stored.
-fn next_stored(image: &dyn Image, next: u64, unit: u64, part_len: u64) -> Result<Option<Range<u64>>> {
-    let size = image.size();
-    let (mut at, mut extents) = (next, Vec::new());
-    while at < size {
-        extents.clear();
-        let end = image.extents(at..size, EXTENTS_PER_CALL, &mut extents)?;
-        let stored = |extent: &&Extent| !matches!(extent.kind, ExtentKind::Zero { .. } | ExtentKind::Parent);
-        if let Some(extent) = extents.iter().find(stored) {
-            let start = (extent.start - extent.start % unit).max(next);
-            let end = extent.end().checked_next_multiple_of(unit).unwrap_or(size);
-            return Ok(Some(start..end.min(start.saturating_add(part_len)).min(size)));
-        }
-        at = end;
-    }
-    Ok(None)
 }
 
 /// Gives back what nothing uses: leaks, and what lies behind the last byte in use.
@@ -281,8 +286,14 @@ fn free_unused(image: &Edited<'_>) -> Result<()> {
         findings = Findings::new();
         stats = check.check(image.storage(), &image.context(), &mut findings).map_err(in_format)?;
     }
+    if findings.total() > 0 {
+        return Ok(());
+    }
+    if let Some(vacant) = image.kind.abilities.vacant {
+        vacant.vacant(image.medium.as_ref(), &image.context(), &mut |range| image.medium.clear(range))?;
+    }
     let len = image.medium.len();
-    let Some(end) = stats.image_end.filter(|end| *end < len && findings.total() == 0) else {
+    let Some(end) = stats.image_end.filter(|end| *end < len) else {
         return Ok(());
     };
     // What is cut off has to be of no use by the format's own judgement.
@@ -292,9 +303,5 @@ fn free_unused(image: &Edited<'_>) -> Result<()> {
     if sound && image.is_regular() { image.medium.set_len(end) } else { Ok(()) }
 }
 
-/// Guest bytes that are erased as one where the image has no units: the blocks of most file systems.
-const DEFAULT_UNIT: u64 = 4096;
-/// Guest bytes that are looked at by one thread, unless a unit is larger.
-const PART_LEN: u64 = 1 << 20;
-/// Extents asked for in one call.
-const EXTENTS_PER_CALL: usize = 1024;
+/// What ends the message where an image cannot be written anew and take its own place, but be compacted in place.
+pub const WHERE_IT_IS: &str = "it can be compacted where it is";

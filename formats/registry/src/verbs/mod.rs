@@ -8,6 +8,7 @@ pub(crate) mod check;
 pub(crate) mod commit;
 mod commit_plan;
 pub(crate) mod compact;
+mod compact_plan;
 pub(crate) mod compare;
 pub(crate) mod convert;
 pub(crate) mod create;

@@ -8,6 +8,7 @@ mod commit;
 mod compact;
 mod create;
 mod dd;
+mod holes;
 mod locks;
 mod rebase;
 mod resize;

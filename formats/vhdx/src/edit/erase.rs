@@ -29,7 +29,8 @@ impl State {
         self.blocks_of(&range).try_for_each(|(block, within)| self.erase_block(block, within, how))
     }
 
-    /// Makes bytes of a block read as `how` says. A block of a fixed disk stays where it is.
+    /// Makes bytes of a block read as `how` says. A block of a fixed disk stays where it is, and becomes a
+    /// hole of the file unless its space is to be kept.
     ///
     /// # Errors
     ///
@@ -51,8 +52,8 @@ impl State {
                 self.free(host, self.geometry.block_len);
                 self.set_entry(index, idle)
             }
-            _ if how == Erase::Zero && !self.fixed => self.write_block(block, within, Content::Zeros),
-            _ => self.write_block(block, within, Content::StoredZeros),
+            _ if how == Erase::ZeroKeepSpace => self.write_block(block, within, Content::StoredZeros),
+            _ => self.write_block(block, within, Content::Zeros),
         }
     }
 }
