@@ -1,11 +1,13 @@
 //! Output that is all or nothing.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
 use tempfile::NamedTempFile;
 
 use crate::format::Siblings;
@@ -16,14 +18,16 @@ use crate::{Error, Result};
 /// A file that appears under its name when it is whole, and not before; and the other files of an image that has several.
 ///
 /// A regular file is written beside its target, under a name that starts with a dot, and renamed by
-/// [`commit`](Self::commit). Dropping it before removes it and leaves what was there. A device, or a
-/// file that is to be kept, is written in place. Other files appear before the one that names them.
+/// [`commit`](Self::commit). Dropping it before removes it and leaves what was there. A device, a file that is to be kept,
+/// and one whose place no other file can take, are written in place. Other files appear before the one that names them.
 #[derive(Debug)]
 pub struct Output {
     /// Where the bytes go.
     target: Arc<dyn Target>,
     /// The file beside the target, until it is renamed.
     beside: Option<Part>,
+    /// Where the file is, or will be; nothing for a device, a pipe, and a file that keeps its length.
+    path: Option<PathBuf>,
     /// The other files, in the order in which they were asked for.
     siblings: Mutex<Vec<Part>>,
 }
@@ -42,19 +46,46 @@ struct Part {
 impl Output {
     /// Starts a new file that will replace `path`; a block device is opened as it is.
     ///
-    /// A link is followed, and an existing file's permissions are kept.
+    /// A link is followed, and an existing file's owner and permissions are kept. An existing file is emptied and written
+    /// where it is if no new one can take its place: it has several names, something is mounted on it, its folder takes no
+    /// new files, or its owner cannot be given to another file.
     ///
     /// # Errors
     ///
-    /// What the operating system says when the file or the device cannot be opened for writing.
+    /// What the operating system says when the file or the device cannot be opened for writing. An existing file that
+    /// may not be written to is not replaced either.
     pub fn create(path: &Path) -> Result<Self> {
         let path = resolve_links(path);
-        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let there = path.metadata().ok();
+        if there.as_ref().is_some_and(|metadata| !metadata.is_file()) {
             return Self::in_place(&path);
         }
-        let part = Part::create(path)?;
+        let Some(there) = there else { return Part::create(path).map(Self::of_part) };
+        let file: File = OpenOptions::new().write(true).open(&path).map_err(|e| cannot_create(&path, e))?;
+        if let Some(part) = Part::instead_of(&path, &there) {
+            return Ok(Self::of_part(part));
+        }
+        file.set_len(0).map_err(|e| cannot_create(&path, e))?;
+        let target = Arc::new(FileTarget::new(file)?);
+        Ok(Self { target, beside: None, path: Some(path), siblings: Mutex::default() })
+    }
+
+    /// Starts a new file that will replace the regular file at `path`, which stays as it is until then.
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create); nothing where no other file can take its place.
+    pub fn create_beside(path: &Path) -> Result<Option<Self>> {
+        let path = resolve_links(path);
+        let there = path.metadata().map_err(|e| cannot_create(&path, e))?;
+        OpenOptions::new().write(true).open(&path).map_err(|e| cannot_create(&path, e))?;
+        Ok(Part::instead_of(&path, &there).map(Self::of_part))
+    }
+
+    /// An output that `part` is written to.
+    fn of_part(part: Part) -> Self {
         let target = Arc::clone(&part.target) as Arc<dyn Target>;
-        Ok(Self { target, beside: Some(part), siblings: Mutex::default() })
+        Self { target, path: Some(part.path.clone()), beside: Some(part), siblings: Mutex::default() }
     }
 
     /// Opens the file or device at `path` to be overwritten where it is.
@@ -69,13 +100,13 @@ impl Output {
             return Err(Error::unsupported("the target is neither a regular file nor a block device").context(cannot()));
         }
         let file: File = OpenOptions::new().write(true).open(path).map_err(|e| Error::io(cannot(), e))?;
-        Ok(Self { target: Arc::new(FileTarget::new(file)?), beside: None, siblings: Mutex::default() })
+        Ok(Self { target: Arc::new(FileTarget::new(file)?), beside: None, path: None, siblings: Mutex::default() })
     }
 
     /// Writes to `pipe`, which nothing can be taken back from.
     #[must_use]
     pub fn pipe(pipe: PipeTarget) -> Self {
-        Self { target: Arc::new(pipe), beside: None, siblings: Mutex::default() }
+        Self { target: Arc::new(pipe), beside: None, path: None, siblings: Mutex::default() }
     }
 
     /// Where the bytes go.
@@ -101,8 +132,8 @@ impl Output {
     ///
     /// [`Io`](crate::ErrorKind::Io).
     pub fn read_sibling(&self, name: &Path) -> Result<Option<Arc<dyn Storage>>> {
-        let Some(main) = &self.beside else { return Ok(None) };
-        let path = resolve_links(&folder_of(&main.path).join(name));
+        let Some(main) = &self.path else { return Ok(None) };
+        let path = resolve_links(&folder_of(main).join(name));
         let siblings = self.siblings.lock().unwrap_or_else(PoisonError::into_inner);
         let sibling = siblings.iter().find(|part| part.path == path);
         sibling.map(|part| read_again(part.file.as_file().as_fd())).transpose()
@@ -127,14 +158,14 @@ impl Output {
 
 impl Siblings for Output {
     fn create(&self, name: &Path) -> Result<Arc<dyn Target>> {
-        let Some(main) = &self.beside else {
+        let Some(main) = &self.path else {
             let what =
                 format!("the image needs a second file, {}, and is no new file in a folder itself", name.display());
             return Err(Error::unsupported(what));
         };
-        let path = resolve_links(&folder_of(&main.path).join(name));
+        let path = resolve_links(&folder_of(main).join(name));
         let mut siblings = self.siblings.lock().unwrap_or_else(PoisonError::into_inner);
-        if path == main.path || siblings.iter().any(|part| part.path == path) {
+        if path == *main || siblings.iter().any(|part| part.path == path) {
             return Err(Error::invalid(format!("two files of the image would be called {}", path.display())));
         }
         if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
@@ -148,9 +179,26 @@ impl Siblings for Output {
 }
 
 impl Part {
+    /// A new file that can take the place of the one at `path`, with its owner and permissions. Nothing where there can be
+    /// none.
+    fn instead_of(path: &Path, there: &Metadata) -> Option<Self> {
+        if there.nlink() > 1 || is_mounted_on(path) {
+            return None;
+        }
+        let part = Self::create(path.to_path_buf()).ok()?;
+        let file = part.file.as_file();
+        let new = file.metadata().ok()?;
+        if (new.uid(), new.gid()) != (there.uid(), there.gid()) {
+            fchown(file, Some(there.uid()), Some(there.gid())).ok()?;
+        }
+        // Owners come first: who gives a file away loses some of its permissions.
+        file.set_permissions(there.permissions()).ok()?;
+        Some(part)
+    }
+
     /// A new file beside `path`, with its permissions where it is there.
     fn create(path: PathBuf) -> Result<Self> {
-        let cannot = |e| Error::io(format!("cannot create {}", path.display()), e);
+        let cannot = |e| cannot_create(&path, e);
         let name = path.file_name().ok_or_else(|| Error::invalid(format!("{} is not a file name", path.display())))?;
         let prefix = format!(".{}.", name.to_string_lossy());
         let file = tempfile::Builder::new()
@@ -172,6 +220,17 @@ impl Part {
         file.persist(&path).map_err(|e| Error::io(format!("cannot rename to {}", path.display()), e.error))?;
         if durable { sync_folder(&path) } else { Ok(()) }
     }
+}
+
+/// Whether something is mounted on the file at `path`, so that its name cannot be given to another.
+fn is_mounted_on(path: &Path) -> bool {
+    let asked = statx(CWD, path, AtFlags::empty(), StatxFlags::TYPE);
+    asked.is_ok_and(|told| told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// What the operating system says of a file that cannot be made.
+fn cannot_create(path: &Path, error: io::Error) -> Error {
+    Error::io(format!("cannot create {}", path.display()), error)
 }
 
 /// The file that is open as `file`, opened again to be read.
@@ -257,6 +316,38 @@ mod tests {
         assert!(link.is_symlink());
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn a_file_with_several_names_stays_the_same_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("one.img"), dir.path().join("two.img"));
+        std::fs::write(&path, b"old and longer").unwrap();
+        std::fs::hard_link(&path, &other).unwrap();
+        let output = Output::create(&path).unwrap();
+        output.target().write_at(b"new", 0).unwrap();
+        Siblings::create(&output, Path::new("data.img")).unwrap().write_at(b"data", 0).unwrap();
+        output.commit(true).unwrap();
+        assert_eq!(std::fs::read(&other).unwrap(), b"new");
+        assert_eq!(names(dir.path()), ["data.img", "one.img", "two.img"]);
+    }
+
+    #[test]
+    fn the_owner_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.img");
+        std::fs::write(&path, b"old").unwrap();
+        if fchown(File::open(&path).unwrap(), Some(1234), Some(4321)).is_err() {
+            println!("skipped: only root gives files away");
+            return;
+        }
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let output = Output::create(&path).unwrap();
+        output.target().write_at(b"new", 0).unwrap();
+        output.commit(false).unwrap();
+        let now = path.metadata().unwrap();
+        assert_eq!((now.uid(), now.gid(), now.mode() & 0o777), (1234, 4321, 0o640));
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! How large an image of a disk is, by its layout: what `qemu-img measure` tells, too.
 //!
-//! One cluster of header, the tables of level 2 with their level 1, and the refcount structures that count all of that
+//! One cluster of header, the LUKS header where there is one, the tables of level 2 with their level 1, and the refcount structures that count all of that
 //! and themselves. Each table takes whole clusters.
 
 use imgfmt_core::{BitmapInfo, Error, Measure, Options, Result};
 
 use crate::Qcow2;
+use crate::crypto::luks_len;
 
 impl Measure for Qcow2 {
     fn fully_allocated(&self, size: u64, options: &Options) -> Result<u64> {
@@ -27,6 +28,8 @@ struct Geometry {
     entry: u64,
     /// Bits of a refcount.
     refcount_bits: u64,
+    /// Bytes of the LUKS header; none without one.
+    luks: u64,
 }
 
 impl Geometry {
@@ -45,7 +48,7 @@ impl Geometry {
             )));
         }
         let entry = if options.flag("extended_l2", false)? { 2 * ENTRY_LEN } else { ENTRY_LEN };
-        Ok(Self { cluster, entry, refcount_bits })
+        Ok(Self { cluster, entry, refcount_bits, luks: luks_len(options)? })
     }
 
     /// Bytes of an image of a disk of `size` bytes that is all stored.
@@ -54,7 +57,8 @@ impl Geometry {
         let entries = (data / self.cluster).checked_next_multiple_of(self.cluster / self.entry)?;
         let tables = entries.checked_mul(self.entry)?;
         let top = (tables / self.cluster).checked_next_multiple_of(self.cluster / ENTRY_LEN)?.checked_mul(ENTRY_LEN)?;
-        let metadata = self.cluster.checked_add(tables)?.checked_add(top)?;
+        let header = self.cluster + self.luks.next_multiple_of(self.cluster);
+        let metadata = header.checked_add(tables)?.checked_add(top)?;
         let counted = metadata.checked_add(data)?;
         counted.checked_add(self.refcounts_len(counted / self.cluster)?)
     }

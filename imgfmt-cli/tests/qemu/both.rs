@@ -80,6 +80,11 @@ impl Both {
         self.ours.write(file, all);
     }
 
+    /// Both folders.
+    pub(crate) fn desks(&self) -> [&Desk; 2] {
+        [&self.theirs, &self.ours]
+    }
+
     /// Runs `qemu-img`.
     fn qemu_img(&self, line: &str) -> Ran {
         Ran::from(self.theirs.command("qemu-img", line).output().unwrap())

@@ -37,7 +37,7 @@ use cipher::SectorCipher;
 use layout::{HEADER_LEN, SECTOR_LEN};
 use luks::LuksHeader;
 pub(crate) use method::CryptMethod;
-pub(crate) use settings::EncryptionSettings;
+pub(crate) use settings::{EncryptionSettings, luks_len};
 pub(crate) use write::EncryptionWriter;
 
 /// How the guest bytes of an open image are encrypted.

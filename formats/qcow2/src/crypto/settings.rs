@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::hash::Hash;
 use super::layout::{MAX_ITERATIONS, MIN_ITERATIONS, SALT_LEN};
+use super::luks::LuksHeader;
 use super::options;
 use super::random::Random;
 use super::spec::{Cipher, CipherSpec, IvSpec, MODES, Mode};
@@ -51,14 +52,7 @@ impl EncryptionSettings {
     /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) for values and combinations that there are not, and without a secret.
     pub(crate) fn new(request: &CreateRequest<'_>, random: Random) -> Result<Option<Self>> {
         let options = request.options;
-        let old = options.flag(options::ENCRYPTION.name, false)?;
-        if !old && !options.names().any(|name| name.starts_with("encrypt.")) {
-            return Ok(None);
-        }
-        let format = options.word(options::FORMAT.name, &[("luks", false), ("aes", true)], old)?;
-        if old != format && old {
-            return Err(Error::invalid("encryption=on means encrypt.format=aes"));
-        }
+        let Some(old) = is_old(options)? else { return Ok(None) };
         if request.compress {
             return Err(Error::invalid(
                 "compression and encryption exclude each other: compressed clusters are not encrypted",
@@ -67,8 +61,7 @@ impl EncryptionSettings {
         let id = options.get(options::KEY_SECRET.name);
         let id = id.ok_or_else(|| Error::invalid("an encrypted image needs encrypt.key-secret=ID"))?;
         let passphrase = Zeroizing::new(request.secrets.get(id)?.to_vec());
-        let luks =
-            if format { refuse_luks_options(options).map(|()| None)? } else { Some(LuksSettings::new(options)?) };
+        let luks = if old { refuse_luks_options(options).map(|()| None)? } else { Some(LuksSettings::new(options)?) };
         Ok(Some(Self { passphrase, random, luks }))
     }
 }
@@ -109,6 +102,34 @@ impl LuksSettings {
             }
         }
     }
+}
+
+/// Bytes of the LUKS header, with all of its slots, of a new image with these options: none without encryption by LUKS.
+///
+/// # Errors
+///
+/// As [`EncryptionSettings::new`]. No secret is needed.
+pub(crate) fn luks_len(options: &Options) -> Result<u64> {
+    match is_old(options)? {
+        Some(false) => {
+            let LuksSettings { spec, hash, .. } = LuksSettings::new(options)?;
+            Ok(LuksHeader::new(spec, hash, String::new()).payload_offset)
+        }
+        Some(true) | None => Ok(0),
+    }
+}
+
+/// Whether the options ask for the old AES, and not for LUKS; nothing where they ask for no encryption.
+fn is_old(options: &Options) -> Result<Option<bool>> {
+    let old = options.flag(options::ENCRYPTION.name, false)?;
+    if !old && !options.names().any(|name| name.starts_with("encrypt.")) {
+        return Ok(None);
+    }
+    let format = options.word(options::FORMAT.name, &[("luks", false), ("aes", true)], old)?;
+    if old != format && old {
+        return Err(Error::invalid("encryption=on means encrypt.format=aes"));
+    }
+    Ok(Some(format))
 }
 
 /// Refuses the options of LUKS.
