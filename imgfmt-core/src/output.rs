@@ -1,11 +1,13 @@
 //! Output that is all or nothing.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::{Access, AtFlags, CWD, StatxAttributes, StatxFlags, access, statx};
 use tempfile::NamedTempFile;
 
 use crate::format::Siblings;
@@ -17,14 +19,16 @@ use crate::{Error, ErrorKind, Result};
 /// A file that appears under its name when it is whole, and not before; and the other files of an image that has several.
 ///
 /// A regular file is written beside its target, under a name that starts with a dot, and renamed by
-/// [`commit`](Self::commit). Dropping it before removes it and leaves what was there. A device, or a
-/// file that is to be kept, is written in place. Other files appear before the one that names them.
+/// [`commit`](Self::commit). Dropping it before removes it and leaves what was there. A device, a file that is to be kept,
+/// and one whose place no other file can take, are written in place. Other files appear before the one that names them.
 #[derive(Debug)]
 pub struct Output {
     /// Where the bytes go.
     target: Arc<dyn Target>,
     /// The file beside the target, until it is renamed.
     beside: Option<Part>,
+    /// Where the file is, or will be; nothing for a device, a pipe, and a file that keeps its length.
+    path: Option<PathBuf>,
     /// The other files, in the order in which they were asked for.
     siblings: Mutex<Vec<Part>>,
     /// What is overwritten where it is, with the locks on it.
@@ -49,13 +53,14 @@ struct Part {
 impl Output {
     /// Starts a new file that will replace `path`; a block device is opened as it is.
     ///
-    /// A link is followed, and an existing file's permissions are kept. Nobody may write to what is replaced, from now on until
-    /// it is.
+    /// A link is followed, and an existing file's owner and permissions are kept. An existing file is emptied and written
+    /// where it is if no new one can take its place: it has several names, something is mounted on it, its folder takes no
+    /// new files, or its owner cannot be given to another file. Nobody may write to what is replaced, from now on until it is.
     ///
     /// # Errors
     ///
-    /// What the operating system says when the file or the device cannot be opened for writing;
-    /// [`Locked`](crate::ErrorKind::Locked) where another program writes to it.
+    /// What the operating system says when the file or the device cannot be opened for writing. An existing file that
+    /// may not be written to is not replaced either. [`Locked`](crate::ErrorKind::Locked) where another program writes to it.
     pub fn create(path: &Path) -> Result<Self> {
         Self::create_locked(path, Locking::Write)
     }
@@ -67,12 +72,35 @@ impl Output {
     /// As [`create`](Self::create).
     pub fn create_locked(path: &Path, locking: Locking) -> Result<Self> {
         let path = resolve_links(path);
-        if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let there = path.metadata().ok();
+        if there.as_ref().is_some_and(|metadata| !metadata.is_file()) {
             return Self::in_place(&path, locking);
         }
-        let part = Part::create(path, locking)?;
+        let Some(there) = there else { return Ok(Self::of_part(Part::create(path, locking)?, locking)) };
+        if let Some(part) = Part::instead_of(&path, &there, locking)? {
+            return Ok(Self::of_part(part, locking));
+        }
+        let output = Self::in_place(&path, locking)?;
+        output.target.set_len(0).map_err(|e| e.context(format!("cannot create {}", path.display())))?;
+        Ok(Self { path: Some(path), ..output })
+    }
+
+    /// Starts a new file that will replace the regular file at `path`, which stays as it is until then.
+    ///
+    /// # Errors
+    ///
+    /// As [`create_locked`](Self::create_locked); nothing where no other file can take its place.
+    pub fn create_beside(path: &Path, locking: Locking) -> Result<Option<Self>> {
+        let path = resolve_links(path);
+        let there = path.metadata().map_err(|e| cannot_create(&path, e))?;
+        Ok(Part::instead_of(&path, &there, locking)?.map(|part| Self::of_part(part, locking)))
+    }
+
+    /// An output that `part` is written to.
+    fn of_part(part: Part, locking: Locking) -> Self {
         let target = Arc::clone(&part.target) as Arc<dyn Target>;
-        Ok(Self { target, beside: Some(part), siblings: Mutex::default(), _overwritten: None, locking })
+        let path = Some(part.path.clone());
+        Self { target, path, beside: Some(part), siblings: Mutex::default(), _overwritten: None, locking }
     }
 
     /// Opens the file or device at `path` to be overwritten where it is, with the locks for `locking`.
@@ -95,14 +123,28 @@ impl Output {
         let mut overwritten = LockedFile::from(twice);
         overwritten.lock(locking).map_err(|e| e.context(cannot()))?;
         let target = Arc::new(FileTarget::new(file)?);
-        Ok(Self { target, beside: None, siblings: Mutex::default(), _overwritten: Some(overwritten), locking })
+        Ok(Self {
+            target,
+            beside: None,
+            path: None,
+            siblings: Mutex::default(),
+            _overwritten: Some(overwritten),
+            locking,
+        })
     }
 
     /// Writes to `pipe`, which nothing can be taken back from.
     #[must_use]
     pub fn pipe(pipe: PipeTarget) -> Self {
         let locking = Locking::Ignore;
-        Self { target: Arc::new(pipe), beside: None, siblings: Mutex::default(), _overwritten: None, locking }
+        Self {
+            target: Arc::new(pipe),
+            beside: None,
+            path: None,
+            siblings: Mutex::default(),
+            _overwritten: None,
+            locking,
+        }
     }
 
     /// Where the bytes go.
@@ -128,8 +170,8 @@ impl Output {
     ///
     /// [`Io`](crate::ErrorKind::Io).
     pub fn read_sibling(&self, name: &Path) -> Result<Option<Arc<dyn Storage>>> {
-        let Some(main) = &self.beside else { return Ok(None) };
-        let path = resolve_links(&folder_of(&main.path).join(name));
+        let Some(main) = &self.path else { return Ok(None) };
+        let path = resolve_links(&folder_of(main).join(name));
         let siblings = self.siblings.lock().unwrap_or_else(PoisonError::into_inner);
         let sibling = siblings.iter().find(|part| part.path == path);
         sibling.map(|part| read_again(part.file.as_file().as_fd())).transpose()
@@ -154,14 +196,14 @@ impl Output {
 
 impl Siblings for Output {
     fn create(&self, name: &Path) -> Result<Arc<dyn Target>> {
-        let Some(main) = &self.beside else {
+        let Some(main) = &self.path else {
             let what =
                 format!("the image needs a second file, {}, and is no new file in a folder itself", name.display());
             return Err(Error::unsupported(what));
         };
-        let path = resolve_links(&folder_of(&main.path).join(name));
+        let path = resolve_links(&folder_of(main).join(name));
         let mut siblings = self.siblings.lock().unwrap_or_else(PoisonError::into_inner);
-        if path == main.path || siblings.iter().any(|part| part.path == path) {
+        if path == *main || siblings.iter().any(|part| part.path == path) {
             return Err(Error::invalid(format!("two files of the image would be called {}", path.display())));
         }
         if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
@@ -175,9 +217,29 @@ impl Siblings for Output {
 }
 
 impl Part {
+    /// A new file that can take the place of the one at `path`, with its owner and permissions. Nothing where there can be
+    /// none.
+    fn instead_of(path: &Path, there: &Metadata, locking: Locking) -> Result<Option<Self>> {
+        // What may not be written to is not replaced either.
+        OpenOptions::new().write(true).open(path).map_err(|e| cannot_create(path, e))?;
+        if there.nlink() > 1 || is_mounted_on(path) || !takes_files(folder_of(path)) {
+            return Ok(None);
+        }
+        let part = Self::create(path.to_path_buf(), locking)?;
+        let file = part.file.as_file();
+        let new = file.metadata().map_err(|e| cannot_create(path, e))?;
+        let same = (new.uid(), new.gid()) == (there.uid(), there.gid());
+        if !same && fchown(file, Some(there.uid()), Some(there.gid())).is_err() {
+            return Ok(None);
+        }
+        // Owners come first: who gives a file away loses some of its permissions.
+        file.set_permissions(there.permissions()).map_err(|e| cannot_create(path, e))?;
+        Ok(Some(part))
+    }
+
     /// A new file beside `path`, with its permissions where it is there.
     fn create(path: PathBuf, locking: Locking) -> Result<Self> {
-        let cannot = |e| Error::io(format!("cannot create {}", path.display()), e);
+        let cannot = |e| cannot_create(&path, e);
         let name = path.file_name().ok_or_else(|| Error::invalid(format!("{} is not a file name", path.display())))?;
         let old = replaced(&path, locking)?;
         let prefix = format!(".{}.", name.to_string_lossy());
@@ -213,6 +275,22 @@ fn replaced(path: &Path, locking: Locking) -> Result<Option<LockedFile>> {
     let refused = || Error::new(ErrorKind::Locked, "Failed to get \"write\" lock");
     file.lock(Locking::Read).map_err(|_| refused().context(format!("cannot replace {}", path.display())))?;
     Ok(Some(file))
+}
+
+/// Whether new files can be made in `folder`.
+fn takes_files(folder: &Path) -> bool {
+    access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+/// Whether something is mounted on the file at `path`, so that its name cannot be given to another.
+fn is_mounted_on(path: &Path) -> bool {
+    let asked = statx(CWD, path, AtFlags::empty(), StatxFlags::TYPE);
+    asked.is_ok_and(|told| told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// What the operating system says of a file that cannot be made.
+fn cannot_create(path: &Path, error: io::Error) -> Error {
+    Error::io(format!("cannot create {}", path.display()), error)
 }
 
 /// The file that is open as `file`, opened again to be read.
@@ -323,6 +401,38 @@ mod tests {
         output.commit(false).unwrap();
         FileMedium::open(&path, Locking::Write).unwrap();
         assert_eq!(names(dir.path()), ["out.img"]);
+    }
+
+    #[test]
+    fn a_file_with_several_names_stays_the_same_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("one.img"), dir.path().join("two.img"));
+        std::fs::write(&path, b"old and longer").unwrap();
+        std::fs::hard_link(&path, &other).unwrap();
+        let output = Output::create(&path).unwrap();
+        output.target().write_at(b"new", 0).unwrap();
+        Siblings::create(&output, Path::new("data.img")).unwrap().write_at(b"data", 0).unwrap();
+        output.commit(true).unwrap();
+        assert_eq!(std::fs::read(&other).unwrap(), b"new");
+        assert_eq!(names(dir.path()), ["data.img", "one.img", "two.img"]);
+    }
+
+    #[test]
+    fn the_owner_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.img");
+        std::fs::write(&path, b"old").unwrap();
+        if fchown(File::open(&path).unwrap(), Some(1234), Some(4321)).is_err() {
+            println!("skipped: only root gives files away");
+            return;
+        }
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let output = Output::create(&path).unwrap();
+        output.target().write_at(b"new", 0).unwrap();
+        output.commit(false).unwrap();
+        let now = path.metadata().unwrap();
+        assert_eq!((now.uid(), now.gid(), now.mode() & 0o777), (1234, 4321, 0o640));
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
 
     #[test]

@@ -22,21 +22,21 @@ fn container() -> Vec<u8> {
     let (options, secrets, target) =
         (options("key-secret=one,iterations=1000"), secrets(), Arc::new(MemoryTarget::new()));
     let request = CreateRequest { secrets: &secrets, ..CreateRequest::new(4096, &options) };
-    let writer = Luks.create(Arc::clone(&target) as Arc<dyn Target>, &request).unwrap();
-    Convert::default().run(&Blank::new(4096), writer).unwrap();
+    let writer = Luks.create(Arc::clone(&target) as Arc<dyn Target>, &request).expect("it works");
+    Convert::default().run(&Blank::new(4096), writer).expect("it works");
     target.to_vec()
 }
 
 /// Options out of text.
 fn options(text: &str) -> Options {
-    Options::parse(text).unwrap()
+    Options::parse(text).expect("it works")
 }
 
 /// Changes the slots of `medium` as `text` says, with a passphrase that opens it.
 fn amend(medium: &Arc<dyn Medium>, secret: &str, text: &str, force: bool) -> Result<()> {
     let (limits, open, secrets) = (Limits::default(), options(&format!("key-secret={secret}")), secrets());
     let context = OpenContext { options: &open, secrets: &secrets, ..OpenContext::new(&limits, &DenyAll) };
-    Luks.abilities().amend.unwrap().amend(Arc::clone(medium), &options(text), force, &context)
+    Luks.abilities().amend.expect("it amends").amend(Arc::clone(medium), &options(text), force, &context)
 }
 
 /// Whether a passphrase opens the container, and its disk is zero.
@@ -46,7 +46,7 @@ fn opens(storage: Arc<dyn Storage>, secret: &str) -> bool {
     match Luks.open(storage, &context) {
         Ok(opened) => {
             let mut bytes = [1; 4096];
-            opened.image.read_at(&mut bytes, 0).unwrap();
+            opened.image.read_at(&mut bytes, 0).expect("it works");
             assert!(bytes == [0; 4096], "another key opens it");
             true
         }

@@ -1,14 +1,12 @@
 //! How large an image of a disk is, by its layout: what `qemu-img measure` tells, too.
 //!
-//! One cluster of header, the tables of level 2 with their level 1, and the refcount structures that count all of that
+//! One cluster of header, the LUKS header where there is one, the tables of level 2 with their level 1, and the refcount structures that count all of that
 //! and themselves. Each table takes whole clusters.
 
 use imgfmt_core::{BitmapInfo, Error, Measure, Options, Result};
 
-use imgfmt_crypt::LuksSettings;
-
 use crate::Qcow2;
-use crate::crypto::options as encryption;
+use crate::crypto::luks_len;
 
 impl Measure for Qcow2 {
     fn unit(&self, options: &Options) -> Result<Option<u64>> {
@@ -36,7 +34,7 @@ struct Geometry {
     entry: u64,
     /// Bits of a refcount.
     refcount_bits: u64,
-    /// Bytes of the LUKS header with its key slots; 0 where there is none.
+    /// Bytes of the LUKS header; none without one.
     luks: u64,
 }
 
@@ -65,8 +63,9 @@ impl Geometry {
         let entries = (data / self.cluster).checked_next_multiple_of(self.cluster / self.entry)?;
         let tables = entries.checked_mul(self.entry)?;
         let top = (tables / self.cluster).checked_next_multiple_of(self.cluster / ENTRY_LEN)?.checked_mul(ENTRY_LEN)?;
-        let metadata = self.cluster.checked_add(tables)?.checked_add(top)?;
-        let counted = metadata.checked_add(data)?.checked_add(self.luks.next_multiple_of(self.cluster))?;
+        let header = self.cluster + self.luks.next_multiple_of(self.cluster);
+        let metadata = header.checked_add(tables)?.checked_add(top)?;
+        let counted = metadata.checked_add(data)?;
         counted.checked_add(self.refcounts_len(counted / self.cluster)?)
     }
 
@@ -98,19 +97,6 @@ impl Geometry {
             .sum();
         bitmaps.iter().map(one).sum::<u64>() + whole(directory)
     }
-}
-
-/// Bytes of the LUKS header of an image with these options, or 0.
-fn luks_len(options: &Options) -> Result<u64> {
-    let is_luks = options.names().any(|name| name.starts_with(encryption::PREFIX))
-        && options.get(encryption::FORMAT.name) != Some("aes");
-    if !is_luks {
-        return Ok(0);
-    }
-    if options.get(encryption::KEY_SECRET.name).is_none() {
-        return Err(Error::invalid("an encrypted image needs encrypt.key-secret=ID"));
-    }
-    Ok(LuksSettings::parse(options, encryption::PREFIX)?.header_len())
 }
 
 /// `cluster_size` where nothing is said, in bytes.

@@ -24,7 +24,7 @@ pub use verbs::info::{ImageInfo, InfoRequest, chain_info, info};
 pub use verbs::inside::look_inside;
 pub use verbs::map::{MapEntry, map};
 pub use verbs::measure::{MeasureRequest, MeasureSource, Measured, measure};
-pub use verbs::open::{Access, format_of_name, open, open_layer, open_layers, open_options_of, options_of};
+pub use verbs::open::{Access, FilePart, format_of_name, open, open_layer, open_layers, open_options_of, options_of};
 pub use verbs::probe::probe;
 pub use verbs::rebase::{RebaseRequest, rebase};
 pub use verbs::replay::replay;

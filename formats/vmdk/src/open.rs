@@ -12,6 +12,7 @@ use crate::sparse::SparseExtent;
 
 /// Opens the disk in `storage`, whichever of the two kinds of file it is.
 pub(crate) fn open(storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Opened> {
+    context.without_snapshots()?;
     let mut head = [0; 8];
     storage.read_padded(&mut head, 0)?;
     if header::recognise(&head).is_some() {

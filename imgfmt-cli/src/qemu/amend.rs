@@ -9,7 +9,7 @@ use super::formats::{self, Known};
 use super::getopt::{Opt, Parsed};
 use super::image::Image;
 use super::option_help;
-use super::options::asks_help;
+use super::options::{FLAGS, asks_help, given, size};
 use super::progress::Meter;
 use super::setting::Setting;
 use super::{Call, Command};
@@ -55,10 +55,7 @@ fn run(call: &Call<'_>) -> Outcome {
 fn options(parsed: &Parsed, name: &str, library: &str) -> Result<Options, Fault> {
     let specs = imgfmt::amend_options_of(library)
         .map_err(|_| Fault::new(format!("Format driver '{name}' does not support option amendment")))?;
-    let mut options = Options::new();
-    for text in parsed.all("options") {
-        options.extend(Options::parse(&text.to_string_lossy()).map_err(|error| Fault::new(error.to_string()))?);
-    }
+    let options = given(parsed)?;
     for name in options.names() {
         if name == "backing_file" || name == "backing_fmt" {
             return Err(Fault::new("Cannot amend the backing file\nYou can use 'qemu-img rebase' instead."));
@@ -67,6 +64,17 @@ fn options(parsed: &Parsed, name: &str, library: &str) -> Result<Options, Fault>
             let of_new = imgfmt::options_of(library).is_ok_and(|specs| specs.iter().any(|spec| spec.name == name));
             let more = if of_new { "\nThis option is only supported for image creation" } else { "" };
             return Err(Fault::new(format!("Invalid parameter '{name}'{more}")));
+        }
+        let value = options.get(name).unwrap_or_default();
+        match specs.iter().find(|spec| spec.name == name).map(|spec| spec.values) {
+            Some("SIZE") => size(name, value).map(drop)?,
+            Some("on|off") if !FLAGS.contains(&value) => {
+                return Err(Fault::new(format!("Parameter '{name}' expects 'on' or 'off'")));
+            }
+            _ if name == "compat" && !["0.10", "v2", "1.1", "v3"].contains(&value) => {
+                return Err(Fault::new(format!("Unknown compatibility level {value}")));
+            }
+            _ => {}
         }
     }
     Ok(options)

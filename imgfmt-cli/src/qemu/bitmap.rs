@@ -42,7 +42,7 @@ fn run(call: &Call<'_>) -> Outcome {
         return Err(Fault::new(what));
     }
     let granularity = parsed.get("granularity").map(|text| sizes::size(text, "granularity")).transpose()?;
-    if granularity.is_some() && !parsed.has("add") {
+    if parsed.has("granularity") && !parsed.has("add") {
         return Err(Fault::new("granularity only supported with --add"));
     }
     if parsed.has("source-file") && !parsed.has("merge") {
@@ -78,7 +78,7 @@ fn other(parsed: &Parsed, image: &Image) -> Result<Source, Fault> {
 /// One step.
 fn action(step: &str, value: &OsStr, granularity: Option<u64>, other: &Source) -> BitmapAction {
     match step {
-        "add" => BitmapAction::Add { granularity },
+        "add" => BitmapAction::Add { granularity: granularity.filter(|bytes| *bytes > 0) },
         "remove" => BitmapAction::Remove,
         "clear" => BitmapAction::Clear,
         "enable" => BitmapAction::Enable,

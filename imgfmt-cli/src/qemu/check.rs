@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use imgfmt::convert::{Cancel, Convert};
-use imgfmt::{CheckReport, CheckRequest, ErrorKind, FORMATS, Findings, Repair, Severity};
+use imgfmt::{CheckReport, CheckRequest, CheckStats, ErrorKind, FORMATS, Findings, Repair, Severity};
 use serde_json::{Map, Value};
 
 use super::common::{
@@ -72,6 +72,9 @@ fn run(call: &Call<'_>) -> Outcome {
         let request = CheckRequest { repair: None, ..request.clone() };
         let again = imgfmt::check(&request).map_err(|error| cannot_check(&image, &error))?;
         (report.stats, report.after_repair) = (again.stats, Some(again.findings));
+    }
+    if !COUNTED.contains(&image.format_name()) {
+        report.stats = CheckStats::default();
     }
     let last = report.after_repair.as_ref().unwrap_or(&report.findings);
     match form {
@@ -216,6 +219,8 @@ const REPAIR: Opt =
     Opt { short: Some('r'), long: "repair", value: "leaks|all", help: "mend what was found, in the image itself" };
 /// Formats that QEMU looks at.
 const CHECKED: [&str; 4] = ["qcow2", "vdi", "vhdx", "vmdk"];
+/// Formats of which QEMU tells what it counted.
+const COUNTED: [&str; 1] = ["qcow2"];
 /// The exit code for an image that is damaged.
 const CORRUPT: u8 = 2;
 /// The exit code for an image that only takes more space than it needs.

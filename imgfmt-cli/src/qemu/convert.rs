@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use imgfmt::convert::{Cancel, Convert, KernelCopy, Lost, Progress};
-use imgfmt::{Access, Bitmaps, ConvertRequest, ErrorKind, Locking, ParentName};
+use imgfmt::{Access, Bitmaps, ConvertRequest, ErrorKind, Locking, Options, ParentName};
 
 use super::common::{self, FORCE_SHARE, IMAGE_OPTS, OBJECT, PROGRESS, QUIET};
 use super::create::{self, OPTIONS, beside, cannot_create};
@@ -16,7 +16,7 @@ use super::image::Image;
 use super::options::{NewImage, asks_help};
 use super::progress::Meter;
 use super::setting::{Setting, reading};
-use super::{Call, Command, report, sizes};
+use super::{Call, Command, info, report, rules, sizes, state};
 
 /// The command.
 pub(crate) const COMMAND: Command = Command {
@@ -77,7 +77,7 @@ pub(crate) const COMMAND: Command = Command {
 /// Makes an image out of others.
 fn run(call: &Call<'_>) -> Outcome {
     let parsed = &call.parsed;
-    let plan = Plan::new(parsed)?;
+    let mut plan = Plan::new(parsed)?;
     if asks_help(parsed) {
         return print(&create::options_help(&plan.format_name)?).map(|()| 0);
     }
@@ -85,16 +85,21 @@ fn run(call: &Call<'_>) -> Outcome {
     let setting = Setting::new(parsed)?;
     let new = if plan.in_place { NewImage::default() } else { new_image(parsed, &plan, &target)? };
     let backing = backing(&new, &target, &plan)?;
+    if backing.is_some() && sources.len() > 1 {
+        let what = "Having a backing file for the target makes no sense when concatenating multiple input images";
+        return Err(Fault::new(what));
+    }
     let first = sources.first().ok_or_else(|| Fault::new("Must specify image file name"))?;
+    check_no_source(&sources, &target, &setting, &plan)?;
     let cancel = Cancel::default();
     let meter = Meter::new(parsed);
     let report = |progress: Progress| meter.report(progress);
-    let snapshot = parsed.get("source-snapshot").map(|text| text.to_string_lossy().into_owned());
+    let snapshot = state::wanted(parsed, "source-snapshot", first, &setting)?;
     let request = ConvertRequest {
         sources: sources.iter().map(Image::source).collect(),
         target: target.clone(),
         target_format: plan.format.library.to_owned(),
-        options: plan.given.as_ref().map_or(new.options, |image| image.options.clone()),
+        options: if plan.in_place { plan.target_options.clone() } else { new.options },
         compress: parsed.has("compress"),
         full_allocation: plan.grain.is_none(),
         backing,
@@ -106,7 +111,7 @@ fn run(call: &Call<'_>) -> Outcome {
         verify: false,
         rate_limit: plan.rate_limit,
         salvage: parsed.has("salvage"),
-        access: Access { snapshot: snapshot.as_deref().map(snapshot_name), ..setting.access(first) },
+        access: Access { snapshot: snapshot.as_deref(), ..setting.access(first) },
         engine: Convert { progress: Some(&report), cancel: cancel.clone(), ..plan.engine.clone() },
     };
     call.watch(&cancel)?;
@@ -137,14 +142,14 @@ fn warn_of(lost: &Lost) {
 
 /// What the command line says, but for the names of the images.
 struct Plan<'a> {
-    /// The target, where it is there and was given as options.
-    given: Option<Image>,
     /// The name of the target's format, as it was given.
     format_name: String,
     /// The target's format.
     format: &'static Known,
     /// Whether the target is there and is written into.
     in_place: bool,
+    /// The options with which a target is opened that is there.
+    target_options: Options,
     /// Runs of zeros to look for; `None` where all zeros are written.
     grain: Option<u64>,
     /// What becomes of bitmaps.
@@ -178,30 +183,39 @@ impl Plan<'_> {
         }
         let rate_limit =
             parsed.get("rate").map(|rate| sizes::size(rate, "rate limit")).transpose()?.filter(|rate| *rate > 0);
-        let given = parsed.has("target-image-opts").then(|| given_target(parsed)).transpose()?;
-        let (format_name, format) = match &given {
-            Some(image) => named_format(image.format_name())?,
-            None => named_format(&parsed.get("target-format").map_or(RAW.into(), OsStr::to_string_lossy))?,
-        };
+        let format_name = parsed.get("target-format").map_or(RAW.into(), OsStr::to_string_lossy).into_owned();
+        let format =
+            formats::named(&format_name).ok_or_else(|| Fault::new(format!("Unknown file format '{format_name}'")))?;
         let bitmaps = match (parsed.has("bitmaps"), parsed.has("skip-broken-bitmaps")) {
             (false, _) => Bitmaps::Leave,
             (true, false) => Bitmaps::Copy,
             (true, true) => Bitmaps::CopySound,
         };
-        if parsed.has("compress") && !COMPRESSED.contains(&format.name) {
+        let target_options = Options::new();
+        let plan = Self { format_name, format, in_place, target_options, grain, bitmaps, flushed, rate_limit, engine };
+        if !parsed.has("target-image-opts") {
+            plan.check_format(parsed)?;
+        }
+        Ok(plan)
+    }
+
+    /// Checks that the target's format can be what it is to be.
+    fn check_format(&self, parsed: &Parsed) -> Result<(), Fault> {
+        let name = &self.format_name;
+        if parsed.has("compress") && !COMPRESSED.contains(&self.format.name) {
             return Err(Fault::new("Compression not supported for this file format"));
         }
-        if bitmaps != Bitmaps::Leave && format.name != "qcow2" {
-            return Err(Fault::new(format!("Format driver '{format_name}' does not support bitmaps")));
+        if self.bitmaps != Bitmaps::Leave && self.format.name != "qcow2" {
+            return Err(Fault::new(format!("Format driver '{name}' does not support bitmaps")));
         }
-        if imgfmt::options_of(format.library).is_err() {
-            return Err(Fault::new(format!("Format driver '{format_name}' does not support image creation")));
+        if imgfmt::options_of(self.format.library).is_err() {
+            return Err(Fault::new(format!("Format driver '{name}' does not support image creation")));
         }
-        Ok(Self { given, format_name, format, in_place, grain, bitmaps, flushed, rate_limit, engine })
+        Ok(())
     }
 
     /// The sources and the target, looked at.
-    fn images(&self, parsed: &Parsed) -> Result<(Vec<Image>, PathBuf), Fault> {
+    fn images(&mut self, parsed: &Parsed) -> Result<(Vec<Image>, PathBuf), Fault> {
         let (target, names) = match parsed.operands.split_last() {
             Some((target, names)) if !names.is_empty() => (target, names),
             _ => return Err(Fault::new("Must specify image file name")),
@@ -213,11 +227,12 @@ impl Plan<'_> {
             source.settle(reading(parsed.has("force-share")))?;
             sources.push(source);
         }
-        if let Some(other) = sources.iter().skip(1).find(|source| source.options != sources[0].options) {
+        let is_other = |source: &&Image| source.options != sources[0].options || source.part != sources[0].part;
+        if let Some(other) = sources.iter().skip(1).find(is_other) {
             let what = "several sources with different options cannot be put together";
             return Err(Fault::new(format!("Could not open '{}': {what}", other.given)));
         }
-        let path = self.target(target)?;
+        let path = self.target(target, parsed)?;
         if self.in_place {
             self.check_size(&sources, &path, parsed)?;
         }
@@ -225,9 +240,13 @@ impl Plan<'_> {
     }
 
     /// The target. One that is written into has to be there, and to be what it is said to be.
-    fn target(&self, name: &OsString) -> Result<PathBuf, Fault> {
-        if let Some(image) = &self.given {
-            return Ok(image.path.clone());
+    fn target(&mut self, name: &OsString, parsed: &Parsed) -> Result<PathBuf, Fault> {
+        if parsed.has("target-image-opts") {
+            let mut image = Image::new(name, parsed.get("target-format"), true)?;
+            image.settle_to_write()?;
+            let path = self.specified_target(image)?;
+            self.check_format(parsed)?;
+            return Ok(path);
         }
         let path = create::file(name)?;
         if self.format_name == HOST_DEVICE {
@@ -239,6 +258,20 @@ impl Plan<'_> {
         Ok(path)
     }
 
+    /// The file of a target that is given as options: its format is the target's, and what they say besides is how to open it. No
+    /// option is left out that says where its bytes are to be written.
+    fn specified_target(&mut self, image: Image) -> Result<PathBuf, Fault> {
+        let other = image.part.map(|_| "offset");
+        if let Some(name) = other.or((!image.backing.is_empty()).then_some("backing")) {
+            let what = format!("'{name}' is not supported for a target");
+            return Err(Fault::new(format!("Could not open '{}': {what}", image.given)));
+        }
+        self.format = image.format.unwrap_or(self.format);
+        self.format_name = self.format.name.to_owned();
+        self.target_options = image.options;
+        Ok(image.path)
+    }
+
     /// Checks that the target that is written into has room for the sources.
     fn check_size(&self, sources: &[Image], target: &Path, parsed: &Parsed) -> Result<(), Fault> {
         let setting = Setting::new(parsed)?;
@@ -247,10 +280,8 @@ impl Plan<'_> {
         for source in sources {
             wanted = wanted.saturating_add(size(source)?);
         }
-        let there = match &self.given {
-            Some(image) => size(image)?,
-            None => size(&Image { format: Some(self.format), ..Image::file(target) })?,
-        };
+        let options = self.target_options.clone();
+        let there = size(&Image { format: Some(self.format), options, ..Image::file(target) })?;
         if there < wanted {
             return Err(Fault::new("output file is smaller than input file"));
         }
@@ -260,13 +291,13 @@ impl Plan<'_> {
     /// Why it went wrong.
     fn cannot_convert(&self, error: &imgfmt::Error, sources: &[Image], target: &Path) -> Fault {
         let text = super::fault::told(error);
+        if error.kind() == ErrorKind::Invalid && text.contains("there is no snapshot") {
+            return state::not_found(&text);
+        }
         let opened =
             sources.iter().find(|source| error.to_string() == format!("cannot open {}", source.path.display()));
         match opened {
             Some(source) => source.cannot_open(error),
-            None if error.kind() == ErrorKind::Missing && text.contains("snapshot") => {
-                Fault::new(format!("Failed to load snapshot: Can't find snapshot ({text})"))
-            }
             None => {
                 let name = format!("error while converting {}", self.format_name);
                 cannot_create(target, error).within(&shown(target), &name)
@@ -275,25 +306,27 @@ impl Plan<'_> {
     }
 }
 
-/// The target that is given as options: it is there, and its format was named, or is no other than raw.
-fn given_target(parsed: &Parsed) -> Result<Image, Fault> {
-    let name = parsed.operands.last().ok_or_else(|| Fault::new("Must specify image file name"))?;
-    let mut image = Image::new(name, parsed.get("target-format"), true)?;
-    image.settle_to_write()?;
-    Ok(image)
-}
-
-/// The format of the target by its name.
-fn named_format(name: &str) -> Result<(String, &'static Known), Fault> {
-    let format = formats::named(name).ok_or_else(|| Fault::new(format!("Unknown file format '{name}'")))?;
-    Ok((name.to_owned(), format))
+/// Refuses a target that is one of the files that are read, in the words in which QEMU finds its own lock on it.
+fn check_no_source(sources: &[Image], target: &Path, setting: &Setting, plan: &Plan<'_>) -> Result<(), Fault> {
+    let Ok(real) = target.canonicalize() else { return Ok(()) };
+    for source in sources {
+        if info::files(source, setting).contains(&real) {
+            let (name, format) = (shown(target), &plan.format_name);
+            let fault = Fault::new(format!("{name}: error while converting {format}: Failed to get \"write\" lock"));
+            return Err(fault.and(&format!("Is another process using the image [{name}]?")));
+        }
+    }
+    Ok(())
 }
 
 /// What the command line says of a new target.
 fn new_image(parsed: &Parsed, plan: &Plan<'_>, target: &Path) -> Result<NewImage, Fault> {
-    let new = NewImage::new(parsed, plan.format);
-    let checked = new.and_then(|new| new.check_preallocation(plan.format).map(|()| new));
-    checked.map_err(|fault| fault.about(&format!("{}: error while converting {}", shown(target), plan.format_name)))
+    let new = NewImage::new(parsed, plan.format)?;
+    if new.backing.is_some() && plan.format.name == RAW {
+        return Err(Fault::new(format!("Backing file not supported for file format '{}'", plan.format_name)));
+    }
+    let wrong = |fault: Fault| fault.about(&format!("{}: error while converting {}", shown(target), plan.format_name));
+    rules::check(&new, plan.format).map(|()| new).map_err(wrong)
 }
 
 /// Refuses options that do not go together.
@@ -360,11 +393,6 @@ fn grain(text: &OsStr) -> Result<Option<u64>, Fault> {
              Select 0 to disable sparse detection (fully allocates output)."
         ))),
     }
-}
-
-/// The snapshot that `text` means: a name or an id, or `snapshot.id=` and `snapshot.name=` with one.
-pub(crate) fn snapshot_name(text: &str) -> &str {
-    text.strip_prefix("snapshot.id=").or_else(|| text.strip_prefix("snapshot.name=")).unwrap_or(text)
 }
 
 /// Formats that can be compressed.

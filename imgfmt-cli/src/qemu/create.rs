@@ -12,9 +12,9 @@ use super::getopt::Opt;
 use super::image::Image;
 use super::names::{self, Meaning};
 use super::option_help::{self, text as help};
-use super::options::{NewImage, asks_help, formatting};
+use super::options::{NewImage, asks_help, check_lists, formatting};
 use super::setting::Setting;
-use super::{Call, Command, sizes};
+use super::{Call, Command, rules, sizes};
 
 /// The command.
 pub(crate) const COMMAND: Command = Command {
@@ -45,7 +45,17 @@ fn run(call: &Call<'_>) -> Outcome {
     if imgfmt::options_of(format.library).is_err() {
         return Err(cannot(format!("Format driver '{format_name}' does not support image creation")));
     }
+    check_lists(parsed)?;
     let mut new = NewImage::new(parsed, format).map_err(|fault| fault.about(&file))?;
+    if new.backing.is_some() && format.name == RAW {
+        return Err(cannot(format!("Backing file not supported for file format '{format_name}'")));
+    }
+    if new.backing.as_deref() == Some(path.as_path()) {
+        return Err(cannot("Error: Trying to create an image with the same filename as the backing file".to_owned()));
+    }
+    if size.is_some() && new.size.is_some() {
+        return Err(cannot("The image size must be specified only once".to_owned()));
+    }
     let setting = Setting::new(parsed)?;
     let size = size.or(new.size);
     let unchecked = parsed.has("backing-unsafe");
@@ -57,7 +67,7 @@ fn run(call: &Call<'_>) -> Outcome {
     if new.backing.is_none() && new.backing_format.is_some() {
         return Err(cannot("Backing format cannot be used without backing file".to_owned()));
     }
-    new.check_preallocation(format).map_err(|fault| fault.about(&file))?;
+    rules::check(&new, format).map_err(|fault| fault.about(&file))?;
     create(&setting, &path, format, new, size, unchecked)?;
     Ok(0)
 }
@@ -93,14 +103,16 @@ fn create(
 pub(crate) fn cannot_create(path: &Path, error: &imgfmt::Error) -> Fault {
     let name = shown(path);
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let text = told(error);
+    let could_not = |why: &str| Fault::new(format!("{name}: Could not create '{name}': {why}"));
     match system_error(error) {
-        Some(system) if path.is_dir() || !folder.is_dir() => {
-            let system = if path.is_dir() { "Is a directory".to_owned() } else { system };
-            Fault::new(format!("{name}: Could not create '{name}': {system}"))
+        _ if path.is_dir() => could_not("Is a directory"),
+        Some(system) if !folder.is_dir() || text.ends_with(&format!("cannot create {name}: {system}")) => {
+            could_not(&system)
         }
         _ if error.kind() == ErrorKind::Locked => Fault::new(format!("{name}: {}", innermost(error)))
             .and(&format!("Is another process using the image [{name}]?")),
-        _ => Fault::new(format!("{name}: {}", told(error))),
+        _ => Fault::new(format!("{name}: {}", text)),
     }
 }
 
@@ -117,7 +129,10 @@ fn base(
     if let Some(format) = &new.backing_format
         && formats::named(format).is_none()
     {
-        return Err(Fault::new(format!("{name}: Unknown backing file format '{format}'")));
+        return Err(Fault::new(format!("{name}: Unknown driver '{format}'")).and(NO_BACKING));
+    }
+    if unchecked && new.backing_format.is_none() {
+        return Err(Fault::new(format!("{name}: Backing file specified without backing format")));
     }
     if unchecked && size.is_some() {
         return Ok(None);
@@ -127,7 +142,8 @@ fn base(
     }
     let mut image = Image::file(&beside(path, &backing));
     image.format = new.backing_format.as_deref().and_then(formats::named);
-    let cannot = |fault: Fault| fault.about(&name).and("Could not open backing image.");
+    let given = format!("Could not open '{}': ", image.given);
+    let cannot = |fault: Fault| fault.without(&given).about(&name).and(NO_BACKING);
     let probed = image.settle(setting.locking()).map_err(cannot)?;
     if probed {
         let what =
@@ -184,5 +200,7 @@ const BACKING_FORMAT: Opt =
     Opt { short: Some('F'), long: "backing-format", value: "FMT", help: "the format of that file; needed with -b" };
 /// Not looking at that file.
 const UNCHECKED: Opt = Opt { short: Some('u'), long: "backing-unsafe", value: "", help: "do not look at that file" };
+/// What is said besides where the file that a new image builds on cannot be opened.
+const NO_BACKING: &str = "Could not open backing image.";
 /// Bytes of a sector, in which QEMU counts.
 const SECTOR_LEN: u64 = 512;

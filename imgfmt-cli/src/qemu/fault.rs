@@ -3,10 +3,11 @@
 use std::error::Error as _;
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use imgfmt::{Error, ErrorKind};
 
+use super::info_json::below_folder;
 use super::report::stderr;
 use crate::render::text::printable;
 
@@ -59,6 +60,11 @@ impl Fault {
         Self { text: format!("{NAME}: {name}: {what}: {told}"), ..self }
     }
 
+    /// The same fault, without `part` where it says that for the first time.
+    pub(crate) fn without(self, part: &str) -> Self {
+        self.instead(part, "")
+    }
+
     /// The same fault, with `new` in the place of `old`.
     pub(crate) fn instead(self, old: &str, new: &str) -> Self {
         Self { text: self.text.replacen(old, new, 1), ..self }
@@ -78,6 +84,11 @@ impl Fault {
     pub(crate) fn open(name: &str, error: &Error) -> Self {
         let name = printable(name);
         let text = match (error.kind(), system_error(error)) {
+            (_, Some(system)) if backing_of(error).is_some() => {
+                let backing = backing_of(error).unwrap_or_default();
+                let backing = shown(&below_folder(Path::new(name.as_ref()), &backing));
+                format!("Could not open '{name}': Could not open backing file: Could not open '{backing}': {system}")
+            }
             (ErrorKind::Locked, _) => {
                 format!("Could not open '{name}': {}\nIs another process using the image [{name}]?", innermost(error))
             }
@@ -186,6 +197,19 @@ fn levels(error: &Error) -> usize {
         next = level.source();
     }
     count
+}
+
+/// The backing file that could not be opened, where that is what an error is about.
+fn backing_of(error: &Error) -> Option<PathBuf> {
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    let mut found = None;
+    while let Some(level) = next {
+        let text = level.to_string();
+        let named = text.strip_suffix(", which the image names").and_then(|text| text.rsplit_once("cannot open "));
+        found = named.map(|(_, path)| PathBuf::from(path)).or(found);
+        next = level.source();
+    }
+    found
 }
 
 /// What an error says at its lowest level.

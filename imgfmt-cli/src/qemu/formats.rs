@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imgfmt::{Error, FORMATS, FileStorage, Format, Head, Result, Storage, probe};
+use imgfmt::{Error, FORMATS, Format, Head, Result, Storage, probe};
 
 /// A format as it is known here.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +17,13 @@ pub(crate) struct Known {
 
 /// The format that is called `name` here; drivers of files are the format of files that are nothing else.
 pub(crate) fn named(name: &str) -> Option<&'static Known> {
-    let name = if RAW_DRIVERS.contains(&name) { RAW } else { name };
+    let name = if is_file_driver(name) { RAW } else { name };
     KNOWN.iter().find(|known| known.name == name)
+}
+
+/// Whether `name` is one of QEMU's names for the way to a file or device.
+pub(crate) fn is_file_driver(name: &str) -> bool {
+    RAW_DRIVERS.contains(&name)
 }
 
 /// The name here of the format that the library calls `library`.
@@ -32,10 +37,9 @@ pub(crate) fn name_here(library: &str) -> &str {
 /// # Errors
 ///
 /// [`Ambiguous`](imgfmt::ErrorKind::Ambiguous) where several formats claim it, and what the operating system says.
-pub(crate) fn probed(storage: FileStorage) -> Result<&'static Known> {
+pub(crate) fn probed(storage: &Arc<dyn Storage>) -> Result<&'static Known> {
     let formats: Vec<&dyn Format> = KNOWN.iter().filter_map(format_of).collect();
-    let storage: Arc<dyn Storage> = Arc::new(storage);
-    let found = probe::detect(&formats, &storage)?.map_or(RAW, |format| format.name());
+    let found = probe::detect(&formats, storage)?.map_or(RAW, |format| format.name());
     KNOWN
         .iter()
         .find(|known| known.library == found)
@@ -47,7 +51,7 @@ pub(crate) fn probed(storage: FileStorage) -> Result<&'static Known> {
 /// # Errors
 ///
 /// What the operating system says.
-pub(crate) fn claims(known: &Known, storage: &FileStorage) -> Result<bool> {
+pub(crate) fn claims(known: &Known, storage: &dyn Storage) -> Result<bool> {
     match format_of(known) {
         Some(format) if known.name != RAW => Ok(format.probe(&Head::read(storage)?)?.is_some()),
         _ => Ok(true),

@@ -2,13 +2,18 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use imgfmt::{Access, Description, ErrorKind, FileStorage, InfoRequest, Locking, Options, ParentName, Source};
+use imgfmt::{
+    Access, Description, ErrorKind, FilePart, FileStorage, InfoRequest, Locking, Options, ParentName, Source, Storage,
+};
 
 use super::fault::{Fault, shown};
-use super::formats::{self, Known, RAW};
+use super::formats::{self, Known, RAW, is_file_driver, name_here};
 use super::names::{self, Meaning};
+use super::nested;
 use super::report::stderr;
+use super::sizes;
 use crate::render::text::printable;
 
 /// An image that the command line names.
@@ -24,6 +29,10 @@ pub(crate) struct Image {
     pub(crate) options: Options,
     /// The files that stand in for those that the image and the ones below name, from the top on.
     pub(crate) backing: Vec<PathBuf>,
+    /// The format that the file it builds on is said to have.
+    pub(crate) backing_format: Option<&'static Known>,
+    /// The part of the file in which it lies; nothing for all of it.
+    pub(crate) part: Option<FilePart>,
 }
 
 impl Image {
@@ -51,7 +60,20 @@ impl Image {
     /// The image in a file.
     pub(crate) fn file(path: &Path) -> Self {
         let given = path.to_string_lossy().into_owned();
-        Self { given, path: path.to_path_buf(), format: None, options: Options::new(), backing: Vec::new() }
+        Self { path: path.to_path_buf(), ..Self::called(&given, None) }
+    }
+
+    /// An image that is called `given`, of which nothing else is known but perhaps the format.
+    fn called(given: &str, format: Option<&'static Known>) -> Self {
+        Self {
+            given: given.to_owned(),
+            path: PathBuf::new(),
+            format,
+            options: Options::new(),
+            backing: Vec::new(),
+            backing_format: None,
+            part: None,
+        }
     }
 
     /// The format that the file at `path` is said to have.
@@ -63,13 +85,11 @@ impl Image {
     /// The image that options specify.
     fn specified(given: &str, list: Vec<(String, String)>, format: Option<&'static Known>) -> Result<Self, Fault> {
         let cannot = |what: &str| Fault::new(format!("Could not open '{given}': {what}"));
-        let mut image = Self {
-            given: given.to_owned(),
-            path: PathBuf::new(),
-            format,
-            options: Options::new(),
-            backing: Vec::new(),
-        };
+        let mut image = Self::called(given, format);
+        let (list, part) = nested::flattened(list).map_err(|what| cannot(&what))?;
+        image.part = part;
+        // Only a driver that is the way to a file has the file's name itself.
+        let is_bare = list.iter().any(|(name, value)| name == "driver" && is_file_driver(value));
         for (name, value) in &list {
             let mut key = name.as_str();
             let mut depth = 0;
@@ -78,16 +98,25 @@ impl Image {
                 depth += 1;
             }
             match key {
-                "file.filename" | "filename" if depth == 0 => image.path = PathBuf::from(value),
+                "file.filename" if depth == 0 => image.path = PathBuf::from(value),
+                "filename" if depth == 0 && is_bare => image.path = PathBuf::from(value),
                 "file.filename" if depth == image.backing.len() + 1 => image.backing.push(PathBuf::from(value)),
                 "driver" if depth == 0 => {
                     image.format =
                         Some(formats::named(value).ok_or_else(|| cannot(&format!("Unknown driver '{value}'")))?);
                 }
-                "file.driver" if FILE_DRIVERS.contains(&value.as_str()) => {}
+                "driver" if depth == 1 => {
+                    image.backing_format =
+                        Some(formats::named(value).ok_or_else(|| cannot(&format!("Unknown driver '{value}'")))?);
+                }
+                "file.driver" if is_file_driver(value) => {}
                 "file.driver" => {
                     return Err(cannot(&format!("'{value}' is not supported as file.driver, only 'file' is")));
                 }
+                "file" if depth == 0 => {
+                    return Err(cannot(&format!("Cannot find device='{value}' nor node-name='{value}'")));
+                }
+                "filename" if depth == 0 => return Err(cannot("Must specify either driver or file")),
                 "driver" | "file.filename" | "filename" => {
                     return Err(cannot(&format!("'{name}' is not supported here")));
                 }
@@ -98,7 +127,38 @@ impl Image {
         if image.path.as_os_str().is_empty() {
             return Err(cannot("Must specify either driver or file"));
         }
+        if image.format_name() == RAW {
+            image.check_window().map_err(|what| cannot(&what))?;
+        }
         Ok(image)
+    }
+
+    /// Checks the size of a raw image that is a window on its file: QEMU counts in sectors.
+    fn check_window(&self) -> Result<(), String> {
+        match self.options.get("size").map(sizes::bytes) {
+            Some(Ok(size)) if size % SECTOR_LEN != 0 => Err(format!("Specified size is not multiple of {SECTOR_LEN}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// The bytes in which it lies.
+    fn storage(&self, locking: Locking) -> imgfmt::Result<Arc<dyn Storage>> {
+        let whole = Arc::new(FileStorage::open_locked(&self.path, locking)?);
+        match self.part {
+            Some(part) => part.of(whole),
+            None => Ok(whole),
+        }
+    }
+
+    /// Checks what was said of the format of the file that it builds on: the image says it, too, and is believed.
+    fn check_backing_format(&self) -> Result<(), Fault> {
+        let Some(said) = self.backing_format else { return Ok(()) };
+        let named = self.parent().and_then(|parent| parent.format);
+        if named.as_deref().map(name_here) == Some(said.name) {
+            return Ok(());
+        }
+        let what = format!("'backing.driver' is {}, which the image does not say of its backing file", said.name);
+        Err(Fault::new(format!("Could not open '{}': {what}", printable(&self.given))))
     }
 
     /// Looks at the file, to know what it is, and whether it was probed for that. What was said of it has to be so; where
@@ -108,16 +168,18 @@ impl Image {
     ///
     /// Where it cannot be opened, or is something else.
     pub(crate) fn settle(&mut self, locking: Locking) -> Result<bool, Fault> {
-        let storage = FileStorage::open_locked(&self.path, locking).map_err(|error| self.cannot_open(&error))?;
+        let storage = self.storage(locking).map_err(|error| self.cannot_open(&error))?;
         match self.format {
             Some(format) => {
-                if !formats::claims(format, &storage).map_err(|error| self.cannot_open(&error))? {
+                if !formats::claims(format, storage.as_ref()).map_err(|error| self.cannot_open(&error))? {
                     return Err(Fault::new(format!("Could not open '{}': {}", self.given, format.not_this)));
                 }
+                self.check_backing_format()?;
                 Ok(false)
             }
             None => {
-                self.format = Some(formats::probed(storage).map_err(|error| self.cannot_open(&error))?);
+                self.format = Some(formats::probed(&storage).map_err(|error| self.cannot_open(&error))?);
+                self.check_backing_format()?;
                 Ok(true)
             }
         }
@@ -165,7 +227,8 @@ impl Image {
     /// What its header says; nothing where that cannot be read.
     fn description(&self) -> Option<Description> {
         let request = InfoRequest { format: Some(self.library_format()), count: false, files: false };
-        imgfmt::info(&self.path, &request, &Access::default()).ok().map(|info| info.description)
+        let access = Access { part: self.part, ..Access::default() };
+        imgfmt::info(&self.path, &request, &access).ok().map(|info| info.description)
     }
 
     /// The file that it builds on.
@@ -208,8 +271,8 @@ fn is_about_running(key: &str) -> bool {
     RUNNING.contains(&key) || key.starts_with("cache.")
 }
 
-/// Ways to a file that are known.
-const FILE_DRIVERS: [&str; 3] = ["file", formats::HOST_DEVICE, "host_cdrom"];
+/// Bytes of a sector, in which QEMU counts.
+const SECTOR_LEN: u64 = 512;
 /// Options about how a running machine uses an image.
 const RUNNING: [&str; 17] = [
     "aio",

@@ -1,8 +1,9 @@
 //! `qemu-img info`.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
-use imgfmt::ImageInfo;
+use imgfmt::{ImageInfo, Locking};
 use serde_json::Value;
 
 use super::common::{FORCE_SHARE, FORMAT, Form, IMAGE_OPTS, OBJECT, OUTPUT, form, only};
@@ -46,6 +47,21 @@ fn run(call: &Call<'_>) -> Outcome {
     }
     print(&text(&layers, form, chain))?;
     Ok(0)
+}
+
+/// The files of an image and of those that it builds on, by their real paths, as far as they can be looked at.
+pub(crate) fn files(image: &Image, setting: &Setting) -> HashSet<PathBuf> {
+    let mut files = HashSet::new();
+    let mut next = Some(image.clone());
+    while let Some(mut image) = next.take() {
+        let Ok(real) = image.path.canonicalize() else { break };
+        if !files.insert(real) || image.settle(Locking::Ignore).is_err() {
+            break;
+        }
+        let Ok(info) = setting.describe(&image, false) else { break };
+        next = below(&image, &info).ok().flatten();
+    }
+    files
 }
 
 /// The image that `info` builds on.

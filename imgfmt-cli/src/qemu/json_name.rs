@@ -9,13 +9,40 @@ use serde_json::Value;
 /// What is wrong with it.
 pub(crate) fn options(text: &str) -> Result<Vec<(String, String)>, String> {
     let wrong = |what: String| format!("Could not parse the JSON options: {what}");
-    let value: Value = serde_json::from_str(text).map_err(|error| wrong(format!("JSON parse error, {error}")))?;
+    let value: Value =
+        serde_json::from_str(&double_quoted(text)).map_err(|error| wrong(format!("JSON parse error, {error}")))?;
     if !value.is_object() {
         return Err(wrong("Invalid JSON object given".to_owned()));
     }
     let mut found = Vec::new();
     flatten(&value, "", &mut found)?;
     Ok(found)
+}
+
+/// The same text with strings in double quotes, which QEMU takes in single ones, too.
+fn double_quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut within = None;
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match (within, c) {
+            (None, '"' | '\'') => {
+                within = Some(c);
+                out.push('"');
+            }
+            (Some(quote), _) if c == quote => {
+                within = None;
+                out.push('"');
+            }
+            (Some('\''), '"') => out.push_str("\\\""),
+            (Some(_), '\\') => match rest.next() {
+                Some('\'') => out.push('\''),
+                escaped => out.extend(std::iter::once(c).chain(escaped)),
+            },
+            _ => out.push(c),
+        }
+    }
+    out
 }
 
 /// Adds what `value` holds under `name`.
@@ -45,6 +72,13 @@ fn flatten(value: &Value, name: &str, found: &mut Vec<(String, String)>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn strings_may_stand_in_single_quotes() {
+        let text = r#"{'driver': "raw", 'file': {'filename': 'it\'s "x"', "node-name": "a'b\"c"}, 'n': 7}"#;
+        let found: Vec<_> = options(text).unwrap().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(found, ["driver=raw", "file.filename=it's \"x\"", "file.node-name=a'b\"c", "n=7"]);
+    }
 
     #[test]
     fn an_object_is_dotted_options() {

@@ -6,15 +6,14 @@ use imgfmt::{Access, ErrorKind, MeasureRequest, MeasureSource, Measured};
 use serde_json::{Map, Value};
 
 use super::common::{FORCE_SHARE, FORMAT, Form, IMAGE_OPTS, OBJECT, OUTPUT, form};
-use super::convert::snapshot_name;
 use super::create::{OPTIONS, options_help};
-use super::fault::{Fault, Outcome, print};
+use super::fault::{Fault, Outcome, print, told};
 use super::formats::{self, Known, RAW};
 use super::getopt::{Opt, Parsed};
 use super::image::Image;
 use super::options::{NewImage, asks_help};
 use super::setting::Setting;
-use super::{Call, Command, json, sizes};
+use super::{Call, Command, json, sizes, state};
 
 /// The command.
 pub(crate) const COMMAND: Command = Command {
@@ -37,8 +36,8 @@ fn run(call: &Call<'_>) -> Outcome {
     let format = target_format(&name)?;
     let new = NewImage::new(parsed, format)?;
     let setting = Setting::new(parsed)?;
-    let snapshot = parsed.get("snapshot").map(|text| text.to_string_lossy().into_owned());
-    let access = Access { snapshot: snapshot.as_deref().map(snapshot_name), ..setting.access(&image) };
+    let snapshot = state::wanted(parsed, "snapshot", &image, &setting)?;
+    let access = Access { snapshot: snapshot.as_deref(), ..setting.access(&image) };
     let source = match size {
         Some(size) => MeasureSource::Size(size.checked_next_multiple_of(SECTOR_LEN).unwrap_or(size)),
         None => MeasureSource::Image(image.source()),
@@ -94,20 +93,20 @@ fn as_qemu_counts(measured: &mut Measured, request: &MeasureRequest<'_>, image: 
         measured.required = measured.fully_allocated;
     }
     let is_old = matches!(option("compat"), Some("0.10" | "v2"));
-    if request.target_format == QCOW2 && !is_old && image.can_have_bitmaps() {
-        measured.bitmaps.get_or_insert(0);
+    if request.target_format == QCOW2 && image.can_have_bitmaps() {
+        measured.bitmaps = (!is_old).then(|| measured.bitmaps.unwrap_or(0));
     }
 }
 
 /// Why it cannot be measured.
 fn cannot_measure(image: &Image, error: &imgfmt::Error) -> Fault {
+    if error.kind() == ErrorKind::Invalid && told(error).contains("there is no snapshot") {
+        return state::not_found(&told(error));
+    }
     if error.to_string() == format!("cannot open {}", image.path.display()) {
         return image.cannot_open(error);
     }
-    match error.kind() {
-        ErrorKind::Missing => Fault::of("Failed to load snapshot: Can't find snapshot", error),
-        _ => Fault::new(super::fault::told(error)),
-    }
+    Fault::new(told(error))
 }
 
 /// The answer for people.

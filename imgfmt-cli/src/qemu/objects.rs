@@ -1,5 +1,6 @@
 //! `--object`: secrets, and nothing else.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -8,25 +9,55 @@ use imgfmt::{Options, Secrets};
 
 use super::fault::{Fault, strerror};
 use super::getopt::Parsed;
+use super::json_name;
 
 /// The secrets that the command line defines.
 pub(crate) fn secrets(parsed: &Parsed) -> Result<Secrets, Fault> {
     let mut secrets = Secrets::new();
+    let mut ids = HashSet::new();
     for object in parsed.all("object") {
-        let text = object.to_string_lossy();
-        let (kind, rest) = text.split_once(',').unwrap_or((&text, ""));
-        let kind = kind.strip_prefix("qom-type=").unwrap_or(kind);
+        let options = options(&object.to_string_lossy())?;
+        let kind = options.get("qom-type").ok_or_else(|| Fault::new("Parameter 'qom-type' is missing"))?;
         if kind != "secret" {
             return Err(Fault::new(format!("Parameter 'qom-type' does not accept value '{kind}'")));
         }
-        let options = Options::parse(rest).map_err(|error| Fault::new(error.to_string()))?;
         if let Some(name) = options.names().find(|name| !KNOWN.contains(name)) {
-            return Err(Fault::new(format!("Invalid parameter '{name}'")));
+            return Err(Fault::new(format!("Parameter '{name}' is unexpected")));
         }
         let id = options.get("id").ok_or_else(|| Fault::new("Parameter 'id' is missing"))?;
+        check_id(id)?;
+        if !ids.insert(id.to_owned()) {
+            return Err(Fault::new(format!("attempt to add duplicate property '{id}' to object (type 'container')")));
+        }
         secrets.add(id, bytes(&options)?);
     }
     Ok(secrets)
+}
+
+/// What an object is said to be: in JSON, or as options behind its type.
+fn options(text: &str) -> Result<Options, Fault> {
+    let mut options = Options::new();
+    if text.starts_with('{') {
+        json_name::options(text).map_err(Fault::new)?.iter().for_each(|(name, value)| options.set(name, value));
+        return Ok(options);
+    }
+    let (kind, rest) = text.split_once(',').unwrap_or((text, ""));
+    let is_type = !kind.is_empty() && !kind.contains('=');
+    if is_type {
+        options.set("qom-type", kind);
+    }
+    options.extend(Options::parse(if is_type { rest } else { text }).map_err(|error| Fault::new(error.to_string()))?);
+    Ok(options)
+}
+
+/// Checks what an object is called.
+fn check_id(id: &str) -> Result<(), Fault> {
+    let known = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if id.starts_with(|c: char| c.is_ascii_alphabetic()) && id.chars().all(known) {
+        return Ok(());
+    }
+    let more = "Identifiers consist of letters, digits, '-', '.', '_', starting with a letter.";
+    Err(Fault::new("Parameter 'id' expects an identifier").and(more))
 }
 
 /// The bytes of a secret.

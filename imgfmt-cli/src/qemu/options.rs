@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use imgfmt::Options;
-use imgfmt::options::parse_size;
+use imgfmt::{OptionSpec, Options};
 
 use super::fault::Fault;
 use super::formats::{Known, RAW};
 use super::getopt::Parsed;
 use super::names::{self, Meaning};
+use super::sizes;
 use crate::render::text::printable;
 
 /// What the options say of a new image.
@@ -37,22 +37,19 @@ impl NewImage {
     /// What the command line says of a new image of the format.
     pub(crate) fn new(parsed: &Parsed, format: &Known) -> Result<Self, Fault> {
         let mut new = Self::default();
-        for text in parsed.all("options") {
-            let text = text.to_str().ok_or_else(|| Fault::new("Invalid options: they are no UTF-8"))?;
-            new.given.extend(Options::parse(text).map_err(|error| Fault::new(error.to_string()))?);
-        }
         let known = imgfmt::options_of(format.library).unwrap_or_default();
-        let given = new.given.clone();
+        let given = given(parsed)?;
         for name in given.names() {
-            let value = given.get(name).unwrap_or_default();
+            let (name, value) = settled(name, given.get(name).unwrap_or_default(), known)?;
+            new.given.set(name, &value);
             match name {
-                "backing_file" => new.backing = Some(backing_name(OsStr::new(value))?),
-                "backing_fmt" => new.backing_format = Some(value.to_owned()),
-                "size" => new.size = Some(size(value)?),
+                "backing_file" => new.backing = Some(value.into()),
+                "backing_fmt" => new.backing_format = Some(value),
+                "size" => new.size = value.parse().ok(),
                 // Hints to file systems that this program does not give.
                 "nocow" | "extent_size_hint" => {}
-                "preallocation" if value == "off" => new.options.set(name, value),
-                _ if known.iter().any(|spec| spec.name == name) => new.options.set(name, value),
+                "preallocation" if value == "off" => new.options.set(name, &value),
+                _ if known.iter().any(|spec| spec.name == name) => new.options.set(name, &value),
                 "preallocation" => return Err(Fault::new(format!("Unsupported preallocation mode '{value}'"))),
                 _ => return Err(Fault::new(format!("Invalid parameter '{}'", printable(name)))),
             }
@@ -61,13 +58,18 @@ impl NewImage {
             new.options = without(&new.options, "preallocation");
         }
         if let Some(name) = parsed.get("backing") {
-            new.backing = Some(backing_name(name)?);
+            new.backing = Some(name.into());
             new.given.set("backing_file", &name.to_string_lossy());
         }
         if let Some(name) = parsed.get("backing-format") {
             new.backing_format = Some(name.to_string_lossy().into_owned());
             new.given.set("backing_fmt", &name.to_string_lossy());
         }
+        if new.backing.as_ref().is_some_and(|name| name.as_os_str().is_empty()) {
+            return Err(Fault::new("Expected backing file name, got empty string"));
+        }
+        let unchecked = parsed.has("backing-unsafe");
+        new.backing = new.backing.map(|name| stored_name(name.as_os_str(), unchecked)).transpose()?;
         // QEMU takes it, and uses it, where there is something to hash.
         for (hash, alg) in IVGEN_HASHES {
             if new.options.get(hash).is_some() && new.options.get(alg) != Some("essiv") {
@@ -80,41 +82,100 @@ impl NewImage {
         }
         Ok(new)
     }
+}
 
-    /// Checks the word about preallocation, by which callers know that they have to do without.
-    pub(crate) fn check_preallocation(&self, format: &Known) -> Result<(), Fault> {
-        let Some(mode) = self.given.get("preallocation") else { return Ok(()) };
-        if !["off", "metadata", "falloc", "full"].contains(&mode) {
-            return Err(Fault::new(format!("invalid parameter value: {}", printable(mode))));
+/// Checks that lists of options neither are empty nor begin or end with a comma that separates nothing.
+pub(crate) fn check_lists(parsed: &Parsed) -> Result<(), Fault> {
+    for text in parsed.all("options") {
+        let text = text.to_str().ok_or_else(|| Fault::new("Invalid options: they are no UTF-8"))?;
+        let commas = text.len() - text.trim_end_matches(',').len();
+        if text.is_empty() || text.starts_with(',') || commas % 2 != 0 {
+            return Err(Fault::new(format!("Invalid option list: {}", printable(text))));
         }
-        if format.name == RAW && mode == "metadata" {
-            return Err(Fault::new(format!("Unsupported preallocation mode '{mode}'")));
+    }
+    Ok(())
+}
+
+/// All options that were given, as they were given.
+pub(crate) fn given(parsed: &Parsed) -> Result<Options, Fault> {
+    check_lists(parsed)?;
+    let mut given = Options::new();
+    for text in parsed.all("options") {
+        given.extend(Options::parse(&text.to_string_lossy()).map_err(|_| Fault::new("Invalid parameter ''"))?);
+    }
+    Ok(given)
+}
+
+/// An option by its own name, with a value that the library reads as QEMU would.
+fn settled<'a>(name: &'a str, value: &str, known: &[OptionSpec]) -> Result<(&'a str, String), Fault> {
+    let values = |name: &str| match name {
+        "size" | "extent_size_hint" => Some("SIZE"),
+        "nocow" => Some("on|off"),
+        _ => known.iter().find(|spec| spec.name == name).map(|spec| spec.values),
+    };
+    // Without a value, a name behind "no" is one that is off.
+    let negated =
+        name.strip_prefix("no").filter(|rest| value == "on" && values(name).is_none() && values(rest).is_some());
+    let (name, value) = negated.map_or((name, value), |rest| (rest, "off"));
+    let settled = match values(name) {
+        Some("SIZE") => size(name, value)?.to_string(),
+        Some(values) if values == "NUM" || is_list_of_numbers(values) => number(name, value)?,
+        Some("on|off") if !FLAGS.contains(&value) => {
+            return Err(Fault::new(format!("Parameter '{name}' expects 'on' or 'off'")));
         }
-        Ok(())
+        _ => value.to_owned(),
+    };
+    Ok((name, settled))
+}
+
+/// Whether an option takes one of a few numbers.
+fn is_list_of_numbers(values: &str) -> bool {
+    values.split('|').all(|value| value.parse::<u64>().is_ok())
+}
+
+/// A number, in decimal digits.
+fn number(name: &str, text: &str) -> Result<String, Fault> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let value = digits.map_or_else(|| text.parse::<i64>(), |digits| i64::from_str_radix(digits, 16));
+    value.map(|value| value.to_string()).map_err(|_| Fault::new(format!("Parameter '{name}' expects a number")))
+}
+
+/// Whether an option of a specification is about which bytes of a file are meant, so that its name alone does not do.
+fn is_about_a_part(name: &str) -> bool {
+    ["offset", "size", "file.offset", "file.size"].contains(&name) || name.starts_with("file.file.")
+}
+
+/// The name of the file that an image is to build on, as it is stored. One that nobody looks at may be any address.
+pub(crate) fn stored_name(name: &OsStr, unchecked: bool) -> Result<PathBuf, Fault> {
+    match backing_name(name) {
+        Err(_) if unchecked && !name.as_encoded_bytes().starts_with(b"json:") => Ok(PathBuf::from(name)),
+        found => found,
     }
 }
 
 /// The file that a new image is to build on: its name, also where it is named by an address or a specification. Only a
 /// name is ever stored in an image.
 pub(crate) fn backing_name(name: &OsStr) -> Result<PathBuf, Fault> {
+    let cannot = |what: &str| Fault::new(format!("Could not open '{}': {what}", name.to_string_lossy()));
     match names::meaning(name)? {
         Meaning::File(path) => Ok(path),
         Meaning::Options(list) => {
+            if let Some((other, _)) = list.iter().find(|(name, _)| is_about_a_part(name)) {
+                return Err(cannot(&format!("'{other}' is not supported for a backing file: only its name is stored")));
+            }
             let found = list.into_iter().find(|(name, _)| name == "file.filename" || name == "filename");
-            found.map(|(_, path)| PathBuf::from(path)).ok_or_else(|| {
-                Fault::new(format!("Could not open '{}': Must specify either driver or file", name.to_string_lossy()))
-            })
+            found.map(|(_, path)| PathBuf::from(path)).ok_or_else(|| cannot("Must specify either driver or file"))
         }
     }
 }
 
-/// The value of the option `size`.
-fn size(text: &str) -> Result<u64, Fault> {
-    parse_size(text).map_err(|_| {
-        Fault::new(
-            "Parameter 'size' expects a non-negative number below 2^64\nOptional suffix k, M, G, T, P or E means \
-             kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.",
-        )
+/// The value of the option `name`, which is a size.
+pub(crate) fn size(name: &str, text: &str) -> Result<u64, Fault> {
+    sizes::bytes(text).map_err(|_| {
+        Fault::new(format!(
+            "Parameter '{name}' expects a non-negative number below 2^64\nOptional suffix k, M, G, T, P or E means \
+             kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively."
+        ))
     })
 }
 
@@ -134,9 +195,6 @@ pub(crate) fn formatting(name: &str, format: &Known, new: &NewImage, size: u64) 
         let value = match *key {
             "size" => size.to_string(),
             _ => match new.given.get(key).or((!default.is_empty()).then_some(*default)) {
-                Some(value) if SIZES.contains(key) => {
-                    parse_size(value).map_or_else(|_| value.to_owned(), |n| n.to_string())
-                }
                 Some(value) => value.replace(',', ",,"),
                 None => continue,
             },
@@ -149,8 +207,8 @@ pub(crate) fn formatting(name: &str, format: &Known, new: &NewImage, size: u64) 
 /// The options for the hash of one way to make initial vectors, and those for the way.
 const IVGEN_HASHES: [(&str, &str); 2] =
     [("encrypt.ivgen-hash-alg", "encrypt.ivgen-alg"), ("ivgen-hash-alg", "ivgen-alg")];
-/// Options that are sizes, and printed as numbers.
-const SIZES: [&str; 4] = ["cluster_size", "block_size", "log_size", "extent_size_hint"];
+/// The words of options that are on or off.
+pub(crate) const FLAGS: [&str; 8] = ["on", "off", "yes", "no", "true", "false", "y", "n"];
 /// An option and its default, where that is printed.
 type Printed = (&'static str, &'static str);
 /// What is printed of the options of each format.
@@ -180,6 +238,8 @@ const PRINTED: [(&str, &[Printed]); 6] = [
             ("data_file_raw", ""),
             ("lazy_refcounts", "off"),
             ("refcount_bits", "16"),
+            ("nocow", ""),
+            ("extent_size_hint", ""),
         ],
     ),
     (
@@ -194,6 +254,9 @@ const PRINTED: [(&str, &[Printed]); 6] = [
             ("toolsversion", ""),
             ("subformat", ""),
             ("zeroed_grain", ""),
+            ("preallocation", ""),
+            ("nocow", ""),
+            ("extent_size_hint", ""),
         ],
     ),
     (

@@ -1,7 +1,5 @@
 //! `qemu-img rebase`.
 
-use std::path::PathBuf;
-
 use imgfmt::convert::{Cancel, Progress};
 use imgfmt::{ErrorKind, Locking, ParentName, RebaseRequest};
 
@@ -11,7 +9,7 @@ use super::fault::{Fault, Outcome, shown};
 use super::formats;
 use super::getopt::{Opt, Parsed};
 use super::image::Image;
-use super::options::backing_name;
+use super::options::stored_name;
 use super::progress::Meter;
 use super::setting::Setting;
 use super::{Call, Command};
@@ -94,7 +92,7 @@ fn backing(parsed: &Parsed, image: &Image, unchecked: bool) -> Result<Option<Par
         return Err(Fault::new(format!("Invalid format name: '{format}'")));
     }
     let Some(name) = parsed.get("backing").filter(|name| !name.is_empty()) else { return Ok(None) };
-    let name: PathBuf = backing_name(name)?;
+    let name = stored_name(name, unchecked)?;
     let cannot = |what: &str| Fault::new(format!("Could not change the backing file to '{}': {what}", shown(&name)));
     if !unchecked {
         let known = format.as_deref().and_then(formats::named);

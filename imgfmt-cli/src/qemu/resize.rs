@@ -33,7 +33,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let setting = Setting::new(parsed)?;
     image.settle_to_write()?;
     let before = setting.describe(&image, false)?.virtual_size;
-    let after = target(before, change)?;
+    let after = target(before, change, image.format_name())?;
     if after < before && !parsed.has("shrink") {
         error("Use the --shrink option to perform a shrink operation.");
         warning(SHRINK_WARNING);
@@ -57,12 +57,15 @@ fn run(call: &Call<'_>) -> Outcome {
 }
 
 /// The size that the disk is to have.
-fn target(before: u64, change: SizeChange) -> Result<u64, Fault> {
+fn target(before: u64, change: SizeChange, format: &str) -> Result<u64, Fault> {
     let after = match change {
         SizeChange::To(size) => Some(size),
         SizeChange::Grow(more) => before.checked_add(more),
         SizeChange::Shrink(less) => Some(before.saturating_sub(less)),
     };
+    if format == "qcow2" && after.is_some_and(|size| size % SECTOR_LEN != 0) {
+        return Err(Fault::new(format!("The new size must be a multiple of {SECTOR_LEN}")));
+    }
     // QEMU counts in sectors.
     let after = after.and_then(|size| size.checked_next_multiple_of(SECTOR_LEN)).filter(|size| *size <= MAX_SIZE);
     match after.ok_or_else(|| Fault::new("New image size is too large"))? {

@@ -44,6 +44,7 @@ impl Setting {
             gate: &self.gate,
             options: &image.options,
             secrets: &self.secrets,
+            part: image.part,
             force_share: self.force_share,
             ..Access::default()
         }

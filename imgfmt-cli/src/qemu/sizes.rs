@@ -43,7 +43,8 @@ fn number(text: &str, shift: u32) -> Result<u64, Wrong> {
     if digits.is_empty() || digits == "." || !is_number(whole) || !is_number(fraction) {
         return Err(Wrong::Text);
     }
-    if digits.contains('.') && shift == 0 {
+    // Bytes have no fractions, but for one that is nothing.
+    if shift == 0 && fraction.bytes().any(|digit| digit != b'0') {
         return Err(Wrong::Text);
     }
     let whole: u128 = if whole.is_empty() { 0 } else { whole.parse().map_err(|_| Wrong::Range)? };
@@ -109,6 +110,8 @@ mod tests {
             ("1K", 1024),
             ("1.5G", 3 << 29),
             ("0.1k", 102),
+            ("1.", 1),
+            ("1.0", 1),
             (".5M", 1 << 19),
             ("0x10", 16),
             ("+1M", 1 << 20),

@@ -53,6 +53,10 @@ fn run(call: &Call<'_>) -> Outcome {
         Some(("delete", name)) => SnapshotAction::Delete(text(name)),
         _ => return list(&mut image, &setting),
     };
+    if setting.force_share {
+        let what = "force-share=on can only be used with read-only images";
+        return Err(Fault::new(format!("Could not open '{}': {what}", image.given)));
+    }
     image.settle_to_write()?;
     imgfmt::snapshot(&image.source(), &action, &setting.access(&image))
         .map_err(|error| cannot(&image, &action, &error))?;
@@ -77,6 +81,7 @@ fn cannot(image: &Image, action: &SnapshotAction, error: &imgfmt::Error) -> Faul
     match error.kind() {
         ErrorKind::Locked | ErrorKind::Refused => image.cannot_open(error),
         _ if image.is_corrupt() => image.corrupt(),
+        ErrorKind::Missing if verb == "delete" => Fault::new(format!("{what}: snapshot not found ({})", told(error))),
         ErrorKind::Missing => {
             Fault::new(format!("{what}: Failed to load snapshot: No such file or directory ({})", told(error)))
         }

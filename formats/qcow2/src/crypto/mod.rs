@@ -25,7 +25,7 @@ use imgfmt_crypt::{HEADER_LEN, LuksHeader, SECTOR_LEN, SectorCipher};
 use serde_json::{Value, json};
 
 pub(crate) use method::CryptMethod;
-pub(crate) use settings::EncryptionSettings;
+pub(crate) use settings::{EncryptionSettings, luks_len};
 pub(crate) use write::EncryptionWriter;
 
 /// How the guest bytes of an open image are encrypted.

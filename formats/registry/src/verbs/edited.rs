@@ -122,6 +122,9 @@ impl<'a> Edited<'a> {
         if let Some(name) = format {
             opener.by_name(name)?;
         }
+        if access.part.is_some() {
+            return Err(Error::unsupported("an image that is a part of a file cannot be changed there"));
+        }
         let medium = Arc::new(FileMedium::open(&source.path, access.locking(Locking::Write))?);
         let storage = Arc::clone(&medium) as Arc<dyn Storage>;
         // Only what is around the image is of interest, not which image: that there are several says enough.

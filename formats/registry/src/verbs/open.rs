@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use imgfmt_core::{
     Chain, DenyAll, Error, FileStorage, Format, Gate, Layer, Limits, Locking, OpenContext, Opened, Opener, OptionSpec,
-    Options, Result, Secrets, Storage,
+    Options, Result, Secrets, Storage, storage::Window,
 };
 
 use crate::{FORMATS, WRAPPERS};
@@ -27,6 +27,8 @@ pub struct Access<'a> {
     pub snapshot: Option<&'a str>,
     /// Which image of a file that holds several: its name, or its number from 1 on.
     pub member: Option<&'a str>,
+    /// The part of the file in which the image lies; `None` for all of it. It can be read there, and not changed.
+    pub part: Option<FilePart>,
     /// The folder for temporary files; `None` for `/var/tmp`.
     pub spool: Option<&'a Path>,
     /// Whether files are opened whatever other programs do with them. Without it, a file that another program writes is
@@ -34,6 +36,30 @@ pub struct Access<'a> {
     pub force_share: bool,
     /// Whether an image is opened although files of it are too short. Reading what is not there is an error.
     pub salvage: bool,
+}
+
+/// A part of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FilePart {
+    /// Its first byte.
+    pub offset: u64,
+    /// Its length in bytes; `None` for all up to the end of the file.
+    pub len: Option<u64>,
+}
+
+impl FilePart {
+    /// The part of `storage`.
+    ///
+    /// # Errors
+    ///
+    /// [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds) where it passes the end of the file.
+    pub fn of(self, storage: Arc<dyn Storage>) -> Result<Arc<dyn Storage>> {
+        let end = match self.len {
+            Some(len) => self.offset.saturating_add(len),
+            None => storage.len().max(self.offset),
+        };
+        Ok(Arc::new(Window::new(storage, self.offset..end)?))
+    }
 }
 
 /// No other file is opened, limits are the usual ones, and what no format claims is raw.
@@ -47,6 +73,7 @@ impl Default for Access<'_> {
             secrets: &NO_SECRETS,
             snapshot: None,
             member: None,
+            part: None,
             spool: None,
             force_share: false,
             salvage: false,
@@ -55,9 +82,9 @@ impl Default for Access<'_> {
 }
 
 impl Access<'_> {
-    /// The same rules without what is said of one image alone: options, the snapshot, and which member.
+    /// The same rules without what is said of one image alone: options, the snapshot, which member, and which part.
     pub(crate) fn below(&self) -> Self {
-        Self { options: &NO_OPTIONS, snapshot: None, member: None, ..self.clone() }
+        Self { options: &NO_OPTIONS, snapshot: None, member: None, part: None, ..self.clone() }
     }
 
     /// The locks to take for `locking`.
@@ -149,7 +176,11 @@ pub(crate) fn storage(path: &Path, format: Option<&str>, access: &Access<'_>) ->
     if let Some(name) = format {
         access.opener().by_name(name)?;
     }
-    Ok(Arc::new(FileStorage::open_locked(path, access.locking(Locking::Read))?))
+    let whole = Arc::new(FileStorage::open_locked(path, access.locking(Locking::Read))?);
+    match access.part {
+        Some(part) => part.of(whole).map_err(|e| e.context(cannot_open(path))),
+        None => Ok(whole),
+    }
 }
 
 /// What could not be done.

@@ -36,15 +36,19 @@ pub(crate) fn open(
     }
     let path = request.target.as_path();
     let device = path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    let is_source = match (HostFile::at(path), source) {
+        (Some(target), Some(source)) => is_part_of(target, source)?,
+        _ => false,
+    };
     if !request.in_place && !device {
-        let output = Output::create_locked(path, request.access.locking(Locking::Write))?;
+        let locking = request.access.locking(Locking::Write);
+        let beside =
+            if is_source { Output::create_beside(path, locking)? } else { Some(Output::create_locked(path, locking)?) };
+        let output = beside.ok_or_else(|| overwritten(request))?;
         return Ok(Opened { target: output.target(), output, is_zero: true });
     }
-    if let (Some(target), Some(source)) = (HostFile::at(path), source)
-        && is_part_of(target, source)?
-    {
-        let what = format!("{} is a source, and would be overwritten while it is read", path.display());
-        return Err(Error::invalid(what));
+    if is_source {
+        return Err(overwritten(request));
     }
     let output = Output::in_place(path, request.access.locking(Locking::Write))?;
     let mut target = output.target();
@@ -53,6 +57,11 @@ pub(crate) fn open(
         target = Arc::new(KeptLen { target, len });
     }
     Ok(Opened { target, output, is_zero: request.target_is_zero })
+}
+
+/// The target is a source that cannot be kept until it has been read.
+fn overwritten(request: &ConvertRequest<'_>) -> Error {
+    Error::invalid(format!("{} is a source, and would be overwritten while it is read", request.target.display()))
 }
 
 /// A target that keeps its length.

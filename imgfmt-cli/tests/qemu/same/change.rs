@@ -39,6 +39,8 @@ fn sizes_change() {
         "-f raw raw -1M",
         "-f qcow2 base 1M",
         "-f qcow2 base foo",
+        "-f qcow2 base +1",
+        "-f qcow2 base 8388609",
         "-f qcow2 --preallocation=foo base 9M",
         "nowhere 5M",
         "-f raw raw -100M --shrink",
@@ -213,7 +215,7 @@ fn snapshots_are_kept_and_taken_back() {
         };
         assert_eq!(names(&theirs), names(&ours), "{line}");
     }
-    for line in ["", "-l -c x base"] {
+    for line in ["", "-l -c x base", "-U -f qcow2 -c x base"] {
         both.same_fault(&format!("snapshot {line}"));
     }
     for line in ["-f qcow2 -a one base", "-f raw -c x raw"] {
@@ -251,6 +253,11 @@ fn options_are_amended() {
         "-f qcow2 -o foo=1 base",
         "-f qcow2 -o backing_file=x base",
         "-f qcow2 -o cluster_size=1M base",
+        "-f qcow2 -o \"\" base",
+        "-f qcow2 -o , base",
+        "-f qcow2 -o size=foo base",
+        "-f qcow2 -o lazy_refcounts=maybe base",
+        "-f qcow2 -o compat=0.42 base",
         "-f raw -o size=1M raw",
         "-f vmdk -o help",
         "-f foo -o help",
@@ -374,6 +381,7 @@ fn bitmaps_change() {
     both.write("base", "qcow2", "write -P 7 1M 64k");
     for line in [
         "--add -f qcow2 base b",
+        "--add -g 0 -f qcow2 base zero",
         "--add -g 32k -f qcow2 base c",
         "--disable -f qcow2 base c",
         "--merge other -f qcow2 base c",

@@ -52,7 +52,89 @@ fn snapshots_are_converted() {
         assert_eq!(both.same(&format!("convert -l {name} base out")).code, Some(0));
         both.same_content("out", "raw");
     }
-    assert_eq!(both.same("convert -l two base out").code, Some(1));
+    for line in
+        ["-l two base", "-l snapshot.name=1 base", "-l snapshot.id=one base", "-l snapshot.id=1,snapshot.name=x base"]
+    {
+        let told = both.same(&format!("convert {line} out")).stderr;
+        assert!(told.starts_with("qemu-img: Failed to load snapshot: Can't find snapshot"), "{line}: {told}");
+    }
+    both.same_fault("convert -l snapshot.foo=1 base out");
+    both.make("convert -O vmdk base other", "other");
+    for line in ["convert -l one -f vmdk other out", "measure -O qcow2 -l one -f vmdk other"] {
+        assert_eq!(both.same(line).code, Some(1), "{line}");
+    }
+}
+
+#[test]
+fn parts_of_files_are_images() {
+    let Some(both) = both() else { return };
+    both.make("convert -O qcow2 top within", "within");
+    // An image that starts at the second sector of a file.
+    for desk in both.desks() {
+        let mut bytes = vec![0x55; 512];
+        bytes.extend(desk.read("within"));
+        desk.write("around", bytes);
+    }
+    let json =
+        "json:{'driver':'qcow2','file':{'driver':'raw','offset':512,'file':{'driver':'file','filename':'around'}}}";
+    for line in [
+        json,
+        "json:{'driver':'raw','file':{'driver':'qcow2','file':{'driver':'file','filename':\"within\"}}}",
+        "--image-opts driver=qcow2,file.driver=raw,file.offset=512,file.file.driver=file,file.file.filename=around",
+        "--image-opts driver=qcow2,file.driver=raw,file.file.filename=within",
+        "--image-opts driver=raw,offset=64k,size=1M,file.driver=raw,file.offset=1M,file.size=2M,file.file.filename=raw",
+        "json:{'driver':'file','filename':'raw'}",
+    ] {
+        assert_eq!(both.same(&format!("convert {line} out")).code, Some(0), "{line}");
+        both.same_content("out", "raw");
+    }
+    for line in ["info --output=json", "map --output=json", "measure -O qcow2", "check"] {
+        let (theirs, ours) = both.infos(&format!("{line} {json}"));
+        for key in ["format", "virtual-size", "required"] {
+            assert_eq!(theirs[key], ours[key], "{line}");
+        }
+    }
+    for line in [
+        "json:{'filename':'raw'}",
+        "json:{'driver':'qcow2','file':'raw'}",
+        "--image-opts filename=raw",
+        "--image-opts driver=raw,size=100,file.filename=raw",
+    ] {
+        both.same_fault(&format!("convert {line} out"));
+    }
+    let told = both
+        .ours
+        .fails("resize --image-opts driver=qcow2,file.driver=raw,file.offset=512,file.file.filename=around 9M");
+    assert!(told.contains("part of a file"), "{told}");
+}
+
+#[test]
+fn a_target_that_is_given_as_options_says_its_format() {
+    let Some(both) = both() else { return };
+    both.make("create -f qcow2 there 4M", "there");
+    let line = "convert -n --target-image-opts raw driver=qcow2,file.filename=there";
+    assert_eq!(both.same(line).code, Some(0));
+    both.same_content("there", "qcow2");
+    both.sound("there");
+    // Nothing is written to another place than the one that was meant.
+    let before = both.ours.read("there");
+    for options in [
+        "driver=raw,offset=1M,file.filename=there",
+        "driver=raw,file.driver=raw,file.offset=1M,file.file.filename=there",
+    ] {
+        both.ours.fails(&format!("convert -n --target-image-opts base {options}"));
+        assert!(before == both.ours.read("there"), "{options}");
+    }
+}
+
+#[test]
+fn a_source_is_no_target() {
+    let Some(both) = both() else { return };
+    for line in ["raw raw", "raw ./raw", "-O qcow2 -f qcow2 top top", "-O qcow2 -f qcow2 top base"] {
+        assert_eq!(both.same(&format!("convert {line}")).code, Some(1), "{line}");
+    }
+    both.same_content("top", "qcow2");
+    both.same_content("raw", "raw");
 }
 
 #[test]
@@ -74,6 +156,16 @@ fn conversions_that_cannot_be() {
         "-T foo raw out",
         "-c raw out",
         "-B base -O qcow2 raw out",
+        "-B raw -F raw -O raw raw out",
+        "-B raw -F raw -O qcow2 raw raw out",
+        "-O raw -o foo=1 raw out",
+        "-O raw -o preallocation=metadata raw out",
+        "-O qcow2 -o cluster_size=3k raw out",
+        "raw .",
+        "--object \"\" raw out",
+        "--object secret,id=1s,data=x raw out",
+        "--object secret,id=s,data=x --object secret,id=s,data=x raw out",
+        "--object secret,id=s,data=x,foo=1 raw out",
         "-F qcow2 -O qcow2 raw out",
         "-n raw nowhere",
         "-n -O qcow2 -o compat=1.1 raw base",

@@ -6,6 +6,7 @@ use crate::both::Both;
 fn command_lines_that_make_no_sense() {
     let Some(both) = Both::new() else { return };
     both.disk("raw", 1 << 20, &[0]);
+    both.make("create -u -f qcow2 -b nowhere -F raw top 1M", "top");
     for line in [
         "",
         "foo",
@@ -45,6 +46,10 @@ fn command_lines_that_make_no_sense() {
         "measure -O vmdk --size 1G",
         "measure -O qcow2 -f raw nowhere",
         "snapshot -l nowhere",
+        "map top",
+        "convert top out",
+        "compare raw top",
+        "measure -O qcow2 top",
     ] {
         both.same_fault(line);
     }

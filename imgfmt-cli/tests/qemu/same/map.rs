@@ -85,6 +85,8 @@ fn what_is_stored_in_holes() {
 #[test]
 fn how_large_an_image_would_be() {
     let Some(both) = both() else { return };
+    both.make("convert -O qcow2 base bitmaps", "bitmaps");
+    both.make("bitmap --add bitmaps b", "bitmaps");
     for line in [
         "--size 1G",
         "-O qcow2 --size 1G",
@@ -95,6 +97,11 @@ fn how_large_an_image_would_be() {
         "-O qcow2 raw",
         "-O qcow2 -f qcow2 base",
         "--output json -O qcow2 top",
+        "-O qcow2 -o encrypt.format=luks,encrypt.key-secret=s --object secret,id=s,data=x --size 1G",
+        "-O qcow2 -o encrypt.format=luks,encrypt.key-secret=s,cluster_size=4k --object secret,id=s,data=x base",
+        "-O qcow2 -o encrypt.format=aes,encrypt.key-secret=s --object secret,id=s,data=x --size 1M",
+        "-O qcow2 bitmaps",
+        "-O qcow2 -o compat=0.10 bitmaps",
     ] {
         both.same(&format!("measure {line}"));
     }
