@@ -42,12 +42,37 @@ fn images_are_converted() {
     desk.ok("convert -O vpc -o subformat=fixed -f raw src.raw out.vhd");
     desk.ok("convert -O raw -t none -f vmdk out.vmdk out.raw");
     assert!(desk.read("out.raw") == desk.read("src.raw"));
-    let told = desk.fails(
-        "convert -O luks -f raw -o cipher-alg=aes-256,cipher-mode=xts,ivgen-alg=plain64 \
-         --object secret,id=luks_sec,format=raw,file=key -o key-secret=luks_sec src.raw out.luks",
+}
+
+#[test]
+fn volumes_become_luks_containers_and_others() {
+    let desk = desk();
+    desk.ok("convert -O luks -f raw -o cipher-alg=aes-256,cipher-mode=xts,ivgen-alg=plain64 \
+         --object secret,id=luks_sec,format=raw,file=key -o key-secret=luks_sec,iter-time=10 src.raw out.luks");
+    let info = desk.json("info -f luks --output=json --force-share out.luks");
+    assert_eq!((info["virtual-size"].as_u64(), info["encrypted"].as_bool()), (Some(4 << 20), Some(true)));
+    assert_eq!(info["format-specific"]["data"]["payload-offset"], 2_068_480);
+    assert!(desk.read("out.luks").windows(8).all(|bytes| bytes != &desk.read("src.raw")[..8]), "it is not encrypted");
+    desk.ok(
+        "convert -t none -S 0 --object secret,id=sec1,format=raw,file=key --object secret,id=sec2,format=raw,file=key2 \
+         --image-opts key-secret=sec1,file.filename=out.luks -O luks -o key-secret=sec2,iter-time=10 other.luks",
     );
-    assert!(told.contains("luks"), "{told}");
-    assert!(!desk.path("out.luks").exists());
+    desk.ok("convert --object secret,id=sec0,file=key2 --image-opts driver=luks,key-secret=sec0,file.filename=other.luks out.raw");
+    assert!(desk.read("out.raw") == desk.read("src.raw"));
+    let told = desk.fails(
+        "convert --object secret,id=sec0,file=key --image-opts driver=luks,key-secret=sec0,file.filename=other.luks o",
+    );
+    assert!(told.contains("passphrase"), "{told}");
+    desk.ok(
+        "convert -f raw -O qcow2 --object secret,id=s0,file=key -o encrypt.format=luks,encrypt.key-secret=s0,encrypt.iter-time=10 \
+         src.raw src.enc",
+    );
+    desk.ok(
+        "convert --object secret,id=sec1,format=raw,file=key --object secret,id=sec2,format=raw,file=key2 --image-opts \
+         encrypt.format=luks,encrypt.key-secret=sec1,file.filename=src.enc -O luks -o key-secret=sec2,iter-time=10 third.luks",
+    );
+    desk.ok("convert --object secret,id=sec0,file=key2 --image-opts driver=luks,key-secret=sec0,file.filename=third.luks out.raw");
+    assert!(desk.read("out.raw") == desk.read("src.raw"));
 }
 
 #[test]
@@ -70,11 +95,9 @@ fn volumes_are_made() {
     assert_eq!(desk.json("info -f qcow2 --output=json P")["encrypted"], true);
     desk.ok("create -f qcow2 -o backing_file=src.qcow2,backing_fmt=qcow2 P 1G");
     assert_eq!(desk.json("info -f qcow2 --output=json P")["virtual-size"], 1 << 30);
-    let told = desk.fails(
-        "create -f luks -o cipher-alg=aes-256,cipher-mode=xts,ivgen-alg=plain64 \
-         --object secret,id=luks_sec,format=raw,file=key -o key-secret=luks_sec L 8M",
-    );
-    assert!(told.contains("luks"), "{told}");
+    desk.ok("create -f luks -o cipher-alg=aes-256,cipher-mode=xts,ivgen-alg=plain64 \
+         --object secret,id=luks_sec,format=raw,file=key -o key-secret=luks_sec,iter-time=10 L 8M");
+    assert_eq!(desk.json("info -f luks --output=json L")["virtual-size"], 8 << 20);
 }
 
 /// An encrypted base, and an encrypted overlay whose base was named as a specification.

@@ -7,4 +7,5 @@ mod convert;
 mod create;
 mod faults;
 mod info;
+mod luks;
 mod map;
