@@ -52,7 +52,8 @@ fn volumes_become_luks_containers_and_others() {
     let info = desk.json("info -f luks --output=json --force-share out.luks");
     assert_eq!((info["virtual-size"].as_u64(), info["encrypted"].as_bool()), (Some(4 << 20), Some(true)));
     assert_eq!(info["format-specific"]["data"]["payload-offset"], 2_068_480);
-    assert!(desk.read("out.luks").windows(8).all(|bytes| bytes != &desk.read("src.raw")[..8]), "it is not encrypted");
+    let (locked, plain) = (desk.read("out.luks"), desk.read("src.raw"));
+    assert!(!locked.windows(512).any(|bytes| bytes == &plain[..512]), "it is not encrypted");
     desk.ok(
         "convert -t none -S 0 --object secret,id=sec1,format=raw,file=key --object secret,id=sec2,format=raw,file=key2 \
          --image-opts key-secret=sec1,file.filename=out.luks -O luks -o key-secret=sec2,iter-time=10 other.luks",
