@@ -75,10 +75,17 @@ pub trait ImageEditor: Send + Sync {
     /// As [`write_at`](Self::write_at); [`Invalid`](crate::ErrorKind::Invalid) for [`Erase::Absent`] of parts of units.
     fn erase(&self, range: Range<u64>, how: Erase) -> Result<()>;
 
+    /// Tells that the parent's disk has `size` bytes: what the layer leaves to it behind them is zero. Where that is not told, a parent
+    /// may have bytes anywhere.
+    fn set_parent_size(&self, size: u64) {
+        let _ = size;
+    }
+
     /// Makes the disk `size` guest bytes large. Bytes that come to it are zero, whatever a parent has there.
     ///
     /// # Errors
     ///
+    /// [`Missing`](crate::ErrorKind::Missing) where the last unit is in part the parent's, and has to be here before the disk goes on;
     /// [`Unsupported`](crate::ErrorKind::Unsupported) where the format cannot, [`Invalid`](crate::ErrorKind::Invalid) for sizes
     /// that it does not have.
     fn resize(&self, size: u64, preallocation: Preallocation) -> Result<()>;

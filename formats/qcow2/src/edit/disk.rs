@@ -77,6 +77,8 @@ pub(super) struct Disk<'a> {
     pub(super) rules: EntryRules,
     /// Whether there is a layer below.
     pub(super) has_parent: bool,
+    /// Guest bytes that the layer below may have.
+    pub(super) parent_size: u64,
     /// Decoding contexts.
     pub(super) decoder: Decoder,
     /// What is recorded for bitmaps.
@@ -109,6 +111,7 @@ impl<'a> Disk<'a> {
             path: context.path.map(std::path::Path::to_path_buf),
             rules: EntryRules::new(&header),
             has_parent: header.backing_name.is_some(),
+            parent_size: u64::MAX,
             size: header.size,
             head,
             l1,

@@ -86,10 +86,15 @@ impl ImageEditor for Qcow2Editor<'_> {
         self.changed()?.erase(range, how)
     }
 
+    fn set_parent_size(&self, size: u64) {
+        self.lock().parent_size = size;
+    }
+
     fn resize(&self, size: u64, preallocation: Preallocation) -> Result<()> {
         let mut disk = self.lock();
         let version = disk.header.version;
         disk.check_resize(size, version)?;
+        disk.check_end(size)?;
         disk.begin()?;
         disk.resize(size, preallocation)
     }

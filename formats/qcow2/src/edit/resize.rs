@@ -1,6 +1,6 @@
 //! Larger and smaller disks.
 
-use imgfmt_core::{Erase, Error, Limits, Preallocation, Result};
+use imgfmt_core::{Erase, Error, ErrorKind, Limits, Preallocation, Result};
 
 use super::disk::Disk;
 use super::flush::bytes_of;
@@ -41,6 +41,28 @@ impl Disk<'_> {
             return Err(Error::unsupported(what));
         }
         self.record.check_resizable()
+    }
+
+    /// Refuses to go on behind a last cluster that is in part the parent's, where that has bytes behind the end of the disk.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`](ErrorKind::Missing), and what reading tables meets.
+    pub(super) fn check_end(&mut self, size: u64) -> Result<()> {
+        let (end, unit) = (self.size, self.cluster().len());
+        if size > end && end % unit != 0 && self.is_hidden(end) && self.words(end - end % unit)? == [0, 0] {
+            let what = format!(
+                "guest bytes {}..{end} are in the parent, and its bytes behind them would show",
+                end - end % unit
+            );
+            return Err(Error::new(ErrorKind::Missing, what));
+        }
+        Ok(())
+    }
+
+    /// Whether the layer below may have bytes behind guest byte `end`, which must not show.
+    fn is_hidden(&self, end: u64) -> bool {
+        self.has_parent && self.parent_size > end
     }
 
     /// Makes the disk smaller: first it says so, then what lay behind is given up.
@@ -92,8 +114,11 @@ impl Disk<'_> {
     /// Fills what comes to the disk, where it has to be, and then says that the disk is larger.
     fn fill_and_tell(&mut self, before: u64, size: u64, preallocation: Preallocation) -> Result<()> {
         // With a parent, what comes to the disk would be the parent's. It has to be zero when the header says that it is there.
-        if self.has_parent || preallocation != Preallocation::Off {
+        if preallocation != Preallocation::Off {
             self.fill_new(before, size, preallocation)?;
+        } else if self.is_hidden(before) {
+            let hidden = self.parent_size.checked_next_multiple_of(self.cluster().len()).unwrap_or(u64::MAX);
+            self.fill_new(before, size.min(hidden), preallocation)?;
         }
         self.flush()?;
         self.switch_size(before)
@@ -169,7 +194,7 @@ impl Disk<'_> {
             if guest < from {
                 // The last cluster of the smaller disk has been zeroed behind its end, where it is stored.
                 let words = self.words(guest)?;
-                if words == [0, 0] && self.has_parent {
+                if words == [0, 0] && self.is_hidden(from) {
                     return Err(Error::unsupported(
                         "the last cluster is in part the parent's, and cannot be made to end there; give the image a parent \
                          that is no shorter, or a size in whole clusters",

@@ -1,7 +1,7 @@
 //! Any steps leave what a byte vector would hold, and a whole image.
 
-use imgfmt_core::conformance::{Step, check_edits, random_steps};
-use imgfmt_core::{Erase, Preallocation, Secrets};
+use imgfmt_core::conformance::{Recording, Step, check_edits, random_steps};
+use imgfmt_core::{Erase, ErrorKind, Preallocation, Secrets};
 use proptest::prelude::{any, proptest};
 
 use crate::images::{KINDS, edited, files};
@@ -49,5 +49,44 @@ fn new_space_can_be_taken_at_once() {
             let steps = [Step::Resize(SIZE as u64 + (128 << 10), preallocation), Step::Write(SIZE as u64 + 7, 100, 3)];
             check_edits(&edited(&files, &secrets), &steps);
         }
+    }
+}
+
+#[test]
+fn a_disk_goes_on_behind_a_last_cluster_of_the_parent() {
+    for kind in KINDS.iter().filter(|kind| kind.backed) {
+        let (mut files, secrets) = (files(kind, SIZE), Secrets::new());
+        files[1].1.resize(SIZE + (8 << 20), 7);
+        let edited = edited(&files, &secrets);
+        for (told, refused) in
+            [(None, true), (Some(u64::MAX), true), (Some(SIZE as u64 + 1), true), (Some(SIZE as u64), false)]
+        {
+            let recording = Recording::new(&files);
+            let edit = edited.edit(&recording.files(), &mut |editor| {
+                if let Some(size) = told {
+                    editor.set_parent_size(size);
+                }
+                editor.resize(1 << 20, Preallocation::Off).map(|()| true)
+            });
+            assert_eq!(
+                edit.map_err(|error| error.kind()),
+                if refused { Err(ErrorKind::Missing) } else { Ok(()) },
+                "{kind:?}"
+            );
+            assert_eq!(recording.now() == files, refused, "{kind:?}");
+        }
+        // What a parent has behind the end of the disk does not show, up to where it ends and no further.
+        let recording = Recording::new(&files);
+        let step = edited.edit(&recording.files(), &mut |editor| {
+            editor.set_parent_size(SIZE as u64 + (1 << 20));
+            let unit = editor.image()?.describe().cluster_size.unwrap();
+            let start = SIZE as u64 - SIZE as u64 % unit;
+            editor.write_at(&vec![9; SIZE - usize::try_from(start).unwrap()], start)?;
+            editor.resize(8 << 20, Preallocation::Off).map(|()| true)
+        });
+        step.unwrap();
+        let read = edited.read(&recording.files()).unwrap();
+        let hidden = read[SIZE..].iter().position(|byte| *byte != 0).unwrap_or(read.len());
+        assert!((1 << 20..=(1 << 20) + (64 << 10)).contains(&hidden), "{kind:?}: {hidden}");
     }
 }

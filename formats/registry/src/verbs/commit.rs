@@ -257,6 +257,9 @@ impl<'a> Base<'a> {
         above.push(Box::new(Hole { size: base_size }));
         let above = Chain::new(above)?;
         if above.size() > base_size {
+            if let Some(parent) = below.first() {
+                editor.set_parent_size(parent.image.size());
+            }
             editor.resize(above.size(), Preallocation::Off)?;
         }
         let under = Under::new(editor, below)?;

@@ -42,3 +42,37 @@ fn a_disk_grows_with_zeros_and_shrinks_only_when_it_may() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn a_disk_goes_on_where_its_parent_ends_or_does_not() -> Outcome {
+    for kind in Kind::layered() {
+        // The parent ends with the disk, within its last unit, and behind it; the disk ends within a unit of most kinds.
+        for parent_len in [(2 << 20) + 5 * 512, (2 << 20) + 512, 3 << 20] {
+            let folder = Folder::new()?;
+            let size = (2 << 20) + 5 * 512;
+            let mut bytes = disk(parent_len, 13);
+            kind.make(&folder, "base", &bytes)?;
+            let made = kind.make_on(&folder, "top", "base", Some(size as u64));
+            if kind.format != "qcow2" && made.is_err() {
+                continue;
+            }
+            made?;
+            bytes.resize(size, 0);
+            folder.assert_holds("top", kind, &bytes, "at first")?;
+            let mut request = ResizeRequest::new(folder.path("top"), SizeChange::To(10 << 20));
+            request.source.format = Some(kind.format.into());
+            request.access = folder.access();
+            match imgfmt::resize(&request) {
+                Ok(_) => bytes.resize(10 << 20, 0),
+                Err(error) => assert!(kind.format != "qcow2", "{kind:?}: {}", whole(&error)),
+            }
+            folder.assert_holds("top", kind, &bytes, &format!("larger, on {parent_len}"))?;
+            if kind.format == "qcow2" && parent_len <= size {
+                // What the parent does not have needs no entry.
+                let stored = std::fs::metadata(folder.path("top"))?.len();
+                assert!(stored < 512 << 10, "{kind:?}: {stored} bytes");
+            }
+        }
+    }
+    Ok(())
+}

@@ -53,6 +53,22 @@ fn sizes_change() {
 }
 
 #[test]
+fn disks_on_others_get_larger() {
+    let Some(both) = both() else { return };
+    both.disk("odd", (1 << 20) + 512, &[0, 1 << 20]);
+    for (options, size) in
+        [("", ""), ("-o extended_l2=on", ""), ("-o compat=0.10", ""), ("", "1000960"), ("", "1100288")]
+    {
+        both.make(&format!("create -f qcow2 {options} -b odd -F raw over {size}"), "over");
+        for to in ["3M", "+10M"] {
+            assert_eq!(both.same(&format!("resize -f qcow2 over {to}")).code, Some(0), "{options} {size} {to}");
+            both.same_content("over", "qcow2");
+            both.sound("over");
+        }
+    }
+}
+
+#[test]
 fn bitmaps_follow_the_size() {
     let Some(both) = both() else { return };
     for line in ["--add base rec", "--add --disable -g 32k base off"] {
