@@ -6,6 +6,7 @@ mod file;
 mod memory;
 #[cfg(feature = "mmap")]
 mod mmap;
+mod once;
 mod pages;
 mod spool;
 mod window;
@@ -19,6 +20,7 @@ pub use file::FileStorage;
 pub use memory::MemoryStorage;
 #[cfg(feature = "mmap")]
 pub use mmap::MmapStorage;
+pub use once::Once;
 pub use pages::Pages;
 pub use spool::spool;
 pub use window::Window;

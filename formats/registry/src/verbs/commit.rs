@@ -15,7 +15,7 @@ use imgfmt_core::{
 
 use super::backing::folder_of;
 use super::commit_plan::{Hole, Piece, Plan};
-use super::edited::{Edited, close_after};
+use super::edited::{BELOW, Edited, close_after};
 use super::files::HostFile;
 use super::open::{Access, storage};
 use super::pace::Pace;
@@ -337,7 +337,5 @@ fn tell(request: &CommitRequest<'_>, progress: Progress) {
     }
 }
 
-/// How options for the layer below begin.
-const BELOW: &str = "backing.";
 /// Bytes that are written or erased as one where the base has no units of one size.
 const DEFAULT_UNIT: u64 = 64 << 10;

@@ -77,7 +77,8 @@ impl<'a> Looked<'a> {
             return Err(error);
         }
         let kind = Kind::find(&opener, &found.storage, found.format.as_deref())?;
-        access.options.check(kind.open_options).map_err(|e| e.in_format(kind.name))?;
+        let (own, _) = access.options.split(BELOW);
+        own.check(kind.open_options).map_err(|e| e.in_format(kind.name))?;
         Ok(Self { storage: found.storage, kind, path: found.path, access })
     }
 
@@ -133,7 +134,8 @@ impl<'a> Edited<'a> {
             return Err(Error::unsupported(format!("the image is in a {wrapper} file, and cannot be changed there")));
         }
         let kind = Kind::find(&opener, &storage, format)?;
-        access.options.check(kind.open_options).map_err(|e| e.in_format(kind.name))?;
+        let (own, _) = access.options.split(BELOW);
+        own.check(kind.open_options).map_err(|e| e.in_format(kind.name))?;
         Ok(Self { medium, kind, path: &source.path, access })
     }
 
@@ -207,3 +209,6 @@ fn layer(access: &Access<'_>, storage: &Arc<dyn Storage>, path: Option<&Path>, f
     let opener = Opener { wrappers: &[], ..access.opener() };
     opener.open_layer(Arc::clone(storage), path, Some(format)).map(|(opened, _)| opened)
 }
+
+/// How options for the layer below begin.
+pub(super) const BELOW: &str = "backing.";

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use imgfmt_core::convert::Convert;
 use imgfmt_core::storage::spool;
 use imgfmt_core::{
-    Bitmap, Chain, Concat, CreateRequest, Error, FileStorage, FileTarget, Format, Head, Image, ImageStream,
+    Bitmap, Chain, Concat, CreateRequest, Error, FileStorage, FileTarget, Format, Gate, Head, Image, ImageStream,
     MemoryStorage, Opener, Options, Result, Storage, Streamed, probe,
 };
 
 use super::ends::Watched;
 use super::open::{Access, RAW, open, open_layers};
+use super::patient::Patient;
 use super::request::{Bitmaps, ConvertRequest};
 use crate::FORMATS;
 
@@ -47,7 +48,9 @@ impl Open {
 impl Input {
     /// Opens what `request` reads; `pipe` takes the place of its source.
     pub(crate) fn open(request: &ConvertRequest<'_>, pipe: Option<Box<dyn Read + Send>>) -> Result<Self> {
-        let access = Access { salvage: request.salvage, ..request.access.clone() };
+        let patient = Patient(request.access.gate);
+        let gate: &dyn Gate = if request.salvage { &patient } else { request.access.gate };
+        let access = Access { gate, salvage: request.salvage, ..request.access.clone() };
         let request = &ConvertRequest { access, ..request.clone() };
         match (pipe, request.sources.as_slice()) {
             (Some(pipe), [source]) => {

@@ -28,6 +28,7 @@ mod measuring;
 pub(crate) mod open;
 mod output;
 mod pace;
+mod patient;
 pub(crate) mod probe;
 pub(crate) mod rebase;
 pub(crate) mod replay;

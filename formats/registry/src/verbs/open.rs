@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use imgfmt_core::storage::Once;
 use imgfmt_core::{
     Chain, DenyAll, Error, FileStorage, Format, Gate, Layer, Limits, Locking, OpenContext, Opened, Opener, OptionSpec,
     Options, Result, Secrets, Storage, storage::Window,
@@ -34,7 +35,8 @@ pub struct Access<'a> {
     /// Whether files are opened whatever other programs do with them. Without it, a file that another program writes is
     /// refused.
     pub force_share: bool,
-    /// Whether an image is opened although files of it are too short. Reading what is not there is an error.
+    /// Whether an image is opened although files of it are too short, or on a bad disk. Reading what is not there is an error, and
+    /// no read that fails is tried twice.
     pub salvage: bool,
 }
 
@@ -176,7 +178,8 @@ pub(crate) fn storage(path: &Path, format: Option<&str>, access: &Access<'_>) ->
     if let Some(name) = format {
         access.opener().by_name(name)?;
     }
-    let whole = Arc::new(FileStorage::open_locked(path, access.locking(Locking::Read))?);
+    let file = Arc::new(FileStorage::open_locked(path, access.locking(Locking::Read))?);
+    let whole: Arc<dyn Storage> = if access.salvage { Arc::new(Once::new(file)) } else { file };
     match access.part {
         Some(part) => part.of(whole).map_err(|e| e.context(cannot_open(path))),
         None => Ok(whole),

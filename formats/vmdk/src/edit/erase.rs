@@ -52,13 +52,13 @@ impl Grains {
         let mut at = range.start;
         while at < range.end {
             let grain = at / self.header.grain_len();
-            let table_end = at.saturating_add(self.header.grain_len() * u64::from(self.header.gtes_per_gt));
+            let whole = self.range_of(grain);
             let changes_nothing = how == Erase::Absent || !has_parent;
-            if changes_nothing && table_end <= range.end && self.is_absent_table(at, grain)? {
-                at = table_end;
+            let absent = if changes_nothing { self.absent_run(grain)? } else { 0 };
+            if absent > 0 {
+                at = self.range_of(grain + absent - 1).end.min(range.end);
                 continue;
             }
-            let whole = self.range_of(grain);
             let end = whole.end.min(range.end);
             if at == whole.start && end == whole.end {
                 self.erase_whole(grain, how, has_parent)?;
@@ -73,15 +73,6 @@ impl Grains {
             at = end;
         }
         Ok(())
-    }
-
-    /// Whether a table begins with `grain`, which begins at `at`, and stores nothing: most of a large disk does not.
-    fn is_absent_table(&mut self, at: u64, grain: u64) -> Result<bool> {
-        let per_table = u64::from(self.header.gtes_per_gt);
-        if !grain.is_multiple_of(per_table) || at != grain * self.header.grain_len() {
-            return Ok(false);
-        }
-        Ok(self.table(grain / per_table)?.entries.iter().all(|entry| *entry == 0))
     }
 
     /// Erases a whole grain.

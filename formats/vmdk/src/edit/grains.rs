@@ -125,6 +125,14 @@ impl Grains {
         })
     }
 
+    /// How many grains of the same table, from `grain` on, are not stored: of most tables of a large disk, all.
+    pub(super) fn absent_run(&mut self, grain: u64) -> Result<u64> {
+        let (index, slot) = self.place_of(grain);
+        let entries = self.table(index)?.entries.get(slot..).unwrap_or_default();
+        let run = entries.iter().position(|entry| *entry != 0).unwrap_or(entries.len()) as u64;
+        Ok(run.min(self.count().saturating_sub(grain)))
+    }
+
     /// Makes the tables say `what` of grain number `grain`; the medium follows when it is flushed.
     pub(super) fn set(&mut self, grain: u64, what: Grain) -> Result<()> {
         let entry = match what {

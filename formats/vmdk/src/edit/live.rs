@@ -106,6 +106,13 @@ fn map_grains(
             at = first + end;
             continue;
         }
+        let run = grains.absent_run(grain)?;
+        if run > 0 {
+            let (start, end) = (grains.range_of(grain).start, grains.range_of(grain + run - 1).end);
+            sink.push(first + start, end - start, absent);
+            at = first + end;
+            continue;
+        }
         let whole = grains.range_of(grain);
         let kind = match grains.get(grain)? {
             Grain::Absent => absent,
