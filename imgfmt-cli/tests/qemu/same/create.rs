@@ -94,6 +94,8 @@ fn new_images_that_cannot_be() {
         "-f vpc -o subformat=foo img 1M",
         "-f vhdx -o subformat=foo img 1M",
         "-f qcow2 . 1M",
+        "-f qcow2 img 7E",
+        "-f raw img 7E",
         "-f raw /nowhere/img 1M",
         "-f qcow2 /nowhere/img 1M",
     ] {
