@@ -65,3 +65,12 @@ pub static WRAPPERS: &[&dyn Wrapper] = &[
     #[cfg(feature = "ova")]
     &imgfmt_ova::Tar,
 ];
+
+/// What images call the format of the file that they build on: as QEMU does, which reads it there.
+pub(crate) fn name_in_images(name: &str) -> &str {
+    match name {
+        "vhd" => "vpc",
+        "iso" => "raw",
+        other => other,
+    }
+}

@@ -36,6 +36,7 @@ pub(crate) fn run(args: &CompareArgs, signals: &Signals) -> Result<Exit, Failure
         progress: reporter.is_shown().then_some(&report),
         cancel,
         access: sources.access(&gate, None),
+        second_access: None,
     };
     let result = imgfmt::compare(&request);
     reporter.finish(None);

@@ -63,6 +63,10 @@ fn run(call: &Call<'_>) -> Outcome {
     let name = only(command, parsed)?;
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
     let setting = Setting::new(parsed)?;
+    if write && setting.force_share {
+        let what = "force-share=on can only be used with read-only images";
+        return Err(Fault::new(format!("Could not open '{}': {what}", image.given)));
+    }
     if write {
         image.settle_to_write()?
     } else {

@@ -36,6 +36,7 @@ fn run(call: &Call<'_>) -> Outcome {
         progress: Some(&report),
         cancel: cancel.clone(),
         access: setting.access(&first),
+        second_access: Some(setting.access(&second)),
     };
     call.watch(&cancel)?;
     let result = imgfmt::compare(&request);
@@ -65,13 +66,9 @@ fn images(call: &Call<'_>) -> Result<[Image; 2], Fault> {
     let [first, second] = parsed.operands.as_slice() else {
         return Err(Fault::usage(command, "Expecting two image file names"));
     };
-    check_source_cache(parsed, "cache")?;
+    check_source_cache(parsed, "cache").map_err(|fault| fault.with_code(CANNOT_OPEN))?;
     let first = image(parsed, first, "a-format")?;
     let second = image(parsed, second, "b-format")?;
-    if first.options != second.options {
-        let what = "two images with different options cannot be compared";
-        return Err(Fault::new(format!("Could not open '{}': {what}", second.given)).with_code(CANNOT_OPEN));
-    }
     Ok([first, second])
 }
 

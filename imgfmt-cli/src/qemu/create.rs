@@ -95,8 +95,20 @@ fn create(
     };
     match imgfmt::create(&request) {
         Ok(_) => Ok(()),
-        Err(error) => Err(cannot_create(path, &error)),
+        Err(error) => Err(too_large(path, format, &error).unwrap_or_else(|| cannot_create(path, &error))),
     }
+}
+
+/// Why the image cannot be made, where its size is why.
+fn too_large(path: &Path, format: &Known, error: &imgfmt::Error) -> Option<Fault> {
+    let text = told(error);
+    let hint = match format.name {
+        "qcow2" if text.contains("needs clusters larger than") => " (try using a larger cluster size)",
+        _ if text.ends_with(": File too large") => "",
+        _ => return None,
+    };
+    let name = shown(path);
+    Some(Fault::new(format!("{name}: The image size is too large for file format '{}'{hint}", format.name)))
 }
 
 /// Why the image at `path` cannot be made.

@@ -6,6 +6,7 @@ use imgfmt_core::{Backing, Error, Layer, ParentName, Result};
 
 use super::files::{HostFile, is_part_of};
 use super::open::{Access, describe_layers};
+use crate::formats::name_in_images;
 
 /// Opens the file that the image at `path` is to build on, which shows that it is there and what it is.
 ///
@@ -36,11 +37,17 @@ pub(crate) fn backing_of(path: &Path, backing: &ParentName, layers: &[Layer]) ->
     }
     let top = layers.first().ok_or_else(|| Error::invalid("a chain needs a layer"))?;
     Ok(Backing {
-        name: ParentName { name: backing.name.clone(), format: Some(top.format.to_owned()) },
+        name: as_stored(&ParentName { name: backing.name.clone(), format: Some(top.format.to_owned()) }),
         path: folder_of(path).join(&backing.name).canonicalize().ok(),
         identities: top.image.describe().identities,
         size: top.image.size(),
     })
+}
+
+/// The name of a file that an image builds on, as the image has it.
+pub(crate) fn as_stored(parent: &ParentName) -> ParentName {
+    let format = parent.format.as_deref().map(|format| name_in_images(format).to_owned());
+    ParentName { name: parent.name.clone(), format }
 }
 
 /// The folder that relative names in the image at `path` are relative to: the real one.

@@ -11,7 +11,7 @@ use imgfmt_core::{
     Opener, Options, Repair, Result, Severity, Storage, Target, Window, workers,
 };
 
-use super::backing::folder_of;
+use super::backing::{as_stored, folder_of};
 use super::compact_plan::{Part, Plan, unit_of};
 use super::convert::convert_image;
 use super::edited::{Edited, Kind, Looked};
@@ -180,7 +180,7 @@ fn backing_of(path: &Path, description: &Description, below: &[Layer]) -> Option
     let (name, layer) = (description.parent.clone()?, below.first()?);
     let place = layer.path.clone().or_else(|| folder_of(path).join(&name.name).canonicalize().ok());
     let identities = layer.image.describe().identities;
-    Some(Backing { name, path: place, identities, size: layer.image.size() })
+    Some(Backing { name: as_stored(&name), path: place, identities, size: layer.image.size() })
 }
 
 /// Bytes that the files of the image at `path` take.

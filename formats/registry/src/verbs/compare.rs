@@ -25,6 +25,8 @@ pub struct CompareRequest<'a> {
     pub cancel: Cancel,
     /// What the images may do while they are opened.
     pub access: Access<'a>,
+    /// What the second image may do, where that is something else.
+    pub second_access: Option<Access<'a>>,
 }
 
 /// Why two images could not be compared.
@@ -42,11 +44,12 @@ pub struct ComparingError {
 ///
 /// What opening and reading meet, and which of the two it was.
 pub fn compare(request: &CompareRequest<'_>) -> Result<Comparison, ComparingError> {
-    let open = |source: &Source| {
-        open(&source.path, source.format.as_deref(), &request.access)
+    let open = |source: &Source, access: &Access<'_>| {
+        open(&source.path, source.format.as_deref(), access)
             .map_err(|error| ComparingError { while_opening: true, error })
     };
-    let disks = [open(&request.first)?, open(&request.second)?];
+    let second_access = request.second_access.as_ref().unwrap_or(&request.access);
+    let disks = [open(&request.first, &request.access)?, open(&request.second, second_access)?];
     let compare = Compare {
         strict: request.strict,
         threads: request.threads,

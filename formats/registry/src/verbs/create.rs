@@ -75,7 +75,7 @@ fn backing_of(request: &CreateImage<'_>, name: &ParentName) -> Result<Backing> {
     }
     let size = request.size.ok_or_else(|| Error::invalid("a backing file that is not opened tells no size"))?;
     let path = folder_of(&request.path).join(&name.name).canonicalize().ok();
-    Ok(Backing { name: name.clone(), path, identities: Vec::new(), size })
+    Ok(Backing { name: backing::as_stored(name), path, identities: Vec::new(), size })
 }
 
 /// Writes the new image, for a disk of `size` bytes.

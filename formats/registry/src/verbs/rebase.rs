@@ -13,7 +13,7 @@ use imgfmt_core::{
     Opener, Pairs, ParentName, Result, Storage, Target, workers,
 };
 
-use super::backing::{backing_of, folder_of};
+use super::backing::{as_stored, backing_of, folder_of};
 use super::edited::Edited;
 use super::open::{Access, open_layers};
 use super::request::Source;
@@ -73,7 +73,7 @@ fn rename(request: &RebaseRequest<'_>) -> Result<()> {
     let reparent = image.kind.need(image.kind.abilities.reparent, NONE)?;
     let size = image.layer()?.image.size();
     let backing = request.backing.as_ref().map(|name| Backing {
-        name: name.clone(),
+        name: as_stored(name),
         path: folder_of(&request.source.path).join(&name.name).canonicalize().ok(),
         identities: Vec::new(),
         size,

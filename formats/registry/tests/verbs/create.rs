@@ -53,6 +53,24 @@ fn an_image_on_another_one_reads_as_that_one() -> Outcome {
 }
 
 #[test]
+fn images_name_formats_as_others_know_them() -> Outcome {
+    let folder = Folder::new()?;
+    imgfmt::create(&CreateImage::new(folder.path("base"), "vhd", 1 << 20)).map_err(|e| whole(&e))?;
+    for (given, unchecked) in [(None, false), (Some("vhd"), false), (Some("vpc"), false), (Some("vhd"), true)] {
+        let mut request = CreateImage::new(folder.path("top"), "qcow2", 1 << 20);
+        request.backing = Some(ParentName { name: "base".into(), format: given.map(str::to_owned) });
+        request.unchecked_backing = unchecked;
+        request.access = folder.access();
+        imgfmt::create(&request).map_err(|e| whole(&e))?;
+        let (opened, _) = imgfmt::open_layer(&folder.path("top"), Some("qcow2"), &folder.access())?;
+        let format = opened.parent.and_then(|parent| parent.format);
+        assert_eq!(format.as_deref(), Some("vpc"), "{given:?}");
+        imgfmt::open(&folder.path("top"), Some("qcow2"), &folder.access())?;
+    }
+    Ok(())
+}
+
+#[test]
 fn what_cannot_be_made_leaves_what_was_there() -> Outcome {
     let folder = Folder::new()?;
     folder.raw("disk", b"old")?;

@@ -82,6 +82,7 @@ fn what_reads_all_of_a_disk_reads_no_holes() -> Outcome {
                 progress: None,
                 cancel: Cancel::default(),
                 access: folder.access(),
+                second_access: None,
             };
             imgfmt::compare(&request).map(drop).map_err(|e| e.error)
         })?;

@@ -110,6 +110,7 @@ const READING: &[Verb] = &[
             progress: None,
             cancel: Cancel::default(),
             access,
+            second_access: None,
         };
         imgfmt::compare(&request).map(drop).map_err(|e| e.error)
     }),

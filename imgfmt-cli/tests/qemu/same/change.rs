@@ -444,6 +444,7 @@ fn benches_run() {
         "-c foo raw",
         "-w -d 8 --flush-interval 4 -f raw raw",
         "-w -f raw --pattern 300 raw",
+        "-w -U -f raw -c 4 raw",
     ] {
         both.same_fault(&format!("bench {line}"));
     }

@@ -11,6 +11,7 @@ fn images_are_compared() {
     both.disk("more", 5 << 20, &[0, 1 << 20, 4980736]);
     both.make("convert -O qcow2 raw img", "img");
     both.make("create -f qcow2 -b img -F qcow2 top", "top");
+    both.make("dd bs=64k skip=16 count=17 if=raw of=part", "part");
     for (line, code) in [
         ("raw img", 0),
         ("-f raw -F qcow2 raw img", 0),
@@ -27,6 +28,10 @@ fn images_are_compared() {
         ("raw nowhere", 2),
         ("-f qcow2 raw raw", 2),
         ("--image-opts driver=raw,file.filename=raw driver=qcow2,file.filename=img", 0),
+        ("json:{'driver':'raw','offset':1048576,'size':65536,'file.filename':'raw'} part", 0),
+        ("part json:{'driver':'raw','size':65536,'file':{'driver':'raw','offset':1048576,'file.filename':'raw'}}", 0),
+        ("json:{'driver':'raw','size':65536,'file.filename':'raw'} part", 1),
+        ("-T foo raw img", 2),
     ] {
         assert_eq!(both.same(&format!("compare {line}")).code, Some(code), "{line}");
     }

@@ -40,6 +40,27 @@ fn new_images_and_what_is_said_of_them() {
 }
 
 #[test]
+fn images_build_on_other_formats() {
+    let Some(both) = Both::new() else { return };
+    both.disk("raw", 4 << 20, &[0]);
+    both.make("create -f qcow2 img 4M", "img");
+    for format in ["raw", "vmdk", "vpc", "vhdx", "vdi", "qcow"] {
+        both.make(&format!("convert -O {format} raw base"), "base");
+        for line in [
+            format!("create -f qcow2 -b base -F {format} img"),
+            format!("create -f qcow2 -u -b base -F {format} img 4M"),
+            format!("convert -O qcow2 -B base -F {format} base img"),
+            format!("rebase -f qcow2 -b base -F {format} img"),
+            format!("rebase -u -f qcow2 -b base -F {format} img"),
+        ] {
+            assert_eq!(both.same(&line).code, Some(0), "{line}");
+            both.sound("img");
+            both.same_content("img", "qcow2");
+        }
+    }
+}
+
+#[test]
 fn new_images_that_cannot_be() {
     let Some(both) = Both::new() else { return };
     both.disk("raw", 4 << 20, &[0]);
@@ -94,6 +115,8 @@ fn new_images_that_cannot_be() {
         "-f vpc -o subformat=foo img 1M",
         "-f vhdx -o subformat=foo img 1M",
         "-f qcow2 . 1M",
+        "-f qcow2 img 7E",
+        "-f raw img 7E",
         "-f raw /nowhere/img 1M",
         "-f qcow2 /nowhere/img 1M",
     ] {
