@@ -78,17 +78,10 @@ pub fn commit(request: &CommitRequest<'_>) -> Result<Committed> {
 /// Commits.
 fn commit_layers(request: &CommitRequest<'_>) -> Result<Committed> {
     let keep = request.keep || request.base.is_some();
-    let image = match Edited::open(&request.source, &request.access) {
-        // What is kept need not be written to, unless the base is known by something else afterwards.
-        Err(error) if keep && error.kind() == ErrorKind::Refused => {
-            let storage = storage(&request.source.path, request.source.format.as_deref(), &request.access)?;
-            return into_base(request, &storage, None);
-        }
-        image => image?,
-    };
     if keep {
-        return into_base(request, &image.storage(), Some(image.kind.name));
+        return into_base(request, &kept(request)?, None);
     }
+    let image = Edited::open(&request.source, &request.access)?;
     // That the image cannot be emptied shall be known before anything is written.
     image.edit(|_| Ok(()))?;
     let committed = into_base(request, &image.storage(), Some(image.kind.name))?;
@@ -97,6 +90,17 @@ fn commit_layers(request: &CommitRequest<'_>) -> Result<Committed> {
         if size > 0 { editor.erase(0..size, Erase::Absent) } else { Ok(()) }
     })?;
     Ok(committed)
+}
+
+/// The file of an image that is kept. It may have to know its base by something else afterwards, so it is locked to be written;
+/// one that may only be read is read.
+fn kept(request: &CommitRequest<'_>) -> Result<Arc<dyn Storage>> {
+    match FileMedium::open(&request.source.path, request.access.locking(Locking::Write)) {
+        Err(error) if error.kind() == ErrorKind::Refused => {
+            storage(&request.source.path, request.source.format.as_deref(), &request.access)
+        }
+        medium => Ok(Arc::new(medium?)),
+    }
 }
 
 /// Writes what the layers above the base store into it. The top layer's file is in `storage`.
