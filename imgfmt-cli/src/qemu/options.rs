@@ -151,7 +151,7 @@ const SIZES: [&str; 4] = ["cluster_size", "block_size", "log_size", "extent_size
 /// An option and its default, where that is printed.
 type Printed = (&'static str, &'static str);
 /// What is printed of the options of each format.
-const PRINTED: [(&str, &[Printed]); 5] = [
+const PRINTED: [(&str, &[Printed]); 6] = [
     (RAW, &[("size", ""), ("preallocation", ""), ("nocow", ""), ("extent_size_hint", "")]),
     (
         "qcow2",
@@ -193,6 +193,7 @@ const PRINTED: [(&str, &[Printed]); 5] = [
             ("zeroed_grain", ""),
         ],
     ),
+    ("vdi", &[("size", ""), ("static", "off")]),
     ("vpc", &[("size", ""), ("subformat", ""), ("force_size", "")]),
     (
         "vhdx",

@@ -25,6 +25,8 @@ fn new_images_and_what_is_said_of_them() {
         ("vmdk", "-f vmdk -o adapter_type=lsilogic,hwversion=7 img 1M"),
         ("vpc", "-f vpc img 100M"),
         ("vpc", "-f vpc -o force_size=on img 100M"),
+        ("vdi", "-f vdi img 5000000"),
+        ("vdi", "-f vdi -o static=on img 3M"),
         ("vhdx", "-f vhdx -o block_size=2M img 8M"),
         ("vhdx", "-f vhdx -o block_size=1M,subformat=fixed img 8M"),
     ] {
@@ -51,6 +53,7 @@ fn new_images_that_cannot_be() {
         "-f foo img 1M",
         "-f bochs img 1M",
         "-f qcow2 -o foo=1 img 1M",
+        "-f vdi -o block_size=2M img 1M",
         "-f qcow2 -b base img",
         "-f qcow2 -u -b nowhere -F qcow2 img",
         "-f qcow2 -F qcow2 img 1M",
@@ -58,6 +61,9 @@ fn new_images_that_cannot_be() {
         "-f qcow2 /nowhere/img 1M",
     ] {
         both.same_fault(&format!("create {line}"));
+    }
+    for line in ["-f vdi img 512T", "-f vdi -o static=maybe img 1M", "-f vdi -b base -F qcow2 img"] {
+        assert_eq!(both.same(&format!("create {line}")).code, Some(1), "{line}");
     }
     for line in
         ["-f qcow2 -b nowhere -F qcow2 img", "-f qcow2 -o cluster_size=1 img 1M", "-f raw img 1M -o preallocation=foo"]
