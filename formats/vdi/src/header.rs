@@ -5,9 +5,10 @@ use uuid::Uuid;
 
 use crate::layout::{
     ALLOCATED_AT, BLOCK_EXTRA_AT, BLOCK_LEN_AT, BLOCKS_AT, COMMENT_AT, COMMENT_LEN, DATA_OFFSET_AT, DISK_SIZE_AT,
-    ENTRY_LEN, FILE_INFO_AT, FILE_INFO_LEN, FLAGS_AT, HEAD_LEN, HEADER_LEN_AT, MAP_OFFSET_AT, MIN_BLOCK_LEN,
-    MIN_HEADER_LEN, SIGNATURE, SIGNATURE_AT, TYPE_AT, UUID_CREATE_AT, UUID_LINKAGE_AT, UUID_MODIFY_AT,
-    UUID_PARENT_MODIFY_AT, VERSION, VERSION_AT, field, le_u32, le_u64,
+    ENTRY_LEN, FILE_INFO_AT, FILE_INFO_LEN, FLAGS_AT, FREE, FULL_HEAD_LEN, GEOMETRY_SECTOR_AT, HEAD_LEN, HEADER_LEN,
+    HEADER_LEN_AT, LCHS_SECTOR_AT, MAP_OFFSET_AT, MIN_BLOCK_LEN, MIN_HEADER_LEN, SECTOR_LEN, SIGNATURE, SIGNATURE_AT,
+    TYPE_AT, UUID_CREATE_AT, UUID_LINKAGE_AT, UUID_MODIFY_AT, UUID_PARENT_MODIFY_AT, VERSION, VERSION_AT, ZERO, field,
+    le_u32, le_u64, put,
 };
 
 /// A header that keeps the rules.
@@ -59,6 +60,15 @@ pub(crate) enum ImageType {
 }
 
 impl ImageType {
+    /// Its number.
+    pub(crate) fn number(self) -> u32 {
+        match self {
+            Self::Dynamic => 1,
+            Self::Fixed => 2,
+            Self::Differencing => 4,
+        }
+    }
+
     /// The type of this number.
     fn parse(raw: u32) -> Result<Self> {
         match raw {
@@ -114,9 +124,61 @@ impl Header {
         Ok(header)
     }
 
+    /// The bytes of a new header, with the length that [`HEADER_LEN`] says. No geometry is given but the length of sectors.
+    pub(crate) fn to_bytes(&self) -> [u8; FULL_HEAD_LEN] {
+        let mut bytes = [0; FULL_HEAD_LEN];
+        // What has 32 bits was read from them, or has passed a check.
+        let narrow = |value: u64| u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes();
+        let fields: [(usize, &[u8]); 20] = [
+            (FILE_INFO_AT, &self.file_info),
+            (SIGNATURE_AT, &SIGNATURE),
+            (VERSION_AT, &VERSION.to_le_bytes()),
+            (HEADER_LEN_AT, &HEADER_LEN.to_le_bytes()),
+            (TYPE_AT, &self.kind.number().to_le_bytes()),
+            (FLAGS_AT, &self.flags.to_le_bytes()),
+            (COMMENT_AT, &self.comment),
+            (MAP_OFFSET_AT, &narrow(self.map_offset)),
+            (DATA_OFFSET_AT, &narrow(self.data_offset)),
+            (GEOMETRY_SECTOR_AT, &narrow(SECTOR_LEN)),
+            (DISK_SIZE_AT, &self.disk_size.to_le_bytes()),
+            (BLOCK_LEN_AT, &narrow(self.block_len)),
+            (BLOCK_EXTRA_AT, &narrow(self.block_extra)),
+            (BLOCKS_AT, &self.blocks.to_le_bytes()),
+            (ALLOCATED_AT, &self.allocated.to_le_bytes()),
+            (UUID_CREATE_AT, &self.create.to_bytes_le()),
+            (UUID_MODIFY_AT, &self.modify.to_bytes_le()),
+            (UUID_LINKAGE_AT, &self.linkage.to_bytes_le()),
+            (UUID_PARENT_MODIFY_AT, &self.parent_modify.to_bytes_le()),
+            (LCHS_SECTOR_AT, &narrow(SECTOR_LEN)),
+        ];
+        fields.iter().for_each(|(at, field)| put(&mut bytes, *at, field));
+        bytes
+    }
+
     /// Bytes of the block map.
     pub(crate) fn map_len(&self) -> u64 {
         u64::from(self.blocks) * ENTRY_LEN
+    }
+
+    /// Blocks of the disk; the map may have more entries.
+    pub(crate) fn disk_blocks(&self) -> u64 {
+        self.disk_size.div_ceil(self.block_len)
+    }
+
+    /// The byte at which block `number` of the file begins.
+    pub(crate) fn block_at(&self, number: u64) -> u64 {
+        // Both factors have 33 bits at most.
+        self.data_offset.saturating_add(number.saturating_mul(self.stride()))
+    }
+
+    /// Guest bytes of block `index` that the file has to have: of the last one, what lies behind the disk may be missing.
+    pub(crate) fn stored_len(&self, index: u64) -> u64 {
+        self.disk_size.saturating_sub(index.saturating_mul(self.block_len)).min(self.block_len)
+    }
+
+    /// The entry of a block that reads as zeros and is not stored.
+    pub(crate) fn blank(&self) -> u32 {
+        if self.kind == ImageType::Differencing { ZERO } else { FREE }
     }
 
     /// Bytes from one block of the file to the next.
@@ -132,7 +194,7 @@ impl Header {
             let what = format!("is {}, which is no power of two from {MIN_BLOCK_LEN} on", self.block_len);
             return Err(Error::malformed(what).field("cbBlock").at(BLOCK_LEN_AT as u64));
         }
-        let needed = self.disk_size.div_ceil(self.block_len);
+        let needed = self.disk_blocks();
         if u64::from(self.blocks) < needed {
             let what = format!("is {}, but a disk of {} bytes has {needed} blocks", self.blocks, self.disk_size);
             return Err(Error::malformed(what).field("cBlocks").at(BLOCKS_AT as u64));

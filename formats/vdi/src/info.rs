@@ -36,6 +36,8 @@ fn creator(header: &Header) -> Option<String> {
 fn details(header: &Header) -> Map<String, Value> {
     let mut map = Map::new();
     let mut put = |key: &str, value: Value| map.insert(key.to_owned(), value);
+    // Under the name of the option of a new image that is like this one.
+    put("static", json!(header.kind == ImageType::Fixed));
     put("uuid", json!(header.create.to_string()));
     put("modification-uuid", json!(header.modify.to_string()));
     if header.kind == ImageType::Differencing {

@@ -55,6 +55,10 @@ pub(crate) const COMMENT_LEN: usize = 256;
 pub(crate) const MAP_OFFSET_AT: usize = 340;
 /// Place of `offData`.
 pub(crate) const DATA_OFFSET_AT: usize = 344;
+/// Place of the cylinders, heads and sectors of `LegacyGeometry`, 4 bytes each.
+pub(crate) const GEOMETRY_AT: usize = 348;
+/// Place of the bytes of a sector in `LegacyGeometry`.
+pub(crate) const GEOMETRY_SECTOR_AT: usize = 360;
 /// Place of `cbDisk`.
 pub(crate) const DISK_SIZE_AT: usize = 368;
 /// Place of `cbBlock`.
@@ -73,11 +77,28 @@ pub(crate) const UUID_MODIFY_AT: usize = 408;
 pub(crate) const UUID_LINKAGE_AT: usize = 424;
 /// Place of `uuidParentModify`.
 pub(crate) const UUID_PARENT_MODIFY_AT: usize = 440;
+/// Place of the cylinders, heads and sectors of `LCHSGeometry`, 4 bytes each.
+pub(crate) const LCHS_AT: usize = 456;
+/// Place of the bytes of a sector in `LCHSGeometry`.
+pub(crate) const LCHS_SECTOR_AT: usize = 468;
 
 /// Least `cbHeader`: up to `uuidParentModify`.
 pub(crate) const MIN_HEADER_LEN: u32 = 384;
 /// Bytes that are read: all from byte 0 to the end of the least header.
 pub(crate) const HEAD_LEN: usize = HEADER_LEN_AT + MIN_HEADER_LEN as usize;
+/// `cbHeader` of a new image: up to `LCHSGeometry`, as VirtualBox has it.
+pub(crate) const HEADER_LEN: u32 = 400;
+/// Bytes of a new header, from byte 0 on. All of it lies within the first sector, which is written as one.
+pub(crate) const FULL_HEAD_LEN: usize = HEADER_LEN_AT + HEADER_LEN as usize;
+/// Bytes of a sector, as both geometries say it; QEMU takes no other.
+pub(crate) const SECTOR_LEN: u64 = 512;
+/// Bytes of a block in a new image. Not a rule of the format: QEMU takes no other.
+pub(crate) const NEW_BLOCK_LEN: u64 = 1 << 20;
+/// The first block of a new image lies at a multiple of this, as in VirtualBox's: file systems can share what it holds, and
+/// the map has room to grow.
+pub(crate) const DATA_ALIGN: u64 = 1 << 20;
+/// Most blocks of a disk. Not a rule of the format: QEMU takes no more.
+pub(crate) const MAX_BLOCKS: u64 = 0x1fff_ff80;
 /// Smallest block. Not a rule of the format: a sector.
 pub(crate) const MIN_BLOCK_LEN: u32 = 512;
 /// Bytes of an entry of the block map.
@@ -101,4 +122,9 @@ pub(crate) fn le_u32<const AT: usize>(head: &[u8; HEAD_LEN]) -> u32 {
 /// The number of 8 bytes at `AT`.
 pub(crate) fn le_u64<const AT: usize>(head: &[u8; HEAD_LEN]) -> u64 {
     u64::from_le_bytes(field::<AT, 8>(head))
+}
+
+/// Puts `field` at `at`, which lies within.
+pub(crate) fn put(bytes: &mut [u8], at: usize, field: &[u8]) {
+    bytes[at..at + field.len()].copy_from_slice(field);
 }

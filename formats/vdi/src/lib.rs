@@ -2,19 +2,25 @@
 
 mod cache;
 mod check;
+mod disk;
+mod edit;
+mod entries;
 mod header;
 mod info;
 mod layout;
 mod map;
 mod open;
+mod patch;
 mod table;
+mod used;
+mod write;
 
 use std::io::Read;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    Abilities, CreateRequest, Error, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result,
-    Storage, Streamed, Target,
+    Abilities, CreateRequest, Format, Head, ImageStream, ImageWriter, OpenContext, Opened, OptionSpec, Result, Storage,
+    Streamed, Target,
 };
 
 /// The VDI format.
@@ -49,15 +55,15 @@ impl Format for Vdi {
     }
 
     fn options(&self) -> Option<&'static [OptionSpec]> {
-        None
+        Some(write::OPTIONS)
     }
 
-    fn create(&self, _target: Arc<dyn Target>, _request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
-        Err(Error::unsupported("VDI images are read, not written").in_format(NAME))
+    fn create(&self, target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Result<Box<dyn ImageWriter>> {
+        write::create(target, request).map_err(|e| e.in_format(NAME))
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { check: Some(&Vdi), ..Abilities::NONE }
+        Abilities { check: Some(&Vdi), edit: Some(&Vdi), ..Abilities::NONE }
     }
 }
 

@@ -61,10 +61,7 @@ impl VdiImage {
             FREE => Ok(ExtentKind::Zero { explicit: false }),
             ZERO => Ok(ExtentKind::Zero { explicit: true }),
             number => {
-                // Both factors have 33 bits at most.
-                let host = self.header.data_offset.saturating_add(
-                    u64::from(number).saturating_mul(self.header.stride()).saturating_add(self.header.block_extra),
-                );
+                let host = self.header.block_at(u64::from(number)).saturating_add(self.header.block_extra);
                 self.check_stored(index, host.saturating_add(len))?;
                 Ok(ExtentKind::Data { source: SourceId(0), host })
             }

@@ -50,7 +50,7 @@ impl BlockMap {
             );
             return Err(Error::out_of_bounds(what).field("cBlocks").at(BLOCKS_AT as u64));
         }
-        let entries = header.disk_size.div_ceil(header.block_len);
+        let entries = header.disk_blocks();
         // The last block may be cut short by the end of the file.
         let room = storage.len().saturating_sub(header.data_offset).div_ceil(header.stride());
         let pages = usize::try_from(entries.div_ceil(PAGE_ENTRIES * 64)).unwrap_or(usize::MAX);

@@ -8,7 +8,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use imgfmt_core::conformance::{Disk, Fill};
-use imgfmt_core::{DenyAll, Findings, Format, Image, Limits, MemoryStorage, OpenContext};
+use imgfmt_core::convert::Convert;
+use imgfmt_core::{
+    CreateRequest, DenyAll, Erase, FileMedium, Findings, Format, Image, ImageEditor, Limits, Locking, MemoryStorage,
+    MemoryTarget, OpenContext, Options, Preallocation, Repair, Result, Severity,
+};
 use imgfmt_vdi::Vdi;
 use sha2::{Digest, Sha256};
 use support::{hash, hex, open};
@@ -34,6 +38,100 @@ fn what_qemu_img_writes_reads_back() {
             assert_eq!(hash(&image).unwrap(), hex(&Sha256::digest(&disk.bytes)), "{size} {options}");
         }
     }
+}
+
+#[test]
+fn qemu_img_reads_what_is_written() {
+    if !has_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    for size in [512, 700_416, 3 << 20, (5 << 20) + 1000] {
+        let disk = disk(size);
+        for options in ["", "static=on"] {
+            std::fs::write(folder.path().join("out.vdi"), write(&disk, options)).unwrap();
+            assert_holds(folder.path(), &disk.bytes, &format!("{size} {options}"));
+        }
+    }
+}
+
+#[test]
+fn qemu_img_reads_what_is_edited_and_mended() {
+    if !has_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.vdi");
+    for options in ["", "static=on"] {
+        let disk = disk(5 << 20);
+        std::fs::write(&path, write(&disk, options)).unwrap();
+        let mut model = disk.bytes;
+        edit(&path, |editor| {
+            editor.write_at(&[5; 3000], 2_500_001)?;
+            model[2_500_001..2_503_001].fill(5);
+            editor.erase(0..1 << 20, Erase::Zero)?;
+            model[..1 << 20].fill(0);
+            editor.resize(7 << 20, Preallocation::Off)?;
+            model.resize(7 << 20, 0);
+            editor.write_at(&[6; 70_000], (6 << 20) + 512)?;
+            model[(6 << 20) + 512..][..70_000].fill(6);
+            Ok(())
+        })
+        .unwrap();
+        assert_holds(folder.path(), &model, &format!("edited {options}"));
+        edit(&path, |editor| editor.resize(3 << 20, Preallocation::Off)).unwrap();
+        edit(&path, |editor| editor.resize(300_000 << 20, Preallocation::Off)).unwrap_or_else(|e| panic!("{e}"));
+        edit(&path, |editor| editor.resize((4 << 20) + 512, Preallocation::Full)).unwrap_err();
+        edit(&path, |editor| editor.resize((4 << 20) + 512, Preallocation::Off)).unwrap();
+        model.resize(3 << 20, 0);
+        model.resize((4 << 20) + 512, 0);
+        assert_holds(folder.path(), &model, &format!("resized {options}"));
+
+        // A count that is wrong, and two entries that name one block.
+        let mut file = std::fs::read(&path).unwrap();
+        let number = |file: &[u8], at: usize| u32::from_le_bytes(file[at..at + 4].try_into().unwrap());
+        let map = usize::try_from(number(&file, 340)).unwrap();
+        let entries = (0..5).map(|index| map + 4 * index).filter(|at| number(&file, *at) < u32::MAX - 1);
+        let [first, second] = entries.take(2).map(|at| (at, number(&file, at))).collect::<Vec<_>>()[..] else {
+            panic!()
+        };
+        file[second.0..second.0 + 4].copy_from_slice(&first.1.to_le_bytes());
+        file[388..392].copy_from_slice(&[9, 0, 0, 0]);
+        std::fs::write(&path, file).unwrap();
+        let index = |(at, _): (usize, u32)| (at - map) / 4 << 20;
+        let copied = model[index(first)..index(first) + (1 << 20)].to_vec();
+        let target = index(second)..(index(second) + (1 << 20)).min(model.len());
+        model[target.clone()].copy_from_slice(&copied[..target.len()]);
+        repair(&path).unwrap();
+        assert_holds(folder.path(), &model, &format!("mended {options}"));
+    }
+}
+
+#[test]
+fn what_qemu_io_writes_to_an_edited_image_is_read() {
+    if !has_qemu_img() || Command::new("qemu-io").arg("--version").stdout(Stdio::null()).status().is_err() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.vdi");
+    let mut model = vec![0; 8 << 20];
+    std::fs::write(&path, write(&Disk::new("empty", 8 << 20, &[]), "")).unwrap();
+    edit(&path, |editor| {
+        editor.write_at(&vec![1; 3 << 20], 1 << 20)?;
+        editor.erase(1 << 20..2 << 20, Erase::Zero)
+    })
+    .unwrap();
+    model[2 << 20..4 << 20].fill(1);
+    let status = Command::new("qemu-io")
+        .args(["-f", "vdi", "-c", "write -P 7 5M 1M", "-c", "write -P 8 1M 64k", "out.vdi"])
+        .current_dir(folder.path())
+        .stdout(Stdio::null())
+        .status();
+    assert!(status.unwrap().success());
+    model[5 << 20..6 << 20].fill(7);
+    model[1 << 20..(1 << 20) + 65_536].fill(8);
+    assert_holds(folder.path(), &model, "written by both");
+    assert_eq!(hash(&open(&path, false).unwrap()).unwrap(), hex(&Sha256::digest(&model)));
 }
 
 #[test]
@@ -74,6 +172,46 @@ fn what_qemu_img_calls_damaged_is_damaged() {
             assert_eq!((stats.allocated_units, stats.image_end), (stored, Some(whole.len() as u64)));
         }
     }
+}
+
+/// The image that `disk` becomes with `options`.
+fn write(disk: &Disk, options: &str) -> Vec<u8> {
+    let (target, options) = (Arc::new(MemoryTarget::new()), Options::parse(options).unwrap());
+    let request = CreateRequest::new(disk.bytes.len() as u64, &options);
+    Convert::default().run(&disk.image(), Vdi.create(target.clone(), &request).unwrap()).unwrap();
+    target.to_vec()
+}
+
+/// Edits the image at `path`.
+fn edit(path: &Path, act: impl FnOnce(&dyn ImageEditor) -> Result<()>) -> Result<()> {
+    let medium = Arc::new(FileMedium::open(path, Locking::Write)?);
+    let limits = Limits::default();
+    let editor = Vdi.abilities().edit.expect("it edits").edit(medium, &OpenContext::new(&limits, &DenyAll))?;
+    act(editor.as_ref())?;
+    editor.close()
+}
+
+/// Mends the image at `path`.
+fn repair(path: &Path) -> Result<()> {
+    let medium = Arc::new(FileMedium::open(path, Locking::Write)?);
+    let (limits, mut findings) = (Limits::default(), Findings::new());
+    let context = OpenContext::new(&limits, &DenyAll);
+    Vdi.abilities().check.expect("it checks").repair(medium, Repair::All, &context, &mut findings)?;
+    assert_eq!(findings.open(Severity::Corruption) + findings.open(Severity::Leak), 0, "{:?}", findings.kept());
+    Ok(())
+}
+
+/// Checks that `out.vdi` holds `bytes` up to whole sectors, and nothing wrong, as `qemu-img` sees it.
+fn assert_holds(folder: &Path, bytes: &[u8], what: &str) {
+    let mut wanted = bytes.to_vec();
+    wanted.resize(wanted.len().next_multiple_of(512), 0);
+    std::fs::write(folder.join("wanted.raw"), wanted).unwrap();
+    qemu_img(folder, &["compare", "-f", "vdi", "-F", "raw", "out.vdi", "wanted.raw"]);
+    qemu_img(folder, &["check", "-f", "vdi", "out.vdi"]);
+    let info =
+        Command::new("qemu-img").args(["info", "--output=json", "out.vdi"]).current_dir(folder).output().unwrap();
+    let info: serde_json::Value = serde_json::from_slice(&info.stdout).unwrap();
+    assert_eq!(info["virtual-size"], bytes.len().next_multiple_of(512), "{what}");
 }
 
 /// A disk with text, noise and zeros.

@@ -73,16 +73,17 @@ fn run(call: &Call<'_>) -> Outcome {
         let again = imgfmt::check(&request).map_err(|error| cannot_check(&image, &error))?;
         (report.stats, report.after_repair) = (again.stats, Some(again.findings));
     }
+    let last = report.after_repair.as_ref().unwrap_or(&report.findings);
+    let open = Open::new(image.format_name(), last);
     if !COUNTED.contains(&image.format_name()) {
         report.stats = CheckStats::default();
     }
-    let last = report.after_repair.as_ref().unwrap_or(&report.findings);
     match form {
-        Form::Json => print(&json::text(&object(&image, &report, last)))?,
+        Form::Json => print(&json::text(&object(&image, &report, open)))?,
         Form::Human if parsed.has("quiet") => {}
-        Form::Human => print(&human(&report, last))?,
+        Form::Human => print(&human(&report, open))?,
     }
-    Ok(code(last))
+    Ok(open.code())
 }
 
 /// Whether images of the format can be looked at, or mended. Callers rely on the exit code for those that QEMU does not
@@ -121,8 +122,43 @@ fn tell(report: &CheckReport) {
     stderr(&text);
 }
 
+/// What is wrong and has not been mended, as QEMU counts it.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    /// Damage.
+    corruptions: u64,
+    /// Space that nothing uses.
+    leaks: u64,
+    /// What could not be looked at.
+    unchecked: u64,
+}
+
+impl Open {
+    /// What of `findings` is left in an image of `format`.
+    fn new(format: &str, findings: &Findings) -> Self {
+        let open = |severity| findings.open(severity);
+        let (mut corruptions, mut leaks) = (open(Severity::Corruption), open(Severity::Leak));
+        if format == VDI {
+            // A count that is not that of the blocks is one error to QEMU, which knows no leaks there.
+            corruptions = corruptions.max(leaks.min(1));
+            leaks = 0;
+        }
+        Self { corruptions, leaks, unchecked: open(Severity::Unchecked) }
+    }
+
+    /// The exit code.
+    fn code(self) -> u8 {
+        match self {
+            _ if self.unchecked > 0 => 1,
+            _ if self.corruptions > 0 => CORRUPT,
+            _ if self.leaks > 0 => LEAKS,
+            _ => 0,
+        }
+    }
+}
+
 /// The answer for programs.
-fn object(image: &Image, report: &CheckReport, last: &Findings) -> Value {
+fn object(image: &Image, report: &CheckReport, open: Open) -> Value {
     let stats = &report.stats;
     let fixed = |severity| report.findings.fixed(severity);
     let mut object = Map::new();
@@ -133,21 +169,21 @@ fn object(image: &Image, report: &CheckReport, last: &Findings) -> Value {
     };
     put("image-end-offset", stats.image_end.unwrap_or(0));
     put("total-clusters", stats.total_units);
-    put("corruptions", last.open(Severity::Corruption));
-    put("leaks", last.open(Severity::Leak));
+    put("corruptions", open.corruptions);
+    put("leaks", open.leaks);
     put("corruptions-fixed", fixed(Severity::Corruption));
     put("leaks-fixed", fixed(Severity::Leak));
     put("allocated-clusters", stats.allocated_units);
     put("fragmented-clusters", stats.fragmented_units);
     put("compressed-clusters", stats.compressed_units);
-    object.insert("check-errors".to_owned(), last.open(Severity::Unchecked).into());
+    object.insert("check-errors".to_owned(), open.unchecked.into());
     object.insert("filename".to_owned(), image.path.to_string_lossy().into());
     object.insert("format".to_owned(), image.format_name().into());
     object.into()
 }
 
 /// The answer for people.
-fn human(report: &CheckReport, last: &Findings) -> String {
+fn human(report: &CheckReport, open: Open) -> String {
     let mut text = String::new();
     let fixed = report.findings.fixed(Severity::Leak) + report.findings.fixed(Severity::Corruption);
     if report.after_repair.is_some() && fixed > 0 {
@@ -157,8 +193,7 @@ fn human(report: &CheckReport, last: &Findings) -> String {
              Double checking the fixed image now...\n"
         ));
     }
-    let (corruptions, leaks, unchecked) =
-        (last.open(Severity::Corruption), last.open(Severity::Leak), last.open(Severity::Unchecked));
+    let Open { corruptions, leaks, unchecked } = open;
     if corruptions + leaks + unchecked == 0 {
         text.push_str("No errors were found on the image.\n");
     }
@@ -204,23 +239,15 @@ fn percent(part: u64, all: u64) -> f64 {
     part as f64 * 100.0 / all as f64
 }
 
-/// The exit code for what was found.
-fn code(findings: &Findings) -> u8 {
-    match findings {
-        _ if findings.open(Severity::Unchecked) > 0 => 1,
-        _ if findings.open(Severity::Corruption) > 0 => CORRUPT,
-        _ if findings.open(Severity::Leak) > 0 => LEAKS,
-        _ => 0,
-    }
-}
-
 /// Mending what was found.
 const REPAIR: Opt =
     Opt { short: Some('r'), long: "repair", value: "leaks|all", help: "mend what was found, in the image itself" };
 /// Formats that QEMU looks at.
 const CHECKED: [&str; 4] = ["qcow2", "vdi", "vhdx", "vmdk"];
-/// Formats of which QEMU tells what it counted.
+/// Formats of which QEMU counts what they hold.
 const COUNTED: [&str; 1] = ["qcow2"];
+/// The format in which all that is wrong is damage to QEMU.
+const VDI: &str = "vdi";
 /// The exit code for an image that is damaged.
 const CORRUPT: u8 = 2;
 /// The exit code for an image that only takes more space than it needs.

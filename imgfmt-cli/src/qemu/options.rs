@@ -272,6 +272,7 @@ const PRINTED: [(&str, &[Printed]); 6] = [
             ("iter-time", ""),
         ],
     ),
+    ("vdi", &[("size", ""), ("static", "off")]),
     ("vpc", &[("size", ""), ("subformat", ""), ("force_size", "")]),
     (
         "vhdx",

@@ -45,7 +45,7 @@ fn every_command_is_in_the_list() {
 #[test]
 fn options_of_every_format_are_as_they_were() {
     let desk = Desk::new();
-    for format in ["raw", "qcow2", "vmdk", "vhd", "vhdx", "ova"] {
+    for format in ["raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "ova"] {
         check(&format!("options-{format}.txt"), &desk.ok(&format!("create -f {format} -o help")));
     }
 }

@@ -25,7 +25,7 @@ fn check(name: &str, text: &str) {
 fn desk() -> Desk {
     let desk = Desk::new();
     desk.disk("disk.raw", 2 << 20, &[0, 1 << 20]);
-    for target in ["qcow2", "vmdk", "vhd", "vhdx"] {
+    for target in ["qcow2", "vmdk", "vhd", "vhdx", "vdi"] {
         desk.ok(&format!("convert disk.raw disk.{target}"));
     }
     desk.ok("convert -c disk.raw small.qcow2");
@@ -37,7 +37,8 @@ fn desk() -> Desk {
 #[test]
 fn info_is_as_its_schema_says() {
     let desk = desk();
-    for image in ["disk.raw", "disk.qcow2", "disk.vmdk", "disk.vhd", "disk.vhdx", "disk.ova", "small.qcow2"] {
+    for image in ["disk.raw", "disk.qcow2", "disk.vmdk", "disk.vhd", "disk.vhdx", "disk.vdi", "disk.ova", "small.qcow2"]
+    {
         check("info", &desk.ok(&format!("info --partitions --output json {image}")));
     }
     check("info", &desk.ok("info --backing-chain --output json top.qcow2"));
@@ -46,7 +47,7 @@ fn info_is_as_its_schema_says() {
 #[test]
 fn check_is_as_its_schema_says() {
     let desk = desk();
-    for image in ["disk.raw", "disk.qcow2", "disk.vmdk", "disk.vhd", "disk.vhdx", "small.qcow2"] {
+    for image in ["disk.raw", "disk.qcow2", "disk.vmdk", "disk.vhd", "disk.vhdx", "disk.vdi", "small.qcow2"] {
         check("check", &desk.ok(&format!("check --deep --output json {image}")));
     }
     // A damaged one, and the same mended: the first refcount block says that the header is not in use.
@@ -70,7 +71,7 @@ fn the_other_answers_are_as_their_schemas_say() {
         check("map", &desk.ok(&format!("map --output json {image}")));
     }
     check("map", &desk.ok("map --output json --start-offset 64k --max-length 1M disk.vmdk"));
-    for target in ["raw", "qcow2", "vmdk", "vhd", "vhdx"] {
+    for target in ["raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi"] {
         check("measure", &desk.ok(&format!("measure -O {target} --output json disk.raw")));
         check("measure", &desk.ok(&format!("measure -O {target} --output json --size 1G")));
     }

@@ -19,7 +19,7 @@ fn desk() -> Desk {
 }
 
 /// Every kind of image that is written.
-const KINDS: [(&str, &str); 10] = [
+const KINDS: [(&str, &str); 12] = [
     ("raw", ""),
     ("qcow2", ""),
     ("qcow2", "-c"),
@@ -30,6 +30,8 @@ const KINDS: [(&str, &str); 10] = [
     ("vhd", "-o subformat=dynamic,force_size=on"),
     ("vhd", "-o subformat=fixed,force_size=on"),
     ("vhdx", ""),
+    ("vdi", ""),
+    ("vdi", "-o static=on"),
 ];
 
 #[test]

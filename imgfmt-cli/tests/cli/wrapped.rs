@@ -14,9 +14,14 @@ fn system(desk: &Desk, line: &str) {
 fn the_name_of_the_target_says_its_format() {
     let desk = Desk::new();
     desk.disk("a.raw", 3 << 20, &[1 << 20]);
-    for (name, format) in
-        [("a.qcow2", "qcow2"), ("a.vmdk", "vmdk"), ("a.vhdx", "vhdx"), ("a.VHD", "vhd"), ("a.img", "raw")]
-    {
+    for (name, format) in [
+        ("a.qcow2", "qcow2"),
+        ("a.vmdk", "vmdk"),
+        ("a.vhdx", "vhdx"),
+        ("a.VHD", "vhd"),
+        ("a.vdi", "vdi"),
+        ("a.img", "raw"),
+    ] {
         desk.ok(&format!("convert a.raw {name}"));
         let info = desk.ok(&format!("info --output json {name}"));
         assert!(info.contains(&format!("\"format\": \"{format}\"")), "{name}: {info}");

@@ -135,5 +135,7 @@ const WRITABLE: &[Kind] = &[
     Kind::new("vhdx", "subformat=dynamic"),
     Kind::new("vhdx", "subformat=dynamic,block_size=1M,logical_sector_size=4096"),
     Kind::new("vhdx", "subformat=fixed"),
+    Kind::new("vdi", ""),
+    Kind::new("vdi", "static=on"),
     Kind::new("ova", ""),
 ];

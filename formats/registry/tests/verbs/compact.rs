@@ -61,6 +61,8 @@ fn an_image_stays_what_it_was() -> Outcome {
         ("vhd", "subformat=fixed"),
         ("vhd", "block_size=512k"),
         ("vhdx", "block_size=2M,log_size=2M,logical_sector_size=4096"),
+        ("vdi", ""),
+        ("vdi", "static=on"),
     ] {
         let kind = Kind { format, options };
         let bytes = disk(3 << 20, 19);

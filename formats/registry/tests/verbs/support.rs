@@ -35,6 +35,7 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind { format: "vhd", options: "block_size=512k" },
     Kind { format: "vhd", options: "subformat=fixed" },
     Kind { format: "vhdx", options: "block_size=1M" },
+    Kind { format: "vdi", options: "" },
 ];
 
 impl Kind {
@@ -171,8 +172,8 @@ impl Folder {
         let wrong = [Severity::Leak, Severity::Unchecked, Severity::Corruption];
         let found = report.findings.kept();
         assert!(wrong.iter().all(|severity| report.findings.open(*severity) == 0), "{kind:?} {what}: {found:?}");
-        if kind.format == "qcow2" && has_qemu_img() {
-            qemu_img(self, &["check", "-f", "qcow2", name])?;
+        if ["qcow2", "vdi"].contains(&kind.format) && has_qemu_img() {
+            qemu_img(self, &["check", "-f", kind.format, name])?;
         }
         Ok(())
     }

@@ -34,10 +34,26 @@ fn formats_that_cannot_be_checked() {
 #[test]
 fn formats_of_which_little_is_counted() {
     let Some(both) = both() else { return };
-    for format in ["vmdk", "vhdx"] {
+    for format in ["vmdk", "vhdx", "vdi"] {
         both.make(&format!("convert -O {format} raw other"), "other");
-        assert_eq!(both.same("check other").code, Some(0), "{format}");
-        assert_eq!(both.same("check --output=json other").code, Some(0), "{format}");
+        for line in ["other", "--output=json other"] {
+            assert_eq!(both.same(&format!("check {line}")).code, Some(0), "{format} {line}");
+        }
+    }
+}
+
+#[test]
+fn blocks_that_are_counted_wrong_are_damage() {
+    let Some(both) = both() else { return };
+    // The count of blocks is too small; too large; and then it is right, and a block is named twice.
+    for (at, value) in [(388, 1), (388, 9), (516, 0)] {
+        both.make("convert -O vdi raw other", "other");
+        both.patch("other", at, &[value]);
+        for line in ["other", "--output=json other"] {
+            assert_eq!(both.same(&format!("check {line}")).code, Some(2), "{at} {value}");
+        }
+        assert_eq!(both.ours.run("check -r all -f vdi other").code, Some(0), "{at} {value}");
+        both.sound("other");
     }
 }
 

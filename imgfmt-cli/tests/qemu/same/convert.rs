@@ -27,6 +27,9 @@ fn conversions_hold_the_same() {
         ("vmdk", "-O vmdk -o subformat=streamOptimized raw out"),
         ("vmdk", "-O vmdk top out"),
         ("vhdx", "-O vhdx top out"),
+        ("vdi", "-O vdi top out"),
+        ("vdi", "-O vdi -o static=on raw out"),
+        ("vdi", "-O vdi -S 0 raw out"),
         ("raw", "--image-opts driver=qcow2,file.filename=top out"),
         ("raw", "--image-opts file.driver=file,file.filename=top -O raw out"),
         ("raw", "-n raw out"),
@@ -41,6 +44,12 @@ fn conversions_hold_the_same() {
     both.same("convert -O qcow2 raw into");
     assert_eq!(both.same("convert -n -O qcow2 top into").code, Some(0));
     both.same_content("into", "qcow2");
+    for options in ["static=off", "static=on"] {
+        both.same(&format!("convert -O vdi -o {options} raw into"));
+        assert_eq!(both.same("convert -n -O vdi top into").code, Some(0));
+        both.same_content("into", "vdi");
+        both.sound("into");
+    }
 }
 
 #[test]
@@ -173,6 +182,7 @@ fn conversions_that_cannot_be() {
         "-r foo raw out",
         "-C -S 4k raw out",
         "-C -c -O qcow2 raw out",
+        "-c -O vdi raw out",
         "--salvage -C raw out",
         "--bitmaps base -O raw out",
         "--skip-broken-bitmaps raw out",
@@ -235,6 +245,7 @@ fn parts_are_copied() {
         ("qcow2", "-O qcow2 -f qcow2 if=top of=out bs=64k"),
         ("raw", "if=raw of=out bs=1M count=1000"),
         ("vmdk", "-O vmdk if=raw of=out"),
+        ("vdi", "-O vdi if=raw of=out bs=64k skip=3"),
         ("raw", "--image-opts if=driver=raw,file.filename=raw of=out"),
         ("raw", "-U if=raw if=base of=out"),
     ] {

@@ -28,6 +28,8 @@ fn new_images_and_what_is_said_of_them() {
         ("vmdk", "-f vmdk -o adapter_type=lsilogic,hwversion=7 img 1M"),
         ("vpc", "-f vpc img 100M"),
         ("vpc", "-f vpc -o force_size=on img 100M"),
+        ("vdi", "-f vdi img 5000000"),
+        ("vdi", "-f vdi -o static=on img 3M"),
         ("vhdx", "-f vhdx -o block_size=2M img 8M"),
         ("vhdx", "-f vhdx -o block_size=1M,subformat=fixed img 8M"),
     ] {
@@ -75,6 +77,7 @@ fn new_images_that_cannot_be() {
         "-f foo img 1M",
         "-f bochs img 1M",
         "-f qcow2 -o foo=1 img 1M",
+        "-f vdi -o block_size=2M img 1M",
         "-f qcow2 -b base img",
         "-f qcow2 -u -b nowhere -F qcow2 img",
         "-f qcow2 -F qcow2 img 1M",
@@ -124,4 +127,7 @@ fn new_images_that_cannot_be() {
     }
     // Only a name is stored, so what is no whole file cannot be built on.
     both.ours.fails(r#"create -f qcow2 -b json:{"file.filename":"raw","offset":512} -F raw img"#);
+    for line in ["-f vdi img 512T", "-f vdi -o static=maybe img 1M", "-f vdi -b base -F qcow2 img"] {
+        assert_eq!(both.same(&format!("create {line}")).code, Some(1), "{line}");
+    }
 }

@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use imgfmt_core::conformance::Noise;
-use imgfmt_core::{
-    CheckStats, DenyAll, Findings, Format, Limits, MemoryMedium, MemoryStorage, OpenContext, Repair, Result, Severity,
-};
+use imgfmt_core::{CheckStats, DenyAll, Findings, Format, Limits, MemoryStorage, OpenContext, Result, Severity};
 use imgfmt_vdi::Vdi;
 
 /// What a check of `file` finds.
@@ -83,14 +81,4 @@ fn no_damage_harms_the_check() {
         }
         let _ = check(&file);
     }
-}
-
-#[test]
-fn nothing_is_repaired() {
-    let (limits, mut findings) = (Limits::default(), Findings::new());
-    let context = OpenContext::new(&limits, &DenyAll);
-    let check = Vdi.abilities().check.unwrap();
-    let medium = Arc::new(MemoryMedium::new(&sample("valid", "dynamic.vdi")));
-    assert!(check.repair(medium, Repair::All, &context, &mut findings).is_err());
-    assert_eq!(check.repairs(), None);
 }
