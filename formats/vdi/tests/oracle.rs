@@ -1,5 +1,6 @@
 //! Images that `qemu-img` makes read to the disk that it made them from. Skipped where it is not installed;
 //! `IMGFMT_REQUIRE_ORACLES=1` makes that a failure.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod support;
 
@@ -98,7 +99,7 @@ fn qemu_img_reads_what_is_edited_and_mended() {
         file[second.0..second.0 + 4].copy_from_slice(&first.1.to_le_bytes());
         file[388..392].copy_from_slice(&[9, 0, 0, 0]);
         std::fs::write(&path, file).unwrap();
-        let index = |(at, _): (usize, u32)| (at - map) / 4 << 20;
+        let index = |(at, _): (usize, u32)| ((at - map) / 4) << 20;
         let copied = model[index(first)..index(first) + (1 << 20)].to_vec();
         let target = index(second)..(index(second) + (1 << 20)).min(model.len());
         model[target.clone()].copy_from_slice(&copied[..target.len()]);

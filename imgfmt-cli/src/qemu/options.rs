@@ -212,7 +212,7 @@ pub(crate) const FLAGS: [&str; 8] = ["on", "off", "yes", "no", "true", "false", 
 /// An option and its default, where that is printed.
 type Printed = (&'static str, &'static str);
 /// What is printed of the options of each format.
-const PRINTED: [(&str, &[Printed]); 6] = [
+const PRINTED: [(&str, &[Printed]); 7] = [
     (RAW, &[("size", ""), ("preallocation", ""), ("nocow", ""), ("extent_size_hint", "")]),
     (
         "qcow2",
