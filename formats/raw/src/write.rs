@@ -74,7 +74,10 @@ struct RawWriter {
 impl RawWriter {
     /// Makes the target as long as the disk is known to be, and takes space as the options say.
     fn new(target: Arc<dyn Target>, request: &CreateRequest<'_>, preallocation: Preallocation) -> Result<Self> {
+        let fills = preallocation == Preallocation::Full && request.blank;
         let zeros = match (preallocation, request.target_is_zero) {
+            // All of the disk is written below.
+            _ if fills => Zeros::Leave,
             (Preallocation::Full, _) => Zeros::Write,
             _ if request.full_allocation => Zeros::Write,
             (Preallocation::Off | Preallocation::Falloc, true) => Zeros::Leave,
@@ -86,7 +89,22 @@ impl RawWriter {
         let grown = request.size_grows.then(|| AtomicU64::new(request.size));
         let writer = Self { target, zeros, reserve, grown };
         writer.resize(request.size)?;
+        if fills {
+            writer.fill(request.size)?;
+        }
         Ok(writer)
+    }
+
+    /// Writes zeros over all of the disk, from a buffer that stays in the processor's cache.
+    fn fill(&self, size: u64) -> Result<()> {
+        let zeros = [0; FILL_LEN];
+        let mut next = 0;
+        while next < size {
+            let len = usize::try_from(size - next).unwrap_or(FILL_LEN).min(FILL_LEN);
+            self.target.write_at(&zeros[..len], next)?;
+            next += len as u64;
+        }
+        Ok(())
     }
 
     /// Makes the target `size` bytes long.
@@ -229,5 +247,7 @@ fn unasked() -> Error {
     Error::unsupported("the size of the disk was known before")
 }
 
+/// Bytes of zeros that are written at once.
+const FILL_LEN: usize = 64 << 10;
 /// Guest bytes of a unit: a sector, so that an option for larger runs of zeros has its way.
 pub(crate) const UNIT_LEN: u64 = 512;

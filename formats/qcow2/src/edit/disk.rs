@@ -16,6 +16,7 @@ use super::counts::Counts;
 use super::head::Head;
 use super::record::Record;
 use super::reserved::Reserved;
+use super::resize::Places;
 use crate::bitmaps::Bitmap;
 use crate::cluster::ClusterBits;
 use crate::crypto::Encryption;
@@ -65,6 +66,8 @@ pub(super) struct Disk<'a> {
     pub(super) reserved: Reserved,
     /// Clusters that are given up once the tables are written, each as often as it is given up.
     pub(super) given_up: Vec<u64>,
+    /// Clusters that were given to the guest ahead of any data.
+    pub(super) places: Places,
     /// The first free byte in a cluster that compressed units share; none where it is full.
     pub(super) tail: Option<u64>,
     /// No cluster before this one is free.
@@ -121,6 +124,7 @@ impl<'a> Disk<'a> {
             reserved,
             counts,
             given_up: Vec::new(),
+            places: Places::default(),
             tail: None,
             failed: false,
             free_from: 0,

@@ -28,6 +28,7 @@ impl Disk<'_> {
         if let Some(data) = &self.data {
             data.sync()?;
         }
+        self.settle_places()?;
         self.medium.sync()?;
         if self.is_dirty() {
             self.write_counts()?;

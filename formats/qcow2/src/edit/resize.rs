@@ -1,5 +1,7 @@
 //! Larger and smaller disks.
 
+use std::ops::Range;
+
 use imgfmt_core::{Erase, Error, ErrorKind, Limits, Preallocation, Result};
 
 use super::disk::Disk;
@@ -221,15 +223,42 @@ impl Disk<'_> {
                 let words = self.zero_words(host);
                 debug_assert!(words[0] & COPIED != 0, "the cluster is the disk's own");
                 self.set_words(guest, words)?;
-                let end = host + self.cluster().len();
-                if self.medium.len() < end {
-                    self.medium.set_len(end)?;
-                }
-                match preallocation {
-                    Preallocation::Falloc => self.medium.reserve(host..end),
-                    _ => Ok(()),
-                }
+                self.give_place(host, preallocation == Preallocation::Falloc)
             }
         }
     }
+
+    /// Takes note of a cluster at host byte `host` that the guest has been given, in the file system too where space is to be
+    /// `reserved`. The file has it once that is [settled](Self::settle_places): not for each cluster alone.
+    fn give_place(&mut self, host: u64, reserved: bool) -> Result<()> {
+        let end = host + self.cluster().len();
+        if self.places.run.end != host || self.places.reserved != reserved {
+            self.settle_places()?;
+            self.places = Places { run: host..end, reserved };
+        }
+        self.places.run.end = end;
+        Ok(())
+    }
+
+    /// Makes the file as long as places that were given want it, before anything refers to them.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](imgfmt_core::ErrorKind::Io).
+    pub(super) fn settle_places(&mut self) -> Result<()> {
+        let Places { run, reserved } = std::mem::take(&mut self.places);
+        if self.medium.len() < run.end {
+            self.medium.set_len(run.end)?;
+        }
+        if reserved { self.medium.reserve(run) } else { Ok(()) }
+    }
+}
+
+/// Clusters, one behind the other, that the guest has been given and the file may not have yet.
+#[derive(Default)]
+pub(super) struct Places {
+    /// Their host bytes.
+    run: Range<u64>,
+    /// Whether the file system is to take space for them.
+    reserved: bool,
 }

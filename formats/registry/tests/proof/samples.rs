@@ -39,7 +39,8 @@ fn converts(sample: &Sample, name: &str, folder: &Path) -> Outcome {
     gate.allow_beside(&sample.path)?;
     if let Some(secret) = sample.entry["secret"].as_str() {
         secrets.add("sec0", secret);
-        options.set("encrypt.key-secret", "sec0");
+        // qcow2 images know this name, too.
+        options.set("key-secret", "sec0");
     }
     let target = folder.join("out.raw");
     let mut request = ConvertRequest::new(&sample.path, &target, "raw");
