@@ -9,6 +9,7 @@ import compressed
 import iso
 import luks
 import ova
+import parallels
 import qcow
 import qcow2
 import raw
@@ -21,7 +22,7 @@ from common import FORMATS, ROOT, SHELVES, Collection
 
 def main():
     out = Collection()
-    for recipe in (vmdk, qcow2, raw, vhd, vhdx, vdi, qcow, luks, iso, ova, compressed):
+    for recipe in (vmdk, qcow2, raw, vhd, vhdx, vdi, parallels, qcow, luks, iso, ova, compressed):
         recipe.build(out)
     wanted = dict(out.files)
     wanted["manifest.json"] = out.manifest()

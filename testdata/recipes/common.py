@@ -8,7 +8,7 @@ SECTOR = 512
 KIB = 1024
 MIB = 1024 * 1024
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FORMATS = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "qcow", "luks", "iso", "ova", "compressed")
+FORMATS = ("raw", "qcow2", "vmdk", "vhd", "vhdx", "vdi", "parallels", "qcow", "luks", "iso", "ova", "compressed")
 SHELVES = ("valid", "malformed", "hostile", "regression")
 KINDS = ("malformed", "unsupported", "limit-exceeded", "out-of-bounds", "refused", "missing")
 

@@ -21,8 +21,6 @@ pub struct Foreign {
     mark: fn(&Head<'_>) -> Result<Option<&'static str>>,
 }
 
-/// Parallels disks.
-pub static PARALLELS: Foreign = Foreign { name: "parallels", what: "a Parallels disk", mark: marks::parallels };
 /// QEMU enhanced disks.
 pub static QED: Foreign = Foreign { name: "qed", what: "a QEMU enhanced disk (QED)", mark: marks::qed };
 /// Bochs disks.
@@ -47,8 +45,7 @@ pub static RAR: Foreign = Foreign { name: "rar", what: "a RAR archive", mark: ma
 pub static LZ4: Foreign = Foreign { name: "lz4", what: "a file that is compressed with LZ4", mark: marks::lz4 };
 
 /// All of them.
-pub static ALL: [&Foreign; 12] =
-    [&PARALLELS, &QED, &BOCHS, &CLOOP, &DMG, &EWF, &WIM, &VMA, &ZIP, &SEVEN_ZIP, &RAR, &LZ4];
+pub static ALL: [&Foreign; 11] = [&QED, &BOCHS, &CLOOP, &DMG, &EWF, &WIM, &VMA, &ZIP, &SEVEN_ZIP, &RAR, &LZ4];
 
 impl Foreign {
     /// What there is to say to whoever wants more than to know it.

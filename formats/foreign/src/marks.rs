@@ -10,13 +10,6 @@ fn has(head: &Head<'_>, at: usize, magic: &[u8], reason: &'static str) -> Found 
     Ok(head.first().get(at..).is_some_and(|rest| rest.starts_with(magic)).then_some(reason))
 }
 
-/// The magic of the old and of the extended header.
-pub(crate) fn parallels(head: &Head<'_>) -> Found {
-    let first = head.first();
-    let known = first.starts_with(b"WithoutFreeSpace") || first.starts_with(b"WithouFreSpacExt");
-    Ok(known.then_some("the magic of a Parallels header"))
-}
-
 /// The magic of the header.
 pub(crate) fn qed(head: &Head<'_>) -> Found {
     has(head, 0, b"QED\0", "the magic number QED")

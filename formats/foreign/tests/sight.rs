@@ -16,9 +16,7 @@ fn file(at: usize, magic: &[u8]) -> Arc<dyn Storage> {
 #[test]
 fn every_format_is_known_and_refused() {
     let formats = ALL.map(|format| format as &dyn Format);
-    let marks: [(&str, usize, &[u8]); 13] = [
-        ("parallels", 0, b"WithoutFreeSpace"),
-        ("parallels", 0, b"WithouFreSpacExt"),
+    let marks: [(&str, usize, &[u8]); 11] = [
         ("qed", 0, b"QED\0"),
         ("bochs", 0, b"Bochs Virtual HD Image"),
         ("cloop", 0, b"#!/bin/sh\n#V2.0 Format\nmodprobe cloop file=$0"),

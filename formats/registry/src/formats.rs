@@ -16,14 +16,14 @@ pub static FORMATS: &[&dyn Format] = &[
     &imgfmt_vhdx::Vhdx,
     #[cfg(feature = "vdi")]
     &imgfmt_vdi::Vdi,
+    #[cfg(feature = "parallels")]
+    &imgfmt_parallels::Parallels,
     #[cfg(feature = "qcow")]
     &imgfmt_qcow::Qcow,
     #[cfg(feature = "luks")]
     &imgfmt_luks::Luks,
     #[cfg(feature = "iso")]
     &imgfmt_iso::Iso,
-    #[cfg(feature = "foreign")]
-    &imgfmt_foreign::PARALLELS,
     #[cfg(feature = "foreign")]
     &imgfmt_foreign::QED,
     #[cfg(feature = "foreign")]
