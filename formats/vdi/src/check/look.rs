@@ -156,7 +156,7 @@ impl Look<'_> {
         let finding = if counted < behind {
             let what = format!("cBlocksAllocated is {counted}: block {} will be written over", behind - 1);
             Finding::new("vdi-allocated-count", Severity::Corruption, what)
-        } else if counted > self.room {
+        } else if counted > self.room.max(behind) {
             let what = format!("cBlocksAllocated is {counted}, but the file has room for {} blocks", self.room);
             Finding::new("vdi-allocated-count", Severity::Leak, what)
         } else {

@@ -123,6 +123,15 @@ fn entries_that_are_of_no_block_of_the_disk_count_as_any_other() {
 }
 
 #[test]
+fn a_block_of_no_bytes_at_the_end_of_the_file_is_counted() {
+    let mut file = plain();
+    // The disk has nine blocks, and the tenth entry names a block that begins where the file ends.
+    file[368..372].copy_from_slice(&(9 * 4096_u32).to_le_bytes());
+    file.truncate(number(&file, 344) + 9 * 4096);
+    assert_eq!(faults(&check(&named(file))), [""; 0]);
+}
+
+#[test]
 fn one_block_under_every_entry_is_left_alone() {
     let mut file = plain();
     let (map, data) = (number(&file, 340), number(&file, 344));
