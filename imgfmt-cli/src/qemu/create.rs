@@ -217,4 +217,4 @@ const NO_BACKING: &str = "Could not open backing image.";
 /// Bytes of a sector, in which QEMU counts.
 const SECTOR_LEN: u64 = 512;
 /// Formats of which no new image builds on another one. VHD and VHDX images can here, and not in QEMU.
-const WITHOUT_BACKING: [&str; 2] = [RAW, "vdi"];
+const WITHOUT_BACKING: [&str; 3] = [RAW, "vdi", "luks"];
