@@ -23,7 +23,7 @@ const CRYPT: &str = "imgfmt-crypt";
 /// The package that looks into disks.
 const INSIDE: &str = "imgfmt-inside";
 /// Formats the core must not name even before a folder of theirs exists.
-const KNOWN_FORMATS: [&str; 6] = ["qcow2", "vmdk", "vhd", "vhdx", "vdi", "qed"];
+const KNOWN_FORMATS: [&str; 7] = ["qcow2", "vmdk", "vhd", "vhdx", "vdi", "parallels", "qed"];
 /// What only programs may do: print, read the environment, end the process.
 const PROGRAMS_ONLY: [&str; 8] =
     ["println!", "print!", "eprintln!", "eprint!", "std::env", "env::var", "process::exit", "process::abort"];

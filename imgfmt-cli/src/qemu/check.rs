@@ -10,6 +10,7 @@ use super::common::{
     FORCE_SHARE, FORMAT, Form, IMAGE_OPTS, OBJECT, OUTPUT, QUIET, SOURCE_CACHE, check_source_cache, form, only,
 };
 use super::fault::{Fault, Outcome, print};
+use super::formats::PARALLELS;
 use super::getopt::Opt;
 use super::image::Image;
 use super::report::stderr;
@@ -243,9 +244,9 @@ fn percent(part: u64, all: u64) -> f64 {
 const REPAIR: Opt =
     Opt { short: Some('r'), long: "repair", value: "leaks|all", help: "mend what was found, in the image itself" };
 /// Formats that QEMU looks at.
-const CHECKED: [&str; 4] = ["qcow2", "vdi", "vhdx", "vmdk"];
+const CHECKED: [&str; 5] = ["qcow2", "vdi", "vhdx", "vmdk", PARALLELS];
 /// Formats of which QEMU counts what they hold.
-const COUNTED: [&str; 1] = ["qcow2"];
+const COUNTED: [&str; 2] = ["qcow2", PARALLELS];
 /// The format in which all that is wrong is damage to QEMU.
 const VDI: &str = "vdi";
 /// The exit code for an image that is damaged.

@@ -7,7 +7,7 @@ use imgfmt::{CreateImage, ErrorKind, ParentName};
 
 use super::common::{OBJECT, QUIET};
 use super::fault::{Fault, Outcome, innermost, print, shown, system_error, told};
-use super::formats::{self, Known, RAW};
+use super::formats::{self, Known, PARALLELS, RAW};
 use super::getopt::Opt;
 use super::image::Image;
 use super::names::{self, Meaning};
@@ -102,12 +102,15 @@ fn create(
 /// Why the image cannot be made, where its size is why.
 fn too_large(path: &Path, format: &Known, error: &imgfmt::Error) -> Option<Fault> {
     let text = told(error);
+    let name = shown(path);
     let hint = match format.name {
+        PARALLELS if text.contains("needs clusters larger than") => {
+            return Some(Fault::new(format!("{name}: Image size is too large for this cluster size")));
+        }
         "qcow2" if text.contains("needs clusters larger than") => " (try using a larger cluster size)",
         _ if text.ends_with(": File too large") => "",
         _ => return None,
     };
-    let name = shown(path);
     Some(Fault::new(format!("{name}: The image size is too large for file format '{}'{hint}", format.name)))
 }
 

@@ -31,6 +31,11 @@ pub(crate) fn name_here(library: &str) -> &str {
     KNOWN.iter().find(|known| known.library == library).map_or(library, |known| known.name)
 }
 
+/// Whether QEMU tells of images of a format how large clusters are, and whether they were closed.
+pub(crate) fn tells_of_clusters(library: &str) -> bool {
+    library != PARALLELS
+}
+
 /// What the file is taken for: the one format that claims it, or else raw. Archives, compressed files and optical disks
 /// are raw here, as they are to QEMU.
 ///
@@ -65,6 +70,8 @@ fn format_of(known: &Known) -> Option<&'static dyn Format> {
 
 /// The format of files that are nothing else.
 pub(crate) const RAW: &str = "raw";
+/// Parallels disks, of which QEMU's driver answers no questions.
+pub(crate) const PARALLELS: &str = "parallels";
 /// QEMU's names for the way to a file or device, which stand for the bytes as they are.
 const RAW_DRIVERS: [&str; 3] = ["file", HOST_DEVICE, "host_cdrom"];
 /// QEMU's name for the way to a device.
@@ -79,7 +86,7 @@ pub(crate) const KNOWN: [Known; 13] = [
     Known { name: "vdi", library: "vdi", not_this: "invalid VDI image" },
     Known { name: "qcow", library: "qcow", not_this: "Image not in qcow format" },
     Known { name: "luks", library: "luks", not_this: "Volume is not in LUKS format" },
-    Known { name: "parallels", library: "parallels", not_this: "Image not in Parallels format" },
+    Known { name: PARALLELS, library: PARALLELS, not_this: "Image not in Parallels format" },
     Known { name: "qed", library: "qed", not_this: "Image not in QED format" },
     Known { name: "bochs", library: "bochs", not_this: "Image not in Bochs format" },
     Known { name: "cloop", library: "cloop", not_this: "Image not in cloop format" },

@@ -5,7 +5,7 @@ use std::fmt::{Display, Write};
 use imgfmt::{ImageFile, ImageInfo, SnapshotInfo};
 use serde_json::Value;
 
-use super::formats::name_here;
+use super::formats::{name_here, tells_of_clusters};
 use super::info_json::{child_name, child_path, protocol, snapshots, specific, virtual_size};
 use crate::render::text::{date, exact_size, printable, size};
 
@@ -20,9 +20,11 @@ pub(crate) fn info(info: &ImageInfo) -> String {
     if description.encrypted {
         line(&mut out, "encrypted", "yes");
     }
-    description.cluster_size.iter().for_each(|size| line(&mut out, "cluster_size", size));
-    if description.dirty {
-        line(&mut out, "cleanly shut down", "no");
+    if tells_of_clusters(description.format) {
+        description.cluster_size.iter().for_each(|size| line(&mut out, "cluster_size", size));
+        if description.dirty {
+            line(&mut out, "cleanly shut down", "no");
+        }
     }
     backing(&mut out, info);
     out.push_str(&snapshot_table(&snapshots_of(info)));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use imgfmt::{ImageFile, ImageInfo};
 use serde_json::{Map, Value, json};
 
-use super::formats::{HOST_DEVICE, name_here};
+use super::formats::{HOST_DEVICE, name_here, tells_of_clusters};
 use crate::render::info_json::SNAPSHOTS;
 
 /// The object that describes an image.
@@ -25,14 +25,17 @@ pub(crate) fn object(info: &ImageInfo) -> Value {
     }
     put("virtual-size", virtual_size(info).into());
     put("filename", path(info.path()));
-    description.cluster_size.map(|size| put("cluster-size", size.into()));
+    let tells_of_clusters = tells_of_clusters(description.format);
+    description.cluster_size.filter(|_| tells_of_clusters).map(|size| put("cluster-size", size.into()));
     put("format", name_here(description.format).into());
     put("actual-size", info.actual_size().into());
     description.encrypted.then(|| put("encrypted", true.into()));
     if let Some(specific) = specific(info) {
         put("format-specific", json!({"type": name_here(description.format), "data": specific}));
     }
-    put("dirty-flag", description.dirty.into());
+    if tells_of_clusters {
+        put("dirty-flag", description.dirty.into());
+    }
     object.into()
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use imgfmt::{OptionSpec, Options};
 
 use super::fault::Fault;
-use super::formats::{Known, RAW};
+use super::formats::{Known, PARALLELS, RAW};
 use super::getopt::Parsed;
 use super::names::{self, Meaning};
 use super::sizes;
@@ -212,7 +212,7 @@ pub(crate) const FLAGS: [&str; 8] = ["on", "off", "yes", "no", "true", "false", 
 /// An option and its default, where that is printed.
 type Printed = (&'static str, &'static str);
 /// What is printed of the options of each format.
-const PRINTED: [(&str, &[Printed]); 7] = [
+const PRINTED: [(&str, &[Printed]); 8] = [
     (RAW, &[("size", ""), ("preallocation", ""), ("nocow", ""), ("extent_size_hint", "")]),
     (
         "qcow2",
@@ -273,6 +273,7 @@ const PRINTED: [(&str, &[Printed]); 7] = [
         ],
     ),
     ("vdi", &[("size", ""), ("static", "off")]),
+    (PARALLELS, &[("size", ""), ("cluster_size", "1048576")]),
     ("vpc", &[("size", ""), ("subformat", ""), ("force_size", "")]),
     (
         "vhdx",

@@ -2,7 +2,7 @@
 //! tell.
 
 use super::fault::Fault;
-use super::formats::{Known, RAW};
+use super::formats::{Known, PARALLELS, RAW};
 use super::options::NewImage;
 use crate::render::text::printable;
 
@@ -13,6 +13,7 @@ pub(crate) fn check(new: &NewImage, format: &Known) -> Result<(), Fault> {
         "qcow2" => of_qcow2(new),
         "vmdk" => of_vmdk(new),
         "vpc" | "vhdx" => of_vhd(new),
+        PARALLELS => of_parallels(new),
         _ => None,
     };
     told.map_or(Ok(()), |what| Err(Fault::new(what)))
@@ -90,6 +91,16 @@ fn of_vhd(new: &NewImage) -> Option<String> {
     Some(refused("subformat", value))
 }
 
+/// What is wrong with the options of a Parallels image.
+fn of_parallels(new: &NewImage) -> Option<String> {
+    let cluster: u64 = new.given.get("cluster_size")?.parse().ok()?;
+    match cluster {
+        0 => Some("Image size is too large for this cluster size".to_owned()),
+        MANY_BYTES.. => Some("Cluster size is too large".to_owned()),
+        _ => None,
+    }
+}
+
 /// A word is none of those that an option takes.
 fn refused(option: &str, value: &str) -> String {
     format!("Parameter '{option}' does not accept value '{}'", printable(value))
@@ -119,6 +130,8 @@ const VMDK_WORDS: [(&str, &[&str]); 2] = [
     ),
     ("adapter_type", &["ide", "buslogic", "lsilogic", "legacyESX", "pvscsi"]),
 ];
+/// The smallest cluster that is too large for a Parallels image.
+const MANY_BYTES: u64 = i32::MAX as u64;
 /// `cluster_size` where nothing is said, in bytes.
 const DEFAULT_CLUSTER_LEN: u64 = 64 << 10;
 /// `refcount_bits` where nothing is said.

@@ -48,7 +48,7 @@ struct Seen {
     first: Option<u64>,
     /// Where the last cluster ends that is in the file, if only in part.
     end: u64,
-    /// Clusters between the others that nothing leads to.
+    /// Clusters in front of others that nothing leads to.
     unused: u64,
 }
 
@@ -104,7 +104,7 @@ impl Look<'_> {
             let fault = self.fault_of(host, index, last);
             seen.wrong.extend(fault.map(|fault| Wrong { index, host, fault }));
             if matches!(fault, None | Some(Fault::Cut)) {
-                seen.unused += last.map_or(0, |last| (host - last - cluster_len) / cluster_len);
+                seen.unused += host.saturating_sub(seen.end.max(self.first_end())) / cluster_len;
                 seen.first = seen.first.or(Some(host));
                 seen.end = host + cluster_len;
                 last = Some(host);
@@ -163,7 +163,7 @@ impl Look<'_> {
             return false;
         }
         if seen.unused > 0 {
-            let what = format!("nothing leads to {} clusters between the others, which new ones can have", seen.unused);
+            let what = format!("nothing leads to {} clusters in front of others, which new ones can have", seen.unused);
             self.tell(Finding::new("parallels-clusters-unused", Severity::Warning, what), None);
         }
         let mut cuts_file = false;

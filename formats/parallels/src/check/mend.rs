@@ -53,9 +53,9 @@ fn forget(medium: &dyn Medium, plan: &Plan) -> Result<()> {
     medium.sync()
 }
 
-/// Makes the file long enough for the cluster that was cut: what is not there of it is zero then.
+/// Makes the file long enough for the cluster that was cut, or that is copied: what is not there of it is zero then.
 fn complete(medium: &dyn Medium, plan: &Plan) -> Result<()> {
-    if medium.len() < plan.end && plan.wrong.iter().any(|wrong| wrong.fault == Fault::Cut) {
+    if medium.len() < plan.end && plan.wrong.iter().any(|wrong| matches!(wrong.fault, Fault::Cut | Fault::Twice)) {
         medium.set_len(plan.end)?;
         medium.sync()?;
     }
@@ -65,6 +65,10 @@ fn complete(medium: &dyn Medium, plan: &Plan) -> Result<()> {
 /// Gives each cluster of the disk that is stored where another one is a copy of its own; returns where the last one ends.
 fn part(medium: &dyn Medium, plan: &Plan) -> Result<u64> {
     let mut end = plan.end;
+    if plan.header.extension != 0 {
+        // What lies behind the last cluster may be the extension's.
+        end = end.max(medium.len().next_multiple_of(plan.header.cluster_len()));
+    }
     for wrong in plan.wrong.iter().filter(|wrong| wrong.fault == Fault::Twice && plan.is_of_disk(wrong)) {
         let to = end;
         end += plan.header.cluster_len();

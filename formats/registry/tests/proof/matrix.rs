@@ -77,6 +77,8 @@ fn readable() -> Vec<Maker> {
         "-O qcow2 -c -o compression_type=zstd",
         "-O qcow",
         "-O vdi",
+        "-O parallels",
+        "-O parallels -o cluster_size=3k",
         "-O vmdk -o subformat=monolithicSparse",
         "-O vmdk -o subformat=monolithicSparse,zeroed_grain=on",
         "-O vmdk -o subformat=monolithicFlat",
@@ -136,6 +138,8 @@ const WRITABLE: &[Kind] = &[
     Kind::new("vhdx", "subformat=dynamic,block_size=1M,logical_sector_size=4096"),
     Kind::new("vhdx", "subformat=fixed"),
     Kind::new("vdi", ""),
+    Kind::new("parallels", ""),
+    Kind::new("parallels", "cluster_size=3k"),
     Kind::new("vdi", "static=on"),
     Kind::new("ova", ""),
 ];

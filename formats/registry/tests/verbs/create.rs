@@ -28,6 +28,7 @@ fn a_huge_image_takes_no_time() -> Outcome {
         ("vhd", 2000 << 30),
         ("vhdx", 64 << 40),
         ("vdi", 8 << 40),
+        ("parallels", 8 << 40),
     ] {
         let start = Instant::now();
         imgfmt::create(&CreateImage::new(folder.path("disk"), format, size)).map_err(|e| whole(&e))?;

@@ -43,6 +43,34 @@ fn formats_of_which_little_is_counted() {
 }
 
 #[test]
+fn parallels_images() {
+    let Some(both) = both() else { return };
+    for options in ["cluster_size=1M", "cluster_size=64k"] {
+        both.make(&format!("convert -O parallels -o {options} raw other"), "other");
+        for line in ["other", "--output=json other", "-r all -f parallels other"] {
+            assert_eq!(both.same(&format!("check {line}")).code, Some(0), "{options} {line}");
+        }
+    }
+    // A cluster that nothing leads to; an image that is open; one that does not say where its first cluster is.
+    for (at, bytes, code) in [(64, [0; 4], 0), (44, *b"Ynot", 2), (48, [0; 4], 2)] {
+        both.make("convert -O parallels raw other", "other");
+        both.patch("other", at, &bytes);
+        for line in ["other", "--output=json other"] {
+            assert_eq!(both.same(&format!("check {line}")).code, Some(code), "{at} {line}");
+        }
+        assert_eq!(both.same("check -r all -f parallels other").code, Some(0), "{at}");
+        both.sound("other");
+    }
+    both.make("convert -O parallels raw other", "other");
+    both.patch("other", both.ours.read("other").len() + 70_000, &[1; 1 << 20]);
+    for line in ["other", "--output=json other"] {
+        assert_eq!(both.same(&format!("check {line}")).code, Some(3), "{line}");
+    }
+    assert_eq!(both.same("check -r leaks -f parallels other").code, Some(0));
+    both.sound("other");
+}
+
+#[test]
 fn blocks_that_are_counted_wrong_are_damage() {
     let Some(both) = both() else { return };
     // The count of blocks is too small; too large; and then it is right, and a block is named twice.

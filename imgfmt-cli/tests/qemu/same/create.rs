@@ -30,6 +30,8 @@ fn new_images_and_what_is_said_of_them() {
         ("vpc", "-f vpc -o force_size=on img 100M"),
         ("vdi", "-f vdi img 5000000"),
         ("vdi", "-f vdi -o static=on img 3M"),
+        ("parallels", "-f parallels img 5000000"),
+        ("parallels", "-f parallels -o cluster_size=1000 img 3M"),
         ("vhdx", "-f vhdx -o block_size=2M img 8M"),
         ("vhdx", "-f vhdx -o block_size=1M,subformat=fixed img 8M"),
     ] {
@@ -46,7 +48,7 @@ fn images_build_on_other_formats() {
     let Some(both) = Both::new() else { return };
     both.disk("raw", 4 << 20, &[0]);
     both.make("create -f qcow2 img 4M", "img");
-    for format in ["raw", "vmdk", "vpc", "vhdx", "vdi", "qcow"] {
+    for format in ["raw", "vmdk", "vpc", "vhdx", "vdi", "parallels", "qcow"] {
         both.make(&format!("convert -O {format} raw base"), "base");
         for line in [
             format!("create -f qcow2 -b base -F {format} img"),
@@ -120,6 +122,9 @@ fn new_images_that_cannot_be() {
         "-f qcow2 . 1M",
         "-f qcow2 img 7E",
         "-f raw img 7E",
+        "-f parallels -o cluster_size=0 img 1M",
+        "-f parallels -o cluster_size=2G img 1M",
+        "-f parallels -o cluster_size=512 img 4T",
         "-f raw /nowhere/img 1M",
         "-f qcow2 /nowhere/img 1M",
     ] {

@@ -68,7 +68,7 @@ fn chains() {
 
 #[test]
 fn other_formats() {
-    for format in ["vmdk", "vpc", "vhdx", "vdi", "qcow"] {
+    for format in ["vmdk", "vpc", "vhdx", "vdi", "parallels", "qcow"] {
         check(&[(&format!("convert -O {format} raw img"), "img")], &["img", &format!("-f {format} img")]);
     }
     let stream = "convert -O vmdk -o subformat=streamOptimized raw img";

@@ -59,6 +59,12 @@ fn other_formats() {
     both.make("convert -O vmdk raw img", "img");
     both.same("map --output=json img");
     both.same("map img");
+    for options in ["cluster_size=1M", "cluster_size=3000"] {
+        both.make_in_both(&format!("convert -O parallels -o {options} raw img"));
+        both.same("map --output=json -f parallels img");
+        both.same("map img");
+        both.same("measure -O qcow2 img");
+    }
 }
 
 #[test]
