@@ -102,7 +102,8 @@ fn repair(file: &[u8]) -> Result<(Vec<u8>, Findings)> {
 fn check(file: &[u8]) -> Findings {
     let (limits, mut findings) = (Limits::default(), Findings::new());
     let (context, storage) = (OpenContext::new(&limits, &DenyAll), Arc::new(MemoryStorage::new(file)));
-    Parallels.abilities().check.unwrap().check(storage, &context, &mut findings).unwrap();
+    let check = Parallels.abilities().check.expect("the format has a check");
+    check.check(storage, &context, &mut findings).expect("it can be looked at");
     findings
 }
 

@@ -14,6 +14,9 @@ use imgfmt_core::{
 };
 use imgfmt_parallels::Parallels;
 
+/// What a case is called, the byte to overwrite and with what, where the file ends, and the disk that is left.
+type Case<'a> = (&'a str, usize, &'a [u8], usize, &'a [u8]);
+
 #[test]
 fn what_qemu_img_writes_reads_back() {
     if !has_qemu_img() {
@@ -119,7 +122,7 @@ fn qemu_img_reads_what_is_mended() {
     let mut cut = disk.bytes.clone();
     cut[(5 << 20) - 1000..].fill(0);
     let end = whole.len();
-    let cases: [(&str, usize, &[u8], usize, &[u8]); 7] = [
+    let cases: [Case<'_>; 7] = [
         ("a cluster twice", 80, &first, end, &copied),
         ("a cluster behind the file", 80, &[99, 0, 0, 0], end, &lost),
         ("a cluster that is cut", 0, &[], end - 1000, &cut),
