@@ -47,7 +47,7 @@ fn run(call: &Call<'_>) -> Outcome {
     }
     check_lists(parsed)?;
     let mut new = NewImage::new(parsed, format).map_err(|fault| fault.about(&file))?;
-    if new.backing.is_some() && format.name == RAW {
+    if new.backing.is_some() && formats::has_no_backing(format) {
         return Err(cannot(format!("Backing file not supported for file format '{format_name}'")));
     }
     if new.backing.as_deref() == Some(path.as_path()) {
