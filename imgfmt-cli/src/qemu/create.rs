@@ -191,7 +191,7 @@ pub(crate) fn options_help(name: &str) -> Result<String, Fault> {
     let specs = imgfmt::options_of(format.library)
         .map_err(|_| Fault::new(format!("Format driver '{name}' does not support image creation")))?;
     let mut besides = vec![option_help::SIZE];
-    if name != RAW {
+    if !formats::has_no_backing(format) {
         besides.extend(option_help::BACKING);
     }
     Ok(help(&format!("Supported {name} options"), specs, &besides))
