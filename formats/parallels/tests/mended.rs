@@ -102,8 +102,8 @@ fn repair(file: &[u8]) -> Result<(Vec<u8>, Findings)> {
 fn check(file: &[u8]) -> Findings {
     let (limits, mut findings) = (Limits::default(), Findings::new());
     let (context, storage) = (OpenContext::new(&limits, &DenyAll), Arc::new(MemoryStorage::new(file)));
-    let check = Parallels.abilities().check.expect("the format has a check");
-    check.check(storage, &context, &mut findings).expect("it can be looked at");
+    let checked = Parallels.abilities().check.expect("it checks").check(storage, &context, &mut findings);
+    checked.expect("the header is whole");
     findings
 }
 

@@ -14,9 +14,6 @@ use imgfmt_core::{
 };
 use imgfmt_parallels::Parallels;
 
-/// What a case is called, the byte to overwrite and with what, where the file ends, and the disk that is left.
-type Case<'a> = (&'a str, usize, &'a [u8], usize, &'a [u8]);
-
 #[test]
 fn what_qemu_img_writes_reads_back() {
     if !has_qemu_img() {
@@ -122,7 +119,7 @@ fn qemu_img_reads_what_is_mended() {
     let mut cut = disk.bytes.clone();
     cut[(5 << 20) - 1000..].fill(0);
     let end = whole.len();
-    let cases: [Case<'_>; 7] = [
+    let cases: [Damage<'_>; 7] = [
         ("a cluster twice", 80, &first, end, &copied),
         ("a cluster behind the file", 80, &[99, 0, 0, 0], end, &lost),
         ("a cluster that is cut", 0, &[], end - 1000, &cut),
@@ -206,6 +203,8 @@ fn qemu_img(folder: &Path, args: &[&str]) {
     assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// What is done to an image: its name, bytes at a place, the length of the file; and what the disk holds once it is mended.
+type Damage<'a> = (&'a str, usize, &'a [u8], usize, &'a [u8]);
 /// Sizes of disks.
 const SIZES: [usize; 4] = [512, 700_416, 3 << 20, (5 << 20) + 1536];
 /// Options, and the clusters that they make.

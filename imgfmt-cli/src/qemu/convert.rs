@@ -322,7 +322,7 @@ fn check_no_source(sources: &[Image], target: &Path, setting: &Setting, plan: &P
 /// What the command line says of a new target.
 fn new_image(parsed: &Parsed, plan: &Plan<'_>, target: &Path) -> Result<NewImage, Fault> {
     let new = NewImage::new(parsed, plan.format)?;
-    if new.backing.is_some() && plan.format.name == RAW {
+    if new.backing.is_some() && formats::has_no_backing(plan.format) {
         return Err(Fault::new(format!("Backing file not supported for file format '{}'", plan.format_name)));
     }
     let wrong = |fault: Fault| fault.about(&format!("{}: error while converting {}", shown(target), plan.format_name));

@@ -47,7 +47,7 @@ fn run(call: &Call<'_>) -> Outcome {
     }
     check_lists(parsed)?;
     let mut new = NewImage::new(parsed, format).map_err(|fault| fault.about(&file))?;
-    if new.backing.is_some() && WITHOUT_BACKING.contains(&format.name) {
+    if new.backing.is_some() && formats::has_no_backing(format) {
         return Err(cannot(format!("Backing file not supported for file format '{format_name}'")));
     }
     if new.backing.as_deref() == Some(path.as_path()) {
@@ -191,7 +191,7 @@ pub(crate) fn options_help(name: &str) -> Result<String, Fault> {
     let specs = imgfmt::options_of(format.library)
         .map_err(|_| Fault::new(format!("Format driver '{name}' does not support image creation")))?;
     let mut besides = vec![option_help::SIZE];
-    if !WITHOUT_BACKING.contains(&name) {
+    if !formats::has_no_backing(format) {
         besides.extend(option_help::BACKING);
     }
     Ok(help(&format!("Supported {name} options"), specs, &besides))
@@ -219,5 +219,3 @@ const UNCHECKED: Opt = Opt { short: Some('u'), long: "backing-unsafe", value: ""
 const NO_BACKING: &str = "Could not open backing image.";
 /// Bytes of a sector, in which QEMU counts.
 const SECTOR_LEN: u64 = 512;
-/// Formats of which no new image builds on another one. VHD and VHDX images can here, and not in QEMU.
-const WITHOUT_BACKING: [&str; 3] = [RAW, "vdi", "luks"];

@@ -31,6 +31,11 @@ pub(crate) fn name_here(library: &str) -> &str {
     KNOWN.iter().find(|known| known.library == library).map_or(library, |known| known.name)
 }
 
+/// Whether no new image of a format builds on another file.
+pub(crate) fn has_no_backing(format: &Known) -> bool {
+    [RAW, "vdi", "luks", PARALLELS].contains(&format.name)
+}
+
 /// Whether QEMU tells of images of a format how large clusters are, and whether they were closed.
 pub(crate) fn tells_of_clusters(library: &str) -> bool {
     library != PARALLELS

@@ -63,7 +63,6 @@ fn other_formats() {
         both.make_in_both(&format!("convert -O parallels -o {options} raw img"));
         both.same("map --output=json -f parallels img");
         both.same("map img");
-        both.same("measure -O qcow2 img");
     }
 }
 
