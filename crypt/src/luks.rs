@@ -118,7 +118,8 @@ impl LuksHeader {
     ///
     /// # Errors
     ///
-    /// As [`slot::check`].
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) and [`OutOfBounds`](imgfmt_core::ErrorKind::OutOfBounds), with the byte and
+    /// the field.
     pub fn check_slots(&self, start: u64, area_len: u64) -> Result<()> {
         let bytes = self.to_bytes();
         slot::check(&self.slots, &Fields::new(&bytes, start), self.material_len() as u64, area_len)
