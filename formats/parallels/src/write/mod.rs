@@ -30,10 +30,10 @@ fn refuse(request: &CreateRequest<'_>) -> Result<()> {
         return Err(Error::invalid("a Parallels image cannot be compressed"));
     }
     if !request.bitmaps.is_empty() {
-        return Err(Error::unsupported("dirty bitmaps of Parallels images are not written"));
+        return Err(Error::invalid("dirty bitmaps of Parallels images are not written"));
     }
     if request.backing.is_some() {
-        return Err(Error::unsupported("a Parallels image has no backing file"));
+        return Err(Error::invalid("a Parallels image has no backing file"));
     }
     if request.size_grows { Err(size_needed()) } else { Ok(()) }
 }

@@ -41,7 +41,7 @@ fn refuse(request: &CreateRequest<'_>) -> Result<()> {
         return Err(Error::invalid("a VDI cannot carry dirty bitmaps"));
     }
     if request.backing.is_some() {
-        return Err(Error::unsupported(
+        return Err(Error::invalid(
             "a VDI that is written has no backing file: differencing images are read, not made",
         ));
     }
