@@ -150,5 +150,5 @@ fn what_a_vdi_cannot_be_is_refused() {
     assert_eq!(refused(CreateRequest { compress: true, ..request }), ErrorKind::Invalid);
     assert_eq!(refused(CreateRequest { size_grows: true, ..request }), ErrorKind::Unsupported);
     let backing = Backing::default();
-    assert_eq!(refused(CreateRequest { backing: Some(&backing), ..request }), ErrorKind::Unsupported);
+    assert_eq!(refused(CreateRequest { backing: Some(&backing), ..request }), ErrorKind::Invalid);
 }
