@@ -42,7 +42,7 @@ pub(crate) const HASH_SPEC_AT: usize = 72;
 /// Bytes of each of the three names.
 pub(crate) const NAME_LEN: usize = 32;
 /// Offset of `payload-offset`.
-pub(crate) const PAYLOAD_OFFSET_AT: usize = 104;
+pub const PAYLOAD_OFFSET_AT: usize = 104;
 /// Offset of `key-bytes`.
 pub(crate) const KEY_BYTES_AT: usize = 108;
 /// Offset of `mk-digest`.

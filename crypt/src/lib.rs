@@ -19,7 +19,7 @@ mod volume;
 
 pub use cipher::{SectorCipher, sector_cipher};
 pub use hash::Hash;
-pub use layout::{HEADER_LEN, MAGIC, SECTOR_LEN, VERSION, VERSION_AT};
+pub use layout::{HEADER_LEN, MAGIC, PAYLOAD_OFFSET_AT, SECTOR_LEN, VERSION, VERSION_AT};
 pub use luks::LuksHeader;
 pub use random::Random;
 pub use read::read_sectors;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use imgfmt_core::fields::Place;
 use imgfmt_core::{OpenContext, Result, Storage, StorageExt};
-use imgfmt_crypt::{HEADER_LEN, LuksHeader, MAGIC, SECTOR_LEN, VERSION_AT};
+use imgfmt_crypt::{HEADER_LEN, LuksHeader, MAGIC, PAYLOAD_OFFSET_AT, SECTOR_LEN, VERSION_AT};
 
 use crate::options;
 use crate::read::LuksImage;
@@ -59,5 +59,3 @@ pub(crate) fn size_of(payload_offset: u64, len: u64) -> u64 {
 
 /// The version of LUKS 2, as it is stored. "LUKS2 On-Disk Format Specification" 1.1.1, section 2.1.
 const LUKS2: [u8; 2] = [0, 2];
-/// Offset of `payload-offset`. "LUKS1 On-Disk Format Specification" 1.2.3, "Partition header".
-const PAYLOAD_OFFSET_AT: usize = 104;

@@ -1,5 +1,7 @@
 //! What a check tells.
 
+use super::Repair;
+
 /// How bad a [`Finding`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -40,7 +42,7 @@ pub struct Finding {
     /// What was seen, in one line.
     pub what: String,
     /// The least repair that mends it; `None` where no repair can.
-    pub repair: Option<super::Repair>,
+    pub repair: Option<Repair>,
     /// Whether it has been mended.
     pub fixed: bool,
 }
@@ -68,7 +70,7 @@ impl Finding {
 
     /// The same finding, which `repair` mends.
     #[must_use]
-    pub fn mended_by(mut self, repair: super::Repair) -> Self {
+    pub fn mended_by(mut self, repair: Repair) -> Self {
         self.repair = Some(repair);
         self
     }
@@ -114,6 +116,17 @@ impl Findings {
         if self.kept.len() < MAX_KEPT {
             self.kept.push(finding);
         }
+    }
+
+    /// Adds one that `least` mends, if anything does; returns whether it is mended by what is `allowed`.
+    pub fn push_mended(&mut self, finding: Finding, least: Option<Repair>, allowed: Option<Repair>) -> bool {
+        let Some(least) = least else {
+            self.push(finding);
+            return false;
+        };
+        let now = allowed.is_some_and(|allowed| least <= allowed);
+        self.push(finding.mended_by(least).fixed(now));
+        now
     }
 
     /// Adds all of `others`.

@@ -2,7 +2,7 @@
 
 use imgfmt_core::{CheckStats, Finding, Findings, OpenContext, Repair, Result, Severity, Storage};
 
-use super::plan::{Fault, Looked, Plan, Wrong, mended};
+use super::plan::{Fault, Looked, Plan, Wrong};
 use crate::bat::Bat;
 use crate::header::Header;
 use crate::layout::{DATA_OFFSET_AT, ENTRIES_AT, EXTENSION_AT, IN_USE_AT, SECTOR_LEN};
@@ -78,9 +78,7 @@ impl Look<'_> {
 
     /// Tells of `finding`, which `least` mends; returns whether it is mended.
     fn tell(&mut self, finding: Finding, least: Option<Repair>) -> bool {
-        let (finding, now) = mended(finding, least, self.allowed);
-        self.findings.push(finding);
-        now
+        self.findings.push_mended(finding, least, self.allowed)
     }
 
     /// Counts what is stored, in the order of the disk.

@@ -2,7 +2,7 @@
 
 use imgfmt_core::{CheckStats, Finding, Findings, OpenContext, Repair, Result, Severity, Storage};
 
-use super::plan::{Fault, Looked, Plan, Wrong, mended};
+use super::plan::{Fault, Looked, Plan, Wrong};
 use crate::disk::can_change;
 use crate::entries;
 use crate::header::{Header, ImageType};
@@ -122,9 +122,8 @@ impl Look<'_> {
         let is_mended = can_change && !self.too_many && twice <= self.room;
         let mut mends_entries = false;
         for wrong in &self.wrong {
-            let (finding, now) = mended(self.finding(*wrong), is_mended.then_some(Repair::All), allowed);
-            findings.push(finding);
-            mends_entries |= now;
+            let least = is_mended.then_some(Repair::All);
+            mends_entries |= findings.push_mended(self.finding(*wrong), least, allowed);
         }
         // Of a block that is not whole, too, nothing may be moved before it is.
         let is_sound = self.wrong.is_empty() && !self.too_many;
@@ -162,9 +161,7 @@ impl Look<'_> {
         } else {
             return false;
         };
-        let (finding, now) = mended(finding.at(ALLOCATED_AT as u64), least, allowed);
-        findings.push(finding);
-        now
+        findings.push_mended(finding.at(ALLOCATED_AT as u64), least, allowed)
     }
 
     /// Looks for blocks of the file that no entry names; returns whether there are any, and they are mended.
@@ -174,9 +171,7 @@ impl Look<'_> {
         for block in self.used.holes(0..end) {
             let what = format!("no entry of the block map leads to block {block}");
             let finding = Finding::new("vdi-block-unused", Severity::Leak, what).at(self.header.block_at(block));
-            let (finding, now) = mended(finding, least, allowed);
-            findings.push(finding);
-            mends |= now;
+            mends |= findings.push_mended(finding, least, allowed);
         }
         mends
     }

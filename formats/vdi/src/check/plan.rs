@@ -1,6 +1,6 @@
 //! What is wrong with an image, and what of that is to be mended.
 
-use imgfmt_core::{CheckStats, Finding, Repair, Severity};
+use imgfmt_core::{CheckStats, Finding, Severity};
 
 use crate::header::Header;
 use crate::used::Used;
@@ -68,11 +68,4 @@ impl Wrong {
         };
         Finding::new(id, Severity::Corruption, what).at(at).guest(index * header.block_len)
     }
-}
-
-/// `finding`, which `least` mends, if anything does; and whether it is mended by what is allowed.
-pub(super) fn mended(finding: Finding, least: Option<Repair>, allowed: Option<Repair>) -> (Finding, bool) {
-    let Some(least) = least else { return (finding, false) };
-    let now = allowed.is_some_and(|allowed| least <= allowed);
-    (finding.mended_by(least).fixed(now), now)
 }

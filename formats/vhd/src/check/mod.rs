@@ -81,9 +81,7 @@ impl<'a> Look<'a> {
 
     /// Tells of a finding that `repair` mends; returns whether it is to be mended now.
     fn tell_mended_by(&mut self, repair: Repair, finding: Finding) -> bool {
-        let now = self.repair.is_some_and(|allowed| repair <= allowed);
-        self.findings.push(finding.mended_by(repair).fixed(now));
-        now
+        self.findings.push_mended(finding, Some(repair), self.repair)
     }
 
     /// Looks at everything.
