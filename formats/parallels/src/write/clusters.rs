@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use imgfmt_core::{CreateRequest, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
+use imgfmt_core::{CreateRequest, Entries, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
 
 use super::size_needed;
 use crate::header::Header;
-use crate::layout::{ENTRY_LEN, HEADER_LEN, SECTOR_LEN};
+use crate::layout::{HEADER_LEN, SECTOR_LEN};
 
 /// Writes an image.
 pub(super) struct ClusterWriter {
@@ -24,8 +24,8 @@ pub(super) struct ClusterWriter {
 
 /// What changes from piece to piece.
 struct State {
-    /// The BAT, by pages; those of clusters that are not stored are not there.
-    pages: Vec<Option<Box<[u32]>>>,
+    /// The BAT.
+    entries: Entries,
     /// The entry of the next cluster.
     next: u32,
 }
@@ -38,8 +38,8 @@ impl ClusterWriter {
             // What is left of an older image must not be taken for one that is whole.
             target.clear(0..header.data_start())?;
         }
-        let pages = vec![None; (header.entries as usize).div_ceil(PAGE_ENTRIES)];
-        let state = Mutex::new(State { pages, next: header.data_offset / header.tracks });
+        let state =
+            Mutex::new(State { entries: Entries::new(header.entries, 0), next: header.data_offset / header.tracks });
         let (target_is_zero, writes_zeros) = (request.target_is_zero, request.full_allocation);
         Ok(Self { target, header, target_is_zero, writes_zeros, state })
     }
@@ -51,12 +51,8 @@ impl ClusterWriter {
 
     /// The byte of the file at which cluster `index` of the disk is, which gets a place where it has none.
     fn cluster(&self, index: u64) -> Result<u64> {
-        let State { pages, next } = &mut *self.lock();
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        let page = pages.get_mut(index / PAGE_ENTRIES);
-        let page = page.ok_or_else(|| Error::out_of_bounds("a piece lies beyond the end of the disk"))?;
-        let page = page.get_or_insert_with(|| vec![0; PAGE_ENTRIES].into_boxed_slice());
-        let entry = &mut page[index % PAGE_ENTRIES];
+        let State { entries, next } = &mut *self.lock();
+        let entry = entries.entry(index)?;
         if *entry == 0 {
             let start = self.header.host(*next);
             if !self.target_is_zero {
@@ -66,25 +62,6 @@ impl ClusterWriter {
             *next += 1;
         }
         Ok(self.header.host(*entry))
-    }
-
-    /// Writes the BAT, a page after the other.
-    fn write_bat(&self, pages: &[Option<Box<[u32]>>]) -> Result<()> {
-        let empty = vec![0; PAGE_ENTRIES];
-        let mut at = HEADER_LEN as u64;
-        let mut left = self.header.entries as usize;
-        for page in pages {
-            let entries = page.as_deref().unwrap_or(&empty);
-            let entries = entries.get(..left.min(PAGE_ENTRIES)).unwrap_or_default();
-            // A file that was made longer is zero where nothing was written.
-            if page.is_some() || !self.target_is_zero {
-                let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
-                self.target.write_at(&bytes, at)?;
-            }
-            at += entries.len() as u64 * ENTRY_LEN;
-            left -= entries.len();
-        }
-        Ok(())
     }
 }
 
@@ -128,11 +105,9 @@ impl ImageWriter for ClusterWriter {
         let state = self.lock();
         // QEMU takes a last cluster that is not whole for one that is lost.
         self.target.set_len(self.header.host(state.next))?;
-        self.write_bat(&state.pages)?;
+        // A file that was made longer is zero where nothing was written.
+        state.entries.write(self.target.as_ref(), HEADER_LEN as u64, self.target_is_zero)?;
         // Without it, a file that was left half-way is not an image.
         self.target.write_at(&self.header.to_bytes(), 0)
     }
 }
-
-/// Entries that are kept and written as one: 16 KiB of them, for 4 GiB of guest bytes in usual clusters.
-const PAGE_ENTRIES: usize = 4096;

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use imgfmt_core::{CreateRequest, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
+use imgfmt_core::{CreateRequest, Entries, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
 
 use super::size_needed;
 use crate::header::Header;
-use crate::layout::{ENTRY_LEN, FREE, SECTOR_LEN};
+use crate::layout::{FREE, SECTOR_LEN};
 
 /// Writes an image in blocks.
 pub(super) struct BlockWriter {
@@ -24,8 +24,8 @@ pub(super) struct BlockWriter {
 
 /// What changes from piece to piece.
 struct State {
-    /// The map, by pages; those of blocks that are not stored are not there.
-    pages: Vec<Option<Box<[u32]>>>,
+    /// The map.
+    entries: Entries,
     /// The next block of the file.
     next: u32,
 }
@@ -38,8 +38,7 @@ impl BlockWriter {
             // What is left of an older image must not be taken for one that is whole.
             target.clear(0..header.data_offset)?;
         }
-        let pages = vec![None; (header.blocks as usize).div_ceil(PAGE_ENTRIES)];
-        let state = Mutex::new(State { pages, next: 0 });
+        let state = Mutex::new(State { entries: Entries::new(header.blocks, FREE), next: 0 });
         let (target_is_zero, writes_zeros) = (request.target_is_zero, request.full_allocation);
         Ok(Self { target, header, target_is_zero, writes_zeros, state })
     }
@@ -51,12 +50,8 @@ impl BlockWriter {
 
     /// The block of the file for block `index` of the disk, which gets one where it has none.
     fn block(&self, index: u64) -> Result<u32> {
-        let State { pages, next } = &mut *self.lock();
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
-        let page = pages.get_mut(index / PAGE_ENTRIES);
-        let page = page.ok_or_else(|| Error::out_of_bounds("a piece lies beyond the end of the disk"))?;
-        let page = page.get_or_insert_with(|| vec![FREE; PAGE_ENTRIES].into_boxed_slice());
-        let entry = &mut page[index % PAGE_ENTRIES];
+        let State { entries, next } = &mut *self.lock();
+        let entry = entries.entry(index)?;
         if *entry == FREE {
             let start = self.header.block_at(u64::from(*next));
             if !self.target_is_zero {
@@ -66,22 +61,6 @@ impl BlockWriter {
             *next += 1;
         }
         Ok(*entry)
-    }
-
-    /// Writes the map, a page after the other.
-    fn write_map(&self, pages: &[Option<Box<[u32]>>]) -> Result<()> {
-        let empty = vec![FREE; PAGE_ENTRIES];
-        let mut at = self.header.map_offset;
-        let mut left = self.header.blocks as usize;
-        for page in pages {
-            let entries = page.as_deref().unwrap_or(&empty);
-            let entries = entries.get(..left.min(PAGE_ENTRIES)).unwrap_or_default();
-            let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
-            self.target.write_at(&bytes, at)?;
-            at += entries.len() as u64 * ENTRY_LEN;
-            left -= entries.len();
-        }
-        Ok(())
     }
 }
 
@@ -124,12 +103,9 @@ impl ImageWriter for BlockWriter {
     fn finish(self: Box<Self>) -> Result<()> {
         let state = self.lock();
         self.target.set_len(self.header.block_at(u64::from(state.next)))?;
-        self.write_map(&state.pages)?;
+        state.entries.write(self.target.as_ref(), self.header.map_offset, false)?;
         // Without it, a file that was left half-way is not an image.
         let header = Header { allocated: state.next, ..self.header.clone() };
         self.target.write_at(&header.to_bytes(), 0)
     }
 }
-
-/// Entries that are kept and written as one: 16 KiB of them, for 4 GiB of guest bytes.
-const PAGE_ENTRIES: usize = 4096;
