@@ -23,7 +23,7 @@ pub use layout::{HEADER_LEN, MAGIC, PAYLOAD_OFFSET_AT, SECTOR_LEN, VERSION, VERS
 pub use luks::LuksHeader;
 pub use random::Random;
 pub use read::read_sectors;
-pub use settings::{LuksSettings, Work};
+pub use settings::{CIPHER_ALG_VALUES, HASH_VALUES, LuksSettings, Work};
 pub use slot::Slot;
 pub use slot_change::SlotChange;
 pub use slots::{KeySlots, SlotPlan};

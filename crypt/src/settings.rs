@@ -124,6 +124,11 @@ fn iterations_per_second(hash: Hash, key_len: usize) -> u64 {
     }
 }
 
+/// The values of the option `cipher-alg`, for help.
+pub const CIPHER_ALG_VALUES: &str =
+    "aes-128|aes-192|aes-256|serpent-128|serpent-192|serpent-256|twofish-128|twofish-192|twofish-256|cast5-128";
+/// The values of the options `hash-alg` and `ivgen-hash-alg`, for help.
+pub const HASH_VALUES: &str = "sha1|sha224|sha256|sha384|sha512|ripemd160";
 /// The option with the milliseconds.
 pub(crate) const ITER_TIME: &str = "iter-time";
 /// The option with the count.

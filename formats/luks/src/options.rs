@@ -1,6 +1,7 @@
 //! The options, for opening, creating and amending.
 
 use imgfmt_core::{Error, OpenContext, OptionSpec, Result};
+use imgfmt_crypt::{CIPHER_ALG_VALUES, HASH_VALUES};
 
 /// The passphrase that the options of `context` name; none where the container is only described, and so none is needed.
 ///
@@ -29,7 +30,7 @@ pub(crate) const CREATE: &[OptionSpec] = &[
     KEY_SECRET,
     OptionSpec {
         name: "cipher-alg",
-        values: "aes-128|aes-192|aes-256|serpent-128|serpent-192|serpent-256|twofish-128|twofish-192|twofish-256|cast5-128",
+        values: CIPHER_ALG_VALUES,
         default: "aes-256",
         help: "cipher and bits of its key",
     },
@@ -42,11 +43,11 @@ pub(crate) const CREATE: &[OptionSpec] = &[
     },
     OptionSpec {
         name: "ivgen-hash-alg",
-        values: HASHES,
+        values: HASH_VALUES,
         default: "sha256",
         help: "hash that essiv makes initial vectors with",
     },
-    OptionSpec { name: "hash-alg", values: HASHES, default: "sha256", help: "hash of passphrase and key" },
+    OptionSpec { name: "hash-alg", values: HASH_VALUES, default: "sha256", help: "hash of passphrase and key" },
     ITER_TIME,
     ITERATIONS,
     OptionSpec {
@@ -99,5 +100,3 @@ const ITERATIONS: OptionSpec = OptionSpec {
     default: "",
     help: "hashes that a passphrase shall take to try, 1000 to 12000000, instead of iter-time",
 };
-/// The hashes by name.
-const HASHES: &str = "sha1|sha224|sha256|sha384|sha512|ripemd160";

@@ -1,6 +1,7 @@
 //! The options about encryption, for opening and for creating.
 
 use imgfmt_core::{Error, OpenContext, OptionSpec, Result};
+use imgfmt_crypt::{CIPHER_ALG_VALUES, HASH_VALUES};
 
 use super::method::CryptMethod;
 
@@ -94,7 +95,7 @@ pub(crate) const KEY_SECRET: OptionSpec =
 /// The cipher and the length of its key.
 pub(crate) const CIPHER_ALG: OptionSpec = OptionSpec {
     name: "encrypt.cipher-alg",
-    values: "aes-128|aes-192|aes-256|serpent-128|serpent-192|serpent-256|twofish-128|twofish-192|twofish-256|cast5-128",
+    values: CIPHER_ALG_VALUES,
     default: "aes-256",
     help: "cipher and bits of its key, for luks",
 };
@@ -115,14 +116,14 @@ pub(crate) const IVGEN_ALG: OptionSpec = OptionSpec {
 /// The hash of ESSIV.
 pub(crate) const IVGEN_HASH_ALG: OptionSpec = OptionSpec {
     name: "encrypt.ivgen-hash-alg",
-    values: HASHES,
+    values: HASH_VALUES,
     default: "sha256",
     help: "hash that essiv makes initial vectors with",
 };
 /// The hash of everything else.
 pub(crate) const HASH_ALG: OptionSpec = OptionSpec {
     name: "encrypt.hash-alg",
-    values: HASHES,
+    values: HASH_VALUES,
     default: "sha256",
     help: "hash of passphrase and key, for luks",
 };
@@ -143,6 +144,3 @@ pub(crate) const ITERATIONS: OptionSpec = OptionSpec {
 /// The old name of `encrypt.format=aes`.
 pub(crate) const ENCRYPTION: OptionSpec =
     OptionSpec { name: "encryption", values: "on|off", default: "off", help: "the same as encrypt.format=aes" };
-
-/// The hashes by name.
-const HASHES: &str = "sha1|sha224|sha256|sha384|sha512|ripemd160";
