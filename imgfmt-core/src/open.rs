@@ -224,4 +224,4 @@ fn identity(storage: &dyn Storage) -> Option<(u64, u64)> {
 }
 
 /// How options for the layer below begin.
-const BELOW: &str = "backing.";
+pub const BELOW: &str = "backing.";

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use imgfmt_core::convert::{Cancel, Progress};
+use imgfmt_core::open::BELOW;
 use imgfmt_core::{
     Backing, Chain, Edit, Erase, Error, ErrorKind, FileMedium, Identity, Image, ImageEditor, ImageExt, Layer, Locking,
     Medium, OpenContext, Opened, Opener, Options, ParentName, Preallocation, Reference, Result, Role, Storage, Target,
@@ -15,7 +16,7 @@ use imgfmt_core::{
 
 use super::backing::folder_of;
 use super::commit_plan::{Hole, Piece, Plan};
-use super::edited::{BELOW, Edited, close_after};
+use super::edited::{Edited, close_after};
 use super::files::HostFile;
 use super::open::{Access, storage};
 use super::pace::Pace;

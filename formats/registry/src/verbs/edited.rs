@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use imgfmt_core::open::BELOW;
 use imgfmt_core::{
     Abilities, Error, FileMedium, Format, ImageEditor, Locking, Medium, OpenContext, Opened, Opener, OptionSpec,
     Result, Storage, probe,
@@ -209,6 +210,3 @@ fn layer(access: &Access<'_>, storage: &Arc<dyn Storage>, path: Option<&Path>, f
     let opener = Opener { wrappers: &[], ..access.opener() };
     opener.open_layer(Arc::clone(storage), path, Some(format)).map(|(opened, _)| opened)
 }
-
-/// How options for the layer below begin.
-pub(super) const BELOW: &str = "backing.";
