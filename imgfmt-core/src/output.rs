@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 
 use crate::format::Siblings;
 use crate::lock::{LockedFile, Locking};
+use crate::remote::{NewRemote, Remote};
 use crate::storage::{FileStorage, Storage};
 use crate::target::{FileTarget, PipeTarget, Target};
 use crate::{Error, ErrorKind, Result};
@@ -35,6 +36,30 @@ pub struct Output {
     _overwritten: Option<LockedFile>,
     /// Whether locks are taken.
     locking: Locking,
+    /// What is written, where it is no file of this host.
+    remote: Option<Elsewhere>,
+}
+
+/// Bytes that are somewhere else, on the way to become an image. Those that were not there before go away again where they do
+/// not become whole.
+#[derive(Debug)]
+struct Elsewhere {
+    /// The same bytes, to be read; nothing once they have been let go.
+    storage: Option<Arc<dyn Storage>>,
+    /// Where they are.
+    remote: Arc<dyn Remote>,
+    /// Whether to take them back.
+    is_unfinished: bool,
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        // Whoever has them open keeps them from going away.
+        drop(self.storage.take());
+        if self.is_unfinished {
+            self.remote.discard();
+        }
+    }
 }
 
 /// A file that waits for its name.
@@ -100,7 +125,20 @@ impl Output {
     fn of_part(part: Part, locking: Locking) -> Self {
         let target = Arc::clone(&part.target) as Arc<dyn Target>;
         let path = Some(part.path.clone());
-        Self { target, path, beside: Some(part), siblings: Mutex::default(), _overwritten: None, locking }
+        Self { beside: Some(part), path, ..Self::plain(target, locking) }
+    }
+
+    /// An output that is written where it is.
+    fn plain(target: Arc<dyn Target>, locking: Locking) -> Self {
+        Self { target, beside: None, path: None, siblings: Mutex::default(), _overwritten: None, locking, remote: None }
+    }
+
+    /// Writes to what `remote` has opened, or made.
+    #[must_use]
+    pub fn remote(remote: Arc<dyn Remote>, new: NewRemote) -> Self {
+        let storage = Some(Arc::clone(&new.medium) as Arc<dyn Storage>);
+        let remote = Some(Elsewhere { storage, remote, is_unfinished: new.is_new });
+        Self { remote, ..Self::plain(new.medium, Locking::Ignore) }
     }
 
     /// Opens the file or device at `path` to be overwritten where it is, with the locks for `locking`.
@@ -123,28 +161,13 @@ impl Output {
         let mut overwritten = LockedFile::from(twice);
         overwritten.lock(locking).map_err(|e| e.context(cannot()))?;
         let target = Arc::new(FileTarget::new(file)?);
-        Ok(Self {
-            target,
-            beside: None,
-            path: None,
-            siblings: Mutex::default(),
-            _overwritten: Some(overwritten),
-            locking,
-        })
+        Ok(Self { _overwritten: Some(overwritten), ..Self::plain(target, locking) })
     }
 
     /// Writes to `pipe`, which nothing can be taken back from.
     #[must_use]
     pub fn pipe(pipe: PipeTarget) -> Self {
-        let locking = Locking::Ignore;
-        Self {
-            target: Arc::new(pipe),
-            beside: None,
-            path: None,
-            siblings: Mutex::default(),
-            _overwritten: None,
-            locking,
-        }
+        Self::plain(Arc::new(pipe), Locking::Ignore)
     }
 
     /// Where the bytes go.
@@ -159,6 +182,9 @@ impl Output {
     ///
     /// [`Unsupported`](crate::ErrorKind::Unsupported) for a pipe; [`Io`](crate::ErrorKind::Io).
     pub fn read_back(&self) -> Result<Arc<dyn Storage>> {
+        if let Some(storage) = self.remote.as_ref().and_then(|remote| remote.storage.clone()) {
+            return Ok(storage);
+        }
         let file = self.target.as_file().ok_or_else(|| Error::unsupported("a pipe cannot be read back"))?;
         read_again(file)
     }
@@ -184,11 +210,15 @@ impl Output {
     ///
     /// [`Io`](crate::ErrorKind::Io): then the old file is still there, and the new one is gone. Of an image of several
     /// files, some of the others may have been replaced already.
-    pub fn commit(self, durable: bool) -> Result<()> {
+    pub fn commit(mut self, durable: bool) -> Result<()> {
         let siblings = self.siblings.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if durable || self.target.in_order() {
+        // What is written somewhere else is known to be there when that was flushed, and not before.
+        if durable || self.target.in_order() || self.remote.is_some() {
             siblings.iter().try_for_each(|part| part.target.sync())?;
             self.target.sync()?;
+        }
+        if let Some(remote) = &mut self.remote {
+            remote.is_unfinished = false;
         }
         siblings.into_iter().chain(self.beside).try_for_each(|part| part.rename(durable))
     }

@@ -131,8 +131,12 @@ pub trait StorageExt: Storage {
 
 impl<S: Storage + ?Sized> StorageExt for S {}
 
-/// Checks that `len` bytes from `offset` on lie within `end`.
-pub(crate) fn check_bounds(end: u64, offset: u64, len: usize) -> Result<Range<u64>> {
+/// The range of `len` bytes from `offset` on, for a [`Storage`] that ends at `end`.
+///
+/// # Errors
+///
+/// [`OutOfBounds`](crate::ErrorKind::OutOfBounds) where it passes the end.
+pub fn check_bounds(end: u64, offset: u64, len: usize) -> Result<Range<u64>> {
     match offset.checked_add(len as u64) {
         Some(last) if last <= end => Ok(offset..last),
         _ => {

@@ -93,7 +93,7 @@ fn bench_reads(request: &BenchRequest<'_>) -> Result<BenchResult> {
 fn bench_writes(request: &BenchRequest<'_>) -> Result<BenchResult> {
     let image = Edited::open(&request.source, &request.access)?;
     let opener = Opener { wrappers: &[], ..request.access.opener() };
-    let mut layers = opener.open_layers(image.storage(), Some(&request.source.path), Some(image.kind.name))?;
+    let mut layers = opener.open_layers(image.storage(), image.path(), Some(image.kind.name))?;
     // The image itself is read through its editor, which does not share its other files.
     drop(layers.remove(0));
     image.edit(|editor| {

@@ -96,11 +96,11 @@ fn commit_layers(request: &CommitRequest<'_>) -> Result<Committed> {
 /// The file of an image that is kept. It may have to know its base by something else afterwards, so it is locked to be written;
 /// one that may only be read is read.
 fn kept(request: &CommitRequest<'_>) -> Result<Arc<dyn Storage>> {
-    match FileMedium::open(&request.source.path, request.access.locking(Locking::Write)) {
+    match request.access.medium(&request.source.path) {
         Err(error) if error.kind() == ErrorKind::Refused => {
             storage(&request.source.path, request.source.format.as_deref(), &request.access)
         }
-        medium => Ok(Arc::new(medium?)),
+        medium => Ok(medium?),
     }
 }
 
@@ -108,7 +108,7 @@ fn kept(request: &CommitRequest<'_>) -> Result<Arc<dyn Storage>> {
 fn into_base(request: &CommitRequest<'_>, storage: &Arc<dyn Storage>, format: Option<&str>) -> Result<Committed> {
     let format = format.or(request.source.format.as_deref());
     let opener = Opener { wrappers: &[], ..request.access.opener() };
-    let mut layers = opener.open_layers(Arc::clone(storage), Some(&request.source.path), format)?;
+    let mut layers = opener.open_layers(Arc::clone(storage), request.access.place(&request.source.path), format)?;
     let index = base_index(request, &layers)?;
     let below = layers.split_off(index + 1);
     let base = layers.pop().ok_or_else(|| Error::invalid("a chain needs a layer"))?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use imgfmt_core::convert::{Cancel, Convert, Progress, is_zero};
 use imgfmt_core::{
     Backing, ByteCounts, Chain, Description, Erase, Error, ErrorKind, Findings, Image, ImageEditor, Layer, OpenContext,
-    Opener, Options, Repair, Result, Severity, Storage, Target, Window, workers,
+    Opener, Options, Repair, Result, Severity, Storage, Window, workers,
 };
 
 use super::backing::{as_stored, folder_of};
@@ -89,15 +89,14 @@ pub fn compact(request: &CompactRequest<'_>) -> Result<Compacted> {
 
 /// Writes the image anew, at `output` or in its own place.
 fn compact_beside(request: &CompactRequest<'_>, output: Option<&Path>) -> Result<Compacted> {
-    let path = request.source.path.as_path();
     if output.is_some() {
-        let storage = storage(path, request.source.format.as_deref(), &request.access)?;
+        let storage = storage(&request.source.path, request.source.format.as_deref(), &request.access)?;
         let kind = Looked::open(&request.source, &request.access)?.kind;
         return write_anew(request, &storage, kind, output);
     }
     // Nobody writes to the image until the new one has its name.
     let image = Edited::open(&request.source, &request.access)?;
-    if !path.metadata().is_ok_and(|metadata| metadata.is_file()) {
+    if !image.is_regular() {
         return Err(only_in_place("what is no regular file cannot be replaced"));
     }
     write_anew(request, &image.storage(), image.kind, None)
@@ -113,21 +112,21 @@ fn write_anew(
     let (access, path) = (&request.access, request.source.path.as_path());
     let specs = options_of(kind.name)?;
     if let Some(snapshots) = kind.abilities.snapshots {
-        let context = OpenContext { path: Some(path), ..access.opener().context };
+        let context = OpenContext { path: access.place(path), ..access.opener().context };
         let list = snapshots.list(Arc::clone(storage), &context).map_err(|e| e.in_format(kind.name))?;
         if !list.is_empty() {
             return Err(only_in_place("a new image would not have the internal snapshots of this one"));
         }
     }
     let opener = Opener { wrappers: &[], ..access.opener() };
-    let mut layers = opener.open_layers(Arc::clone(storage), Some(path), Some(kind.name))?;
+    let mut layers = opener.open_layers(Arc::clone(storage), access.place(path), Some(kind.name))?;
     let below = layers.split_off(1);
     let top = layers.pop().ok_or_else(|| Error::invalid("a chain needs a layer"))?;
     let description = top.image.describe();
     if description.encrypted {
         return Err(only_in_place("a new image would have another key, and not the slots of this one"));
     }
-    let files = image_files(path, top.image.as_ref())?;
+    let files = image_files(path, top.image.as_ref(), access)?;
     if output.is_none() && files.len() > 1 {
         // One name after the other would change, and a kill in between leave files of two images.
         return Err(only_in_place("several files cannot be replaced in one step"));
@@ -186,12 +185,12 @@ fn backing_of(path: &Path, description: &Description, below: &[Layer]) -> Option
 /// Bytes that the files of the image at `path` take.
 fn allocated(path: &Path, format: &str, access: &Access<'_>) -> Result<u64> {
     let (opened, _) = open_layer(path, Some(format), access)?;
-    Ok(sum(&image_files(path, opened.image.as_ref())?))
+    Ok(sum(&image_files(path, opened.image.as_ref(), access)?))
 }
 
 /// Bytes that `files` take.
 fn sum(files: &[ImageFile]) -> u64 {
-    files.iter().fold(0, |sum, file| sum.saturating_add(file.actual_size))
+    files.iter().fold(0, |sum, file| sum.saturating_add(file.actual_size.unwrap_or(0)))
 }
 
 /// Gives back the space of units that are zero, and of those that nothing uses.
@@ -201,11 +200,11 @@ fn compact_in_place(request: &CompactRequest<'_>) -> Result<Compacted> {
     }
     let path = request.source.path.as_path();
     let image = Edited::open(&request.source, &request.access)?;
-    let before = sum(&image_files(path, image.layer()?.image.as_ref())?);
+    let before = sum(&image_files(path, image.layer()?.image.as_ref(), &request.access)?);
     image.edit(|editor| erase_zeros(request, editor))?;
     free_unused(&image)?;
-    image.medium.sync()?;
-    let after = sum(&image_files(path, image.layer()?.image.as_ref())?);
+    image.medium().sync()?;
+    let after = sum(&image_files(path, image.layer()?.image.as_ref(), &request.access)?);
     Ok(Compacted { before, after })
 }
 
@@ -290,9 +289,10 @@ fn free_unused(image: &Edited<'_>) -> Result<()> {
         return Ok(());
     }
     if let Some(vacant) = image.kind.abilities.vacant {
-        vacant.vacant(image.medium.as_ref(), &image.context(), &mut |range| image.medium.clear(range))?;
+        let medium = image.medium();
+        vacant.vacant(medium.as_ref(), &image.context(), &mut |range| medium.clear(range))?;
     }
-    let len = image.medium.len();
+    let len = image.storage().len();
     let Some(end) = stats.image_end.filter(|end| *end < len) else {
         return Ok(());
     };
@@ -300,7 +300,7 @@ fn free_unused(image: &Edited<'_>) -> Result<()> {
     let cut: Arc<dyn Storage> = Arc::new(Window::new(image.storage(), 0..end)?);
     let mut of_cut = Findings::new();
     let sound = check.check(cut, &image.context(), &mut of_cut).is_ok() && of_cut.total() == 0;
-    if sound && image.is_regular() { image.medium.set_len(end) } else { Ok(()) }
+    if sound && image.is_regular() { image.medium().set_len(end) } else { Ok(()) }
 }
 
 /// What ends the message where an image cannot be written anew and take its own place, but be compacted in place.

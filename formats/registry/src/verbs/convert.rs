@@ -2,13 +2,13 @@
 
 use std::io::Write;
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use imgfmt_core::convert::{Convert, EditingWriter, Progress, Salvage};
 use imgfmt_core::hash::Hasher;
 use imgfmt_core::{
-    Backing, Bitmap, CreateRequest, Error, ErrorKind, FileMedium, Format, HashAlgorithm, HashValue, Image, ImageWriter,
-    Locking, OpenContext, Result,
+    Backing, Bitmap, CreateRequest, Error, ErrorKind, Format, HashAlgorithm, HashValue, Image, ImageWriter,
+    OpenContext, Result,
 };
 
 use super::backing;
@@ -104,9 +104,14 @@ fn edit_with(
         let unable =
             || Error::unsupported(format!("images in the format {} cannot be changed in place", format.name()));
         let edit = format.abilities().edit.ok_or_else(unable)?;
-        let medium = Arc::new(FileMedium::open(&request.target, request.access.locking(Locking::Write))?);
+        let medium = request.access.medium(&request.target)?;
         let options = verify::open_options(format, &request.options);
-        let context = OpenContext { path: Some(&request.target), options: &options, snapshot: None, ..opener.context };
+        let context = OpenContext {
+            path: request.access.place(&request.target),
+            options: &options,
+            snapshot: None,
+            ..opener.context
+        };
         let editor = edit.edit(medium, &context).map_err(|e| e.in_format(format.name()))?;
         let writer = EditingWriter::new(editor, image.size(), request.target_is_zero)?;
         let writer = if request.compress { writer.compressed()? } else { writer };

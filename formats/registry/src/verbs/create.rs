@@ -78,11 +78,22 @@ fn backing_of(request: &CreateImage<'_>, name: &ParentName) -> Result<Backing> {
     Ok(Backing { name: backing::as_stored(name), path, identities: Vec::new(), size })
 }
 
+/// Where the new image goes, and whether something may be there already.
+fn output(request: &CreateImage<'_>, size: u64) -> Result<(Output, bool)> {
+    let Some(remote) = request.access.remote(&request.path)? else {
+        let is_device = request.path.metadata().is_ok_and(|metadata| !metadata.is_file());
+        let output = Output::create_locked(&request.path, request.access.locking(Locking::Write))?;
+        return Ok((output, is_device));
+    };
+    let new = remote.create(if request.format == RAW { size } else { 0 })?;
+    let in_place = !new.is_new;
+    Ok((Output::remote(remote, new), in_place))
+}
+
 /// Writes the new image, for a disk of `size` bytes.
 fn write(request: &CreateImage<'_>, size: u64, backing: Option<&Backing>) -> Result<()> {
     let format = request.access.opener().by_name(&request.format)?;
-    let in_place = request.path.metadata().is_ok_and(|metadata| !metadata.is_file());
-    let output = Output::create_locked(&request.path, request.access.locking(Locking::Write))?;
+    let (output, in_place) = output(request, size)?;
     let disk = Blank::new(size).in_layer(if backing.is_some() { FIRST_LAYER_BELOW } else { 0 });
     let create = CreateRequest {
         backing,

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use imgfmt_core::open::BELOW;
 use imgfmt_core::{
-    Abilities, Error, FileMedium, Format, ImageEditor, Locking, Medium, OpenContext, Opened, Opener, OptionSpec,
-    Result, Storage, probe,
+    Abilities, Error, Format, ImageEditor, Medium, OpenContext, Opened, Opener, OptionSpec, Result, Storage, probe,
 };
 
 use super::open::{Access, storage};
@@ -73,7 +72,7 @@ impl<'a> Looked<'a> {
     pub(crate) fn open(source: &Source, access: &'a Access<'a>) -> Result<Self> {
         let (path, format) = (source.path.as_path(), source.format.as_deref());
         let opener = access.opener();
-        let found = opener.unwrap(storage(path, format, access)?, Some(path), format)?;
+        let found = opener.unwrap(storage(path, format, access)?, access.place(path), format)?;
         if let Some(error) = found.undecided {
             return Err(error);
         }
@@ -101,11 +100,11 @@ impl<'a> Looked<'a> {
 /// An image whose file is open to be changed where it is.
 pub(crate) struct Edited<'a> {
     /// Its file.
-    pub(crate) medium: Arc<FileMedium>,
+    medium: Arc<dyn Medium>,
     /// Its format.
     pub(crate) kind: Kind,
-    /// Where it is.
-    path: &'a Path,
+    /// What the caller calls it.
+    name: &'a Path,
     /// The rules for opening.
     access: &'a Access<'a>,
 }
@@ -127,32 +126,37 @@ impl<'a> Edited<'a> {
         if access.part.is_some() {
             return Err(Error::unsupported("an image that is a part of a file cannot be changed there"));
         }
-        let medium = Arc::new(FileMedium::open(&source.path, access.locking(Locking::Write))?);
+        let medium = access.medium(&source.path)?;
         let storage = Arc::clone(&medium) as Arc<dyn Storage>;
         // Only what is around the image is of interest, not which image: that there are several says enough.
-        let found = opener.unwrap(Arc::clone(&storage), Some(&source.path), format)?;
+        let found = opener.unwrap(Arc::clone(&storage), access.place(&source.path), format)?;
         if let Some((wrapper, _)) = found.wrappers.first() {
             return Err(Error::unsupported(format!("the image is in a {wrapper} file, and cannot be changed there")));
         }
         let kind = Kind::find(&opener, &storage, format)?;
         let (own, _) = access.options.split(BELOW);
         own.check(kind.open_options).map_err(|e| e.in_format(kind.name))?;
-        Ok(Self { medium, kind, path: &source.path, access })
+        Ok(Self { medium, kind, name: &source.path, access })
     }
 
     /// What the format may use.
     pub(crate) fn context(&self) -> OpenContext<'_> {
-        OpenContext { path: Some(self.path), ..self.access.opener().context }
+        OpenContext { path: self.path(), ..self.access.opener().context }
+    }
+
+    /// Where its file is; nothing where it is in none.
+    pub(crate) fn path(&self) -> Option<&'a Path> {
+        self.access.place(self.name)
     }
 
     /// Whether it is a regular file, whose length can change.
     pub(crate) fn is_regular(&self) -> bool {
-        self.path.metadata().is_ok_and(|metadata| metadata.is_file())
+        self.path().is_some_and(|path| path.metadata().is_ok_and(|metadata| metadata.is_file()))
     }
 
     /// The file, to be changed.
     pub(crate) fn medium(&self) -> Arc<dyn Medium> {
-        Arc::clone(&self.medium) as Arc<dyn Medium>
+        Arc::clone(&self.medium)
     }
 
     /// The file, to be read as it is now.
@@ -166,7 +170,7 @@ impl<'a> Edited<'a> {
     ///
     /// As [`Opener::open_layer`].
     pub(crate) fn layer(&self) -> Result<Opened> {
-        layer(self.access, &self.storage(), Some(self.path), self.kind.name)
+        layer(self.access, &self.storage(), self.path(), self.kind.name)
     }
 
     /// Opens the editor.

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use imgfmt_core::{Error, Image, Result, Storage};
 
+use super::open::Access;
+
 /// A file or device on the host, the same whatever path leads to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum HostFile {
@@ -42,8 +44,10 @@ pub struct ImageFile {
     pub source: Option<usize>,
     /// Its length in bytes.
     pub len: u64,
-    /// Bytes that it takes on the host, holes not counted.
-    pub actual_size: u64,
+    /// Bytes that it takes on the host, holes not counted; nothing where it is no file of this host.
+    pub actual_size: Option<u64>,
+    /// How it is reached, in one word, where it is no file of this host.
+    pub protocol: Option<&'static str>,
 }
 
 /// Whether `file` is one of the files that hold the bytes of `image`.
@@ -56,11 +60,12 @@ pub(crate) fn is_part_of(file: HostFile, image: &dyn Image) -> Result<bool> {
     Ok(false)
 }
 
-/// The file at `path`, and the other files of the `image` that was opened there, each once.
-pub(crate) fn image_files(path: &Path, image: &dyn Image) -> Result<Vec<ImageFile>> {
-    let own = path.metadata().map_err(|e| Error::io(format!("cannot ask for the size of {}", path.display()), e))?;
-    let mut seen = BTreeSet::from([HostFile::of(&own)]);
-    let mut files = vec![image_file(path.to_path_buf(), None, &own)];
+/// The file at `path`, as the caller calls it, and the other files of the `image` that was opened there, each once.
+pub(crate) fn image_files(path: &Path, image: &dyn Image, access: &Access<'_>) -> Result<Vec<ImageFile>> {
+    let storage = image.sources().first();
+    let (own, identity) = first_file(path, storage.map_or(0, |storage| storage.len()), access)?;
+    let mut seen: BTreeSet<_> = identity.into_iter().collect();
+    let mut files = vec![own];
     for (index, storage) in image.sources().iter().enumerate() {
         if let Some((path, other)) = metadata(storage.as_ref())?
             && seen.insert(HostFile::of(&other))
@@ -69,23 +74,31 @@ pub(crate) fn image_files(path: &Path, image: &dyn Image) -> Result<Vec<ImageFil
         }
     }
     // The length of a device is not in its metadata; a storage that begins where its file does knows it.
-    if let [file] = files.as_mut_slice()
-        && own.file_type().is_block_device()
-    {
-        file.len = image.sources().first().map_or(0, |storage| storage.len());
+    if let ([file], Some(HostFile::Device(_))) = (files.as_mut_slice(), identity) {
+        file.len = storage.map_or(0, |storage| storage.len());
     }
     Ok(files)
 }
 
-/// The file at `path` alone, whatever it holds.
-pub(crate) fn archive_file(path: &Path) -> Result<Vec<ImageFile>> {
+/// The file at `path` alone, as the caller calls it, whatever it holds; `len` bytes, where it is no file of this host.
+pub(crate) fn archive_file(path: &Path, len: u64, access: &Access<'_>) -> Result<Vec<ImageFile>> {
+    Ok(vec![first_file(path, len, access)?.0])
+}
+
+/// The file at `path`, as the caller calls it, and which it is.
+fn first_file(path: &Path, len: u64, access: &Access<'_>) -> Result<(ImageFile, Option<HostFile>)> {
+    if let Some(remote) = access.remote(path)? {
+        let protocol = Some(remote.protocol());
+        return Ok((ImageFile { path: path.to_path_buf(), source: None, len, actual_size: None, protocol }, None));
+    }
     let own = path.metadata().map_err(|e| Error::io(format!("cannot ask for the size of {}", path.display()), e))?;
-    Ok(vec![image_file(path.to_path_buf(), None, &own)])
+    Ok((image_file(path.to_path_buf(), None, &own), Some(HostFile::of(&own))))
 }
 
 /// What is to be said about one file.
 fn image_file(path: PathBuf, source: Option<usize>, metadata: &Metadata) -> ImageFile {
-    ImageFile { path, source, len: metadata.len(), actual_size: metadata.blocks().saturating_mul(BLOCK_LEN) }
+    let actual_size = Some(metadata.blocks().saturating_mul(BLOCK_LEN));
+    ImageFile { path, source, len: metadata.len(), actual_size, protocol: None }
 }
 
 /// Where the file behind `storage` is, if there is one.

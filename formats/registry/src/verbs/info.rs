@@ -32,10 +32,10 @@ impl ImageInfo {
         self.files.first().map_or(Path::new(""), |file| &file.path)
     }
 
-    /// Bytes that the image's files take on the host, holes not counted.
+    /// Bytes that the image's files take on the host, holes not counted; nothing where one of them is no file of this host.
     #[must_use]
-    pub fn actual_size(&self) -> u64 {
-        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.actual_size))
+    pub fn actual_size(&self) -> Option<u64> {
+        self.files.iter().try_fold(0, |sum: u64, file| Some(sum.saturating_add(file.actual_size?)))
     }
 }
 
@@ -61,9 +61,9 @@ pub fn info(path: &Path, request: &InfoRequest<'_>, access: &Access<'_>) -> Resu
     let cannot = |e: Error| e.context(cannot_open(path));
     let opener = access.opener();
     let storage = storage(path, request.format, access)?;
-    let unwrapped = opener.unwrap(Arc::clone(&storage), Some(path), request.format).map_err(cannot)?;
+    let unwrapped = opener.unwrap(Arc::clone(&storage), access.place(path), request.format).map_err(cannot)?;
     if unwrapped.undecided.is_some() {
-        return archive(path, unwrapped);
+        return archive(path, unwrapped, storage.len(), access);
     }
     let bare = Opener { wrappers: &[], ..opener };
     let place = unwrapped.path.as_deref();
@@ -93,7 +93,7 @@ pub fn info(path: &Path, request: &InfoRequest<'_>, access: &Access<'_>) -> Resu
             _ => (open(true).map_err(cannot)?.0, None),
         },
     };
-    let mut info = describe(path, opened.image.as_ref())?;
+    let mut info = describe(path, opened.image.as_ref(), access)?;
     info.counts = counts;
     info.wrappers = unwrapped.wrappers;
     Ok(info)
@@ -107,8 +107,9 @@ pub fn info(path: &Path, request: &InfoRequest<'_>, access: &Access<'_>) -> Resu
 pub fn chain_info(path: &Path, request: &InfoRequest<'_>, access: &Access<'_>) -> Result<Vec<ImageInfo>> {
     let layers = open_layers(path, request.format, access)?;
     let mut infos = Vec::with_capacity(layers.len());
-    for layer in &layers {
-        let mut info = describe(layer.path.as_deref().unwrap_or(path), layer.image.as_ref())?;
+    for (index, layer) in layers.iter().enumerate() {
+        let access = if index == 0 { access } else { &access.below() };
+        let mut info = describe(layer.path.as_deref().unwrap_or(path), layer.image.as_ref(), access)?;
         info.counts = request.count.then(|| ByteCounts::of(layer.image.as_ref()));
         infos.push(info);
     }
@@ -116,11 +117,11 @@ pub fn chain_info(path: &Path, request: &InfoRequest<'_>, access: &Access<'_>) -
 }
 
 /// Describes one layer.
-fn describe(path: &Path, image: &dyn Image) -> Result<ImageInfo> {
+fn describe(path: &Path, image: &dyn Image, access: &Access<'_>) -> Result<ImageInfo> {
     let description = image.describe();
     Ok(ImageInfo {
         virtual_size: image.size(),
-        files: image_files(path, image)?,
+        files: image_files(path, image, access)?,
         backing_path: description.parent.as_ref().map(|parent| beside(path, &parent.name)),
         description,
         counts: None,
@@ -129,11 +130,11 @@ fn describe(path: &Path, image: &dyn Image) -> Result<ImageInfo> {
 }
 
 /// Describes a file that holds several images, of which none has been named.
-fn archive(path: &Path, unwrapped: Unwrapped) -> Result<ImageInfo> {
+fn archive(path: &Path, unwrapped: Unwrapped, len: u64, access: &Access<'_>) -> Result<ImageInfo> {
     let (format, members) = unwrapped.wrappers.last().map_or(("", &[][..]), |(name, held)| (*name, &held.members[..]));
     Ok(ImageInfo {
         virtual_size: members.iter().filter_map(|member| member.capacity).fold(0, u64::saturating_add),
-        files: archive_file(path)?,
+        files: archive_file(path, len, access)?,
         description: Description { format, ..Description::default() },
         backing_path: None,
         counts: None,

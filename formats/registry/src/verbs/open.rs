@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use imgfmt_core::storage::Once;
 use imgfmt_core::{
-    Chain, DenyAll, Error, FileStorage, Format, Gate, Layer, Limits, Locking, OpenContext, Opened, Opener, OptionSpec,
-    Options, Result, Secrets, Storage, storage::Window,
+    Addresses, Chain, DenyAll, Error, FileMedium, FileStorage, FilesOnly, Format, Gate, Layer, Limits, Locking, Medium,
+    OpenContext, Opened, Opener, OptionSpec, Options, Remote, Result, Secrets, Storage, storage::Window,
 };
 
 use crate::{FORMATS, WRAPPERS};
@@ -16,6 +16,8 @@ use crate::{FORMATS, WRAPPERS};
 pub struct Access<'a> {
     /// Decides about the files that images name: backing files and extents.
     pub gate: &'a dyn Gate,
+    /// Says which names of images, as the caller gives them, are no names of files.
+    pub addresses: &'a dyn Addresses,
     /// Bounds on what files may ask for.
     pub limits: Limits,
     /// The format of a file that no format claims; `None` refuses such a file.
@@ -69,6 +71,7 @@ impl Default for Access<'_> {
     fn default() -> Self {
         Self {
             gate: &DenyAll,
+            addresses: &FilesOnly,
             limits: Limits::default(),
             fallback: Some(RAW),
             options: &NO_OPTIONS,
@@ -84,9 +87,30 @@ impl Default for Access<'_> {
 }
 
 impl Access<'_> {
-    /// The same rules without what is said of one image alone: options, the snapshot, which member, and which part.
+    /// The same rules without what is said of one image alone: options, the snapshot, which member, and which part. What lies
+    /// below was named by an image, and so is a file.
     pub(crate) fn below(&self) -> Self {
-        Self { options: &NO_OPTIONS, snapshot: None, member: None, part: None, ..self.clone() }
+        Self { options: &NO_OPTIONS, snapshot: None, member: None, part: None, addresses: &FilesOnly, ..self.clone() }
+    }
+
+    /// What the caller's `name` leads to, where it is not the name of a file.
+    pub(crate) fn remote(&self, name: &Path) -> Result<Option<Arc<dyn Remote>>> {
+        self.addresses.find(name)
+    }
+
+    /// Where the file is that the caller calls `name`; nothing where it is none.
+    pub(crate) fn place<'p>(&self, name: &'p Path) -> Option<&'p Path> {
+        matches!(self.remote(name), Ok(None)).then_some(name)
+    }
+
+    /// Opens what the caller calls `name` to be changed, with the locks of a writer on it where it is a file.
+    pub(crate) fn medium(&self, name: &Path) -> Result<Arc<dyn Medium>> {
+        match self.remote(name)? {
+            Some(remote) => {
+                remote.open_to_write().map_err(|e| e.context(format!("cannot open {} for writing", name.display())))
+            }
+            None => Ok(Arc::new(FileMedium::open(name, self.locking(Locking::Write))?)),
+        }
     }
 
     /// The locks to take for `locking`.
@@ -125,7 +149,7 @@ pub fn open(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<Ch
 /// As [`open`].
 pub fn open_layers(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<Vec<Layer>> {
     let storage = storage(path, format, access)?;
-    access.opener().open_layers(storage, Some(path), format).map_err(|e| e.context(cannot_open(path)))
+    access.opener().open_layers(storage, access.place(path), format).map_err(|e| e.context(cannot_open(path)))
 }
 
 /// Opens the image at `path` and every layer that it builds on to be described, not read: no secret is needed.
@@ -133,7 +157,8 @@ pub(crate) fn describe_layers(path: &Path, format: Option<&str>, access: &Access
     let storage = storage(path, format, access)?;
     let opener = access.opener();
     let context = OpenContext { describe_only: true, ..opener.context };
-    Opener { context, ..opener }.open_layers(storage, Some(path), format).map_err(|e| e.context(cannot_open(path)))
+    let opener = Opener { context, ..opener };
+    opener.open_layers(storage, access.place(path), format).map_err(|e| e.context(cannot_open(path)))
 }
 
 /// Opens the image at `path` alone, and says what its format is called. Its backing file is not touched.
@@ -143,7 +168,7 @@ pub(crate) fn describe_layers(path: &Path, format: Option<&str>, access: &Access
 /// As [`Opener::open_layer`], and what the operating system says of the file.
 pub fn open_layer(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<(Opened, &'static str)> {
     let storage = storage(path, format, access)?;
-    access.opener().open_layer(storage, Some(path), format).map_err(|e| e.context(cannot_open(path)))
+    access.opener().open_layer(storage, access.place(path), format).map_err(|e| e.context(cannot_open(path)))
 }
 
 /// The options of a new image in the format of that name.
@@ -178,8 +203,13 @@ pub(crate) fn storage(path: &Path, format: Option<&str>, access: &Access<'_>) ->
     if let Some(name) = format {
         access.opener().by_name(name)?;
     }
-    let file = Arc::new(FileStorage::open_locked(path, access.locking(Locking::Read))?);
-    let whole: Arc<dyn Storage> = if access.salvage { Arc::new(Once::new(file)) } else { file };
+    let whole: Arc<dyn Storage> = match access.remote(path)? {
+        Some(remote) => remote.open().map_err(|e| e.context(cannot_open(path)))?,
+        None => {
+            let file = Arc::new(FileStorage::open_locked(path, access.locking(Locking::Read))?);
+            if access.salvage { Arc::new(Once::new(file)) } else { file }
+        }
+    };
     match access.part {
         Some(part) => part.of(whole).map_err(|e| e.context(cannot_open(path))),
         None => Ok(whole),

@@ -5,17 +5,18 @@ use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-use imgfmt_core::{Error, Image, Locking, Output, PipeTarget, Result, Target};
+use imgfmt_core::{Error, Image, Locking, NewRemote, Output, PipeTarget, Remote, Result, Target};
 
 use super::files::{HostFile, is_part_of};
+use super::open::RAW;
 use super::request::ConvertRequest;
 
 /// An output, and what is known of it.
 pub(crate) struct Opened {
+    /// Where the writer writes; let go before the output is, which may have to be taken back.
+    pub(crate) target: Arc<dyn Target>,
     /// The output.
     pub(crate) output: Output,
-    /// Where the writer writes.
-    pub(crate) target: Arc<dyn Target>,
     /// Whether it reads as zeros.
     pub(crate) is_zero: bool,
 }
@@ -35,6 +36,9 @@ pub(crate) fn open(
         return Ok(Opened { target: output.target(), output, is_zero: true });
     }
     let path = request.target.as_path();
+    if let Some(remote) = request.access.remote(path)? {
+        return elsewhere(request, remote, source);
+    }
     let device = path.metadata().is_ok_and(|metadata| !metadata.is_file());
     let is_source = match (HostFile::at(path), source) {
         (Some(target), Some(source)) => is_part_of(target, source)?,
@@ -57,6 +61,26 @@ pub(crate) fn open(
         target = Arc::new(KeptLen { target, len });
     }
     Ok(Opened { target, output, is_zero: request.target_is_zero })
+}
+
+/// Opens or makes what is no file of this host.
+fn elsewhere(request: &ConvertRequest<'_>, remote: Arc<dyn Remote>, source: Option<&dyn Image>) -> Result<Opened> {
+    if request.sources.iter().any(|source| source.path == request.target) {
+        return Err(overwritten(request));
+    }
+    let cannot = |e: Error| e.context(format!("cannot write to {}", request.target.display()));
+    if request.in_place {
+        let medium = remote.open_to_write().map_err(cannot)?;
+        let target = Arc::new(KeptLen { len: medium.len(), target: Arc::clone(&medium) as Arc<dyn Target> });
+        let output = Output::remote(remote, NewRemote { medium, is_new: false });
+        return Ok(Opened { target, output, is_zero: request.target_is_zero });
+    }
+    // Of other formats nobody knows yet how many bytes they take.
+    let len = source.filter(|_| request.target_format == RAW).map_or(0, Image::size);
+    let new = remote.create(len).map_err(cannot)?;
+    let is_zero = new.is_new;
+    let output = Output::remote(remote, new);
+    Ok(Opened { target: output.target(), output, is_zero })
 }
 
 /// The target is a source that cannot be kept until it has been read.

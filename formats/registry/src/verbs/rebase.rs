@@ -10,7 +10,7 @@ use imgfmt_core::codec::Compression;
 use imgfmt_core::convert::{Cancel, Progress};
 use imgfmt_core::{
     Backing, Chain, Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, ImageEditor, ImageExt, Layer,
-    Opener, Pairs, ParentName, Result, Storage, Target, workers,
+    Opener, Pairs, ParentName, Result, Storage, workers,
 };
 
 use super::backing::{as_stored, backing_of, folder_of};
@@ -80,7 +80,7 @@ fn rename(request: &RebaseRequest<'_>) -> Result<()> {
     });
     reparent
         .set_parent(image.medium(), backing.as_ref(), &image.context())
-        .and_then(|()| image.medium.sync())
+        .and_then(|()| image.medium().sync())
         .map_err(|e| e.in_format(image.kind.name))
 }
 
@@ -92,13 +92,13 @@ fn rebase_safely(request: &RebaseRequest<'_>) -> Result<()> {
     let image = Edited::open(&request.source, &request.access)?;
     let reparent = image.kind.need(image.kind.abilities.reparent, NONE)?;
     let opener = Opener { wrappers: &[], ..request.access.opener() };
-    let mut old = opener.open_layers(image.storage(), Some(&request.source.path), Some(image.kind.name))?;
+    let mut old = opener.open_layers(image.storage(), image.path(), Some(image.kind.name))?;
     // The image itself is read through its editor, which does not share its other files.
     drop(old.remove(0));
     image.edit(|editor| fill(request, editor, old, new))?;
     reparent
         .set_parent(image.medium(), backing.as_ref(), &image.context())
-        .and_then(|()| image.medium.sync())
+        .and_then(|()| image.medium().sync())
         .map_err(|e| e.in_format(image.kind.name))
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::{Error, FileMedium, Format, Locking, OpenContext, Replay, Replayed, Result, Storage, probe};
+use imgfmt_core::{Error, Format, OpenContext, Replay, Replayed, Result, Storage, probe};
 
 use super::open::Access;
 use crate::FORMATS;
@@ -23,13 +23,13 @@ pub fn replay(path: &Path, format: Option<&str>, access: &Access<'_>) -> Result<
     let opener = access.opener();
     let said = format.map(|name| opener.by_name(name)).transpose()?.map(named).transpose()?;
     let replay = || {
-        let medium = Arc::new(FileMedium::open(path, Locking::Write)?);
+        let medium = access.medium(path)?;
         let storage: Arc<dyn Storage> = Arc::clone(&medium) as Arc<dyn Storage>;
         let format = match said {
             Some(format) => format,
             None => probed(&storage)?,
         };
-        format.replay(storage, medium.as_ref(), &OpenContext { path: Some(path), ..opener.context })
+        format.replay(storage, medium.as_ref(), &OpenContext { path: access.place(path), ..opener.context })
     };
     replay().map_err(|e| e.context(format!("cannot replay {}", path.display())))
 }

@@ -88,7 +88,7 @@ fn layers_below(request: &ResizeRequest<'_>, image: &Edited<'_>) -> Vec<Layer> {
         return Vec::new();
     }
     let opener = Opener { wrappers: &[], ..request.access.opener() };
-    let layers = opener.open_layers(image.storage(), Some(&request.source.path), Some(image.kind.name));
+    let layers = opener.open_layers(image.storage(), image.path(), Some(image.kind.name));
     // The image itself is read through its editor.
     layers.map_or_else(|_| Vec::new(), |layers| layers.into_iter().skip(1).collect())
 }

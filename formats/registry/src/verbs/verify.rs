@@ -23,11 +23,11 @@ pub(super) fn check(request: &ConvertRequest<'_>, output: &Output, size: u64, ha
     let format = opener.by_name(&request.target_format)?;
     let gate = Parts { output, other: request.access.gate };
     let options = open_options(format, &request.options);
-    let path = request.target.as_path();
-    let context = OpenContext { gate: &gate, path: Some(path), options: &options, snapshot: None, ..opener.context };
+    let path = request.access.place(&request.target);
+    let context = OpenContext { gate: &gate, path, options: &options, snapshot: None, ..opener.context };
     let opener = Opener { wrappers: opener.wrappers, context, member: None, ..opener };
     let format = Some(format.name()).filter(|_| !WRAPPERS.iter().any(|wrapper| wrapper.name() == format.name()));
-    let layers = opener.open_layers(output.read_back()?, Some(path), format)?;
+    let layers = opener.open_layers(output.read_back()?, path, format)?;
     check_layers(request, layers, size, hashes)
 }
 

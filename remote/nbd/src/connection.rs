@@ -1,0 +1,185 @@
+//! One connection that many threads share: requests are sent as they come, and replies go to whom they are for.
+//!
+//! There is no thread that only reads. Of those who wait for replies, one reads for all, until it has its own.
+
+use std::collections::HashMap;
+use std::io::{self, BufReader};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use imgfmt_core::{Error, Result};
+
+use crate::chunk::{Chunk, Wanted};
+use crate::stream::Stream;
+use crate::wire::{self, CMD_DISC, ReplyHead, Request};
+
+/// A connection after the handshake.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// Where requests go.
+    out: Mutex<Stream>,
+    /// What is known of replies.
+    replies: Mutex<Replies>,
+    /// Signalled when there is something new in `replies`.
+    news: Condvar,
+    /// The next cookie.
+    next: AtomicU64,
+    /// What the server calls the metadata context that says what is allocated.
+    allocation: Option<u32>,
+}
+
+/// What is known of replies.
+#[derive(Debug)]
+struct Replies {
+    /// Where they come from; nothing while somebody reads.
+    input: Option<BufReader<Stream>>,
+    /// What is waited for.
+    wanted: HashMap<u64, Wanted>,
+    /// What has come for somebody else than who read it.
+    come: HashMap<u64, Vec<Chunk>>,
+    /// Why nothing more will come.
+    broken: Option<(io::ErrorKind, String)>,
+}
+
+impl Connection {
+    /// Takes over a socket.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](imgfmt_core::ErrorKind::Io).
+    pub(crate) fn new(stream: Stream, allocation: Option<u32>) -> Result<Self> {
+        let input = stream.again().map_err(|e| Error::io("cannot open the connection a second time", e))?;
+        let replies = Replies {
+            input: Some(BufReader::with_capacity(BUFFER_LEN, input)),
+            wanted: HashMap::new(),
+            come: HashMap::new(),
+            broken: None,
+        };
+        Ok(Self {
+            out: Mutex::new(stream),
+            replies: Mutex::new(replies),
+            news: Condvar::new(),
+            next: AtomicU64::new(1),
+            allocation,
+        })
+    }
+
+    /// Sends `request` with its payload, and hands each chunk of the reply to `take`.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be sent, or no whole reply comes.
+    pub(crate) fn exchange(
+        &self,
+        request: Request,
+        payload: &[u8],
+        wanted: Wanted,
+        take: &mut dyn FnMut(Chunk) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let request = Request { cookie: self.next.fetch_add(1, Ordering::Relaxed), ..request };
+        self.replies()?.wanted.insert(request.cookie, wanted);
+        let sent = request.write(&mut *self.out.lock().unwrap_or_else(PoisonError::into_inner), payload);
+        if let Err(error) = sent {
+            return Err(self.break_off(&error));
+        }
+        loop {
+            let chunks = self.next_chunks(request.cookie)?;
+            for chunk in chunks {
+                let done = chunk.done;
+                take(chunk).map_err(|error| self.break_off(&error))?;
+                if done {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Waits for chunks of the reply to `cookie`, and reads meanwhile what comes for others.
+    fn next_chunks(&self, cookie: u64) -> io::Result<Vec<Chunk>> {
+        let mut replies = self.replies()?;
+        loop {
+            if let Some(chunks) = replies.come.remove(&cookie) {
+                return Ok(chunks);
+            }
+            let Some(mut input) = replies.input.take() else {
+                replies = self.news.wait(replies).unwrap_or_else(PoisonError::into_inner);
+                replies.check()?;
+                continue;
+            };
+            drop(replies);
+            let read = self.read_chunk(&mut input);
+            replies = self.lock();
+            replies.input = Some(input);
+            match read {
+                Ok((to, chunk)) => replies.file(to, chunk),
+                Err(error) => {
+                    drop(replies);
+                    return Err(self.break_off(&error));
+                }
+            }
+            self.news.notify_all();
+        }
+    }
+
+    /// Reads the next chunk, whoever it is for.
+    fn read_chunk(&self, input: &mut BufReader<Stream>) -> io::Result<(u64, Chunk)> {
+        let head = ReplyHead::read(input)?;
+        let wanted = self.replies()?.wanted.get(&head.cookie()).copied();
+        let wanted = wanted.ok_or_else(|| wire::wrong("a reply is to no request".to_owned()))?;
+        Ok((head.cookie(), Chunk::read(input, head, wanted, self.allocation)?))
+    }
+
+    /// Says good-bye.
+    pub(crate) fn close(&self) {
+        if self.lock().broken.is_none() {
+            let bye = Request { flags: 0, command: CMD_DISC, cookie: 0, offset: 0, len: 0 };
+            // The server notices anyway.
+            let _ = bye.write(&mut *self.out.lock().unwrap_or_else(PoisonError::into_inner), &[]);
+        }
+    }
+
+    /// What is known of replies, as long as some can come.
+    fn replies(&self) -> io::Result<MutexGuard<'_, Replies>> {
+        let replies = self.lock();
+        replies.check()?;
+        Ok(replies)
+    }
+
+    /// What is known of replies. A panic of another thread while it held them left them whole.
+    fn lock(&self) -> MutexGuard<'_, Replies> {
+        self.replies.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers that nothing more will come, and says so.
+    fn break_off(&self, error: &io::Error) -> io::Error {
+        let mut replies = self.lock();
+        let what = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "the server has closed the connection".to_owned(),
+            _ => error.to_string(),
+        };
+        let (kind, what) = replies.broken.get_or_insert((error.kind(), what)).clone();
+        self.news.notify_all();
+        io::Error::new(kind, what)
+    }
+}
+
+impl Replies {
+    /// Puts `chunk` where who waits for the reply to `cookie` finds it.
+    fn file(&mut self, cookie: u64, chunk: Chunk) {
+        if chunk.done {
+            self.wanted.remove(&cookie);
+        }
+        self.come.entry(cookie).or_default().push(chunk);
+    }
+
+    /// Says why nothing more will come, where it will not.
+    fn check(&self) -> io::Result<()> {
+        match &self.broken {
+            Some((kind, what)) => Err(io::Error::new(*kind, what.clone())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Bytes that are read ahead: the heads of replies come with what follows them.
+const BUFFER_LEN: usize = 4096;

@@ -1,0 +1,226 @@
+//! An export of a server, and what can be asked of it.
+
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use imgfmt_core::Result;
+
+use crate::address::NbdAddress;
+use crate::chunk::{Chunk, Part, Wanted};
+use crate::connection::Connection;
+use crate::handshake::{self, Export};
+use crate::known::Known;
+use crate::stream::Stream;
+use crate::wire::{
+    self, CMD_BLOCK_STATUS, CMD_READ, CMD_WRITE, FLAG_HAS_FLAGS, FLAG_READ_ONLY, FLAG_SEND_RESIZE, Request,
+};
+
+/// An export of an NBD server: storage to read, and a [`Medium`](imgfmt_core::Medium) where the server lets it be written.
+///
+/// Any number of threads use one connection. What the server sends is bounded by what was asked for. Dropping it says
+/// good-bye.
+#[derive(Debug)]
+pub struct NbdExport {
+    /// The connection.
+    connection: Connection,
+    /// What the server said of the export.
+    pub(crate) export: Export,
+    /// Its length in bytes.
+    pub(crate) len: AtomicU64,
+    /// What the last answer said of zeros.
+    known: Mutex<Known>,
+    /// Held while a block is read, changed, and written back.
+    changing: Mutex<()>,
+}
+
+impl NbdExport {
+    /// Connects to the export at `address`.
+    ///
+    /// # Errors
+    ///
+    /// [`Missing`](imgfmt_core::ErrorKind::Missing) where there is no such socket or export,
+    /// [`Refused`](imgfmt_core::ErrorKind::Refused) where it is not for us,
+    /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where the server wants TLS, [`Io`](imgfmt_core::ErrorKind::Io)
+    /// where it cannot be reached, or does not keep to the protocol.
+    pub fn open(address: &NbdAddress) -> Result<Self> {
+        Self::on(address.connect()?, &address.export)
+    }
+
+    /// Takes over the connected socket `stream`, and asks for the export called `name`.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn on(mut stream: Stream, name: &str) -> Result<Self> {
+        let export = handshake::client(&mut stream, name)?;
+        Ok(Self {
+            connection: Connection::new(stream, export.allocation)?,
+            export,
+            len: AtomicU64::new(export.size),
+            known: Mutex::default(),
+            changing: Mutex::default(),
+        })
+    }
+
+    /// Whether the server lets it be written.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        !(self.export.has(FLAG_HAS_FLAGS) && self.export.has(FLAG_READ_ONLY))
+    }
+
+    /// Whether its length can be changed, with an extension of the protocol.
+    #[must_use]
+    pub fn is_resizable(&self) -> bool {
+        self.is_writable() && self.export.has(FLAG_SEND_RESIZE)
+    }
+
+    /// The smallest range of whole blocks around `range`, which lies within the export.
+    pub(crate) fn blocks(&self, range: &Range<u64>) -> Range<u64> {
+        let block = u64::from(self.export.min_block);
+        range.start / block * block..range.end.next_multiple_of(block)
+    }
+
+    /// Reads `range`, whole blocks of it.
+    pub(crate) fn read_blocks(&self, buf: &mut [u8], range: &Range<u64>) -> io::Result<()> {
+        parts(range, self.export.max_payload)
+            .try_for_each(|part| self.read_part(&mut buf[index(&part, range.start)], part.start))
+    }
+
+    /// Writes `range`, which need not be whole blocks.
+    pub(crate) fn write_range(&self, bytes: &[u8], range: &Range<u64>) -> io::Result<()> {
+        let blocks = self.blocks(range);
+        if blocks == *range {
+            return self.write_blocks(bytes, range);
+        }
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let block = u64::from(self.export.min_block);
+        let mut whole = vec![0; index(&blocks, blocks.start).len()];
+        // Only the first and the last block have bytes that stay.
+        for edge in [blocks.start..blocks.start + block, blocks.end - block..blocks.end] {
+            self.read_blocks(&mut whole[index(&edge, blocks.start)], &edge)?;
+        }
+        whole[index(range, blocks.start)].copy_from_slice(bytes);
+        self.write_blocks(&whole, &blocks)
+    }
+
+    /// Writes `range`, whole blocks of it.
+    fn write_blocks(&self, bytes: &[u8], range: &Range<u64>) -> io::Result<()> {
+        parts(range, self.export.max_payload).try_for_each(|part| {
+            let within = &bytes[index(&part, range.start)];
+            self.command(request(CMD_WRITE, part.start, length(within.len() as u64)?), within)
+        })
+    }
+
+    /// Reads whole blocks, few enough for one request.
+    fn read_part(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
+        let len = length(buf.len() as u64)?;
+        let wanted = Wanted::Data { offset, len, structured: self.export.structured };
+        let mut filled = 0;
+        self.ask(request(CMD_READ, offset, len), &[], wanted, &mut |part| {
+            filled += match part {
+                Part::Data(at, bytes) => {
+                    buf[at..at + bytes.len()].copy_from_slice(&bytes);
+                    bytes.len()
+                }
+                Part::Hole(at, len) => {
+                    buf[at..at + len].fill(0);
+                    len
+                }
+                _ => return Err(wire::wrong("something else in reply to a read".to_owned())),
+            };
+            Ok(())
+        })?;
+        if filled == buf.len() {
+            return Ok(());
+        }
+        Err(wire::wrong(format!("{filled} bytes in reply to a read of {}", buf.len())))
+    }
+
+    /// Sends a command whose reply holds nothing but whether it was done.
+    pub(crate) fn command(&self, request: Request, payload: &[u8]) -> io::Result<()> {
+        let nothing = |_| Err(wire::wrong("data in reply to a command that has none".to_owned()));
+        self.ask(request, payload, Wanted::Done, &mut { nothing })
+    }
+
+    /// Asks what is allocated in `range`, whole blocks of it.
+    pub(crate) fn ask_status(&self, range: Range<u64>) -> io::Result<Known> {
+        let len = length(range.end - range.start)?;
+        let mut known = Known::default();
+        self.ask(request(CMD_BLOCK_STATUS, range.start, len), &[], Wanted::Status, &mut |part| {
+            match part {
+                Part::Status(runs) => known = Known::new(range.clone(), &runs),
+                _ => return Err(wire::wrong("data in reply to a question about what is allocated".to_owned())),
+            }
+            Ok(())
+        })?;
+        Ok(known)
+    }
+
+    /// Sends a request, and hands what the reply holds to `take`.
+    fn ask(
+        &self,
+        request: Request,
+        payload: &[u8],
+        wanted: Wanted,
+        take: &mut dyn FnMut(Part) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut failed = None;
+        self.connection.exchange(request, payload, wanted, &mut |chunk: Chunk| match chunk.part {
+            Part::Nothing => Ok(()),
+            Part::Failed(error, said) => {
+                failed = Some(said_by_server(error, &said));
+                Ok(())
+            }
+            part => take(part),
+        })?;
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// What is known of zeros. A panic of another thread while it held that left it whole.
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for NbdExport {
+    fn drop(&mut self) {
+        self.connection.close();
+    }
+}
+
+/// Parts of `range` that are at most `most` bytes long.
+fn parts(range: &Range<u64>, most: u32) -> impl Iterator<Item = Range<u64>> + use<> {
+    let (mut at, end) = (range.start, range.end);
+    std::iter::from_fn(move || {
+        let part = at..end.min(at.saturating_add(most.into()));
+        at = part.end;
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// A request that is not sent yet.
+pub(crate) fn request(command: u16, offset: u64, len: u32) -> Request {
+    Request { flags: 0, command, cookie: 0, offset, len }
+}
+
+/// A length as a request has it.
+pub(crate) fn length(len: u64) -> io::Result<u32> {
+    u32::try_from(len).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a request is too long"))
+}
+
+/// Where the bytes of `part` are in a buffer in memory that begins with byte `start`.
+pub(crate) fn index(part: &Range<u64>, start: u64) -> Range<usize> {
+    let place = |at: u64| usize::try_from(at - start).unwrap_or(usize::MAX);
+    place(part.start)..place(part.end)
+}
+
+/// An error that the server tells of.
+fn said_by_server(error: u32, said: &str) -> io::Error {
+    let system = io::Error::from_raw_os_error(i32::try_from(error).unwrap_or(EIO));
+    if said.is_empty() { system } else { io::Error::new(system.kind(), format!("{system}; the server says: {said}")) }
+}
+
+/// `EIO`, for an error that is none.
+const EIO: i32 = 5;
