@@ -9,6 +9,7 @@ mod print;
 mod probed;
 mod progress;
 mod qemu;
+mod remote;
 mod render;
 mod secrets;
 mod signals;

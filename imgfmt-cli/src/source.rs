@@ -8,6 +8,7 @@ use imgfmt_cli::args::{EditArgs, SourceArgs};
 use crate::failure::Failure;
 use crate::gate::CliGate;
 use crate::probed::require_format;
+use crate::remote::Remotes;
 use crate::secrets;
 
 /// The images to read, and how they are opened.
@@ -27,6 +28,8 @@ pub(crate) struct Sources {
     limits: Limits,
     /// Whether images are opened whatever other programs do with them.
     force_share: bool,
+    /// Which of the names are addresses.
+    remotes: Remotes,
 }
 
 impl Sources {
@@ -47,7 +50,9 @@ impl Sources {
         let mut limits = Limits::default();
         limits.spool_bytes = imgfmt::options::parse_size(&args.spool_limit)
             .map_err(|e| e.context(format!("--spool-limit cannot be {}", args.spool_limit)))?;
+        let remotes = Remotes::of(list.iter().map(|source| source.path.as_path()))?;
         Ok(Self {
+            remotes,
             list,
             options,
             secrets: secrets::parse(&args.object)?,
@@ -62,6 +67,7 @@ impl Sources {
     pub(crate) fn access<'a>(&'a self, gate: &'a CliGate, snapshot: Option<&'a str>) -> Access<'a> {
         Access {
             gate,
+            addresses: &self.remotes,
             limits: self.limits,
             options: &self.options,
             secrets: &self.secrets,
@@ -78,9 +84,19 @@ impl Sources {
         self.list.first().ok_or_else(|| Failure::Usage("an image is needed".to_owned()))
     }
 
-    /// Where the images are.
+    /// Where the images are that are files.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.list.iter().map(|source| source.path.as_path())
+        self.list.iter().map(|source| source.path.as_path()).filter(|path| !self.remotes.knows(path))
+    }
+
+    /// The same images, beside a new one that may have an address, too.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the address.
+    pub(crate) fn with_target(mut self, target: Option<&Path>) -> Result<Self, Failure> {
+        self.remotes.extend(&Remotes::of(target)?);
+        Ok(self)
     }
 }
 
@@ -113,6 +129,15 @@ impl Editing {
         Ok(Self { sources, gate })
     }
 
+    /// The same image, beside a new one that may have an address, too.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sources::with_target`].
+    pub(crate) fn with_target(self, target: Option<&Path>) -> Result<Self, Failure> {
+        Ok(Self { sources: self.sources.with_target(target)?, ..self })
+    }
+
     /// The image.
     pub(crate) fn source(&self) -> Result<Source, Failure> {
         self.sources.first().cloned()
@@ -141,7 +166,11 @@ fn image_opts(text: &Path, options: &mut Options) -> Result<Source, Failure> {
             "driver" => format = Some(value.to_owned()),
             "filename" | "file.filename" => path = Some(PathBuf::from(value)),
             "file.driver" if value == "file" || value == "host_device" => {}
-            "file.driver" => return Err(usage(format!("file.driver is {value}, and only file is known"))),
+            "file.driver" => {
+                let what =
+                    format!("file.driver is {value}, and only file is known; nbd and rbd are called by an address");
+                return Err(usage(what));
+            }
             _ => options.set(name, value),
         }
     }

@@ -138,6 +138,9 @@ impl ImageEditor for RawEditor {
             return Self::grow(file.as_ref(), old, size, preallocation);
         }
         file.set_len(size)?;
+        if file.len() != size {
+            return Err(Error::unsupported("what holds the disk keeps its size").in_format(NAME));
+        }
         file.sync()
     }
 

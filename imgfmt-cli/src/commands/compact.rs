@@ -20,7 +20,7 @@ pub(crate) fn run(args: &CompactArgs, signals: &Signals) -> Result<Exit, Failure
     }
     // Where the image itself stays, its bytes are enough to read it by.
     let editing = match &args.output {
-        Some(_) => Editing::reading(&args.edit, &args.file)?,
+        Some(_) => Editing::reading(&args.edit, &args.file)?.with_target(args.output.as_deref())?,
         None => Editing::new(&args.edit, &args.file, None)?,
     };
     let reporter = Reporter::new(&args.progress, false)?;

@@ -31,7 +31,8 @@ pub(crate) fn run(args: &ConvertArgs, signals: &Signals) -> Result<Exit, Failure
     let cancel = Cancel::default();
     let Resolved { pipes, input } = pipes::resolve(from_pipe, to_pipe, &cancel)?;
     let real = |file| input.as_deref().filter(|_| is_pipe(file)).unwrap_or(file);
-    let sources = Sources::new(&args.source, files.iter().map(|file| real(file.as_path())))?;
+    let sources =
+        Sources::new(&args.source, files.iter().map(|file| real(file.as_path())))?.with_target(Some(target))?;
     let mut request = request(args, &sources, target, format)?;
     let gate = gate(args, &sources, &request.backing, target)?;
     let reporter = Reporter::new(&args.progress, to_pipe)?;

@@ -29,7 +29,7 @@ pub(crate) fn run(args: &CreateArgs) -> Result<Exit, Failure> {
     };
     refuse_pipe(file, "an empty image is made in a file")?;
     let about = SourceArgs { object: args.object.clone(), allow: args.allow.clone(), ..SourceArgs::default() };
-    let sources = Sources::new(&about, None)?;
+    let sources = Sources::new(&about, None)?.with_target(Some(file))?;
     let (options, backing) = new_options(&args.options, args)?;
     let beside = backing.as_ref().map(|backing| file.parent().unwrap_or(Path::new("")).join(&backing.name));
     let known = beside.filter(|_| !args.unchecked);

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &DdArgs, signals: &Signals) -> Result<Exit, Failure> {
     let cancel = Cancel::default();
     let resolved = pipes::resolve(from_pipe, to_pipe, &cancel)?;
     let input = resolved.input.clone().unwrap_or_else(|| operands.input.clone());
-    let sources = Sources::new(&args.source, [input.as_path()])?;
+    let sources = Sources::new(&args.source, [input.as_path()])?.with_target(Some(operands.output.as_path()))?;
     let gate =
         CliGate::new(sources.paths().filter(|path| !is_pipe(path)), &args.source.allow, args.source.force_share)?;
     let mut options = Options::default();

@@ -49,7 +49,7 @@ fn run(call: &Call<'_>) -> Outcome {
     setting.gate.write_parents();
     setting.gate.replace(&image.path, &image.backing);
     image.settle_to_write()?;
-    let base = parsed.get("base").map(create::file).transpose()?;
+    let base = parsed.get("base").map(create::place).transpose()?.map(|base| base.path);
     let meter = Meter::new(parsed);
     let report = |progress: Progress| meter.report(progress);
     let cancel = Cancel::default();

@@ -17,6 +17,7 @@ use super::options::{NewImage, asks_help};
 use super::progress::Meter;
 use super::setting::{Setting, reading};
 use super::{Call, Command, info, report, rules, sizes, state};
+use crate::remote::Remotes;
 
 /// The command.
 pub(crate) const COMMAND: Command = Command {
@@ -111,7 +112,7 @@ fn run(call: &Call<'_>) -> Outcome {
         verify: false,
         rate_limit: plan.rate_limit,
         salvage: parsed.has("salvage"),
-        access: Access { snapshot: snapshot.as_deref(), ..setting.access(first) },
+        access: Access { snapshot: snapshot.as_deref(), addresses: &plan.remotes, ..setting.access(first) },
         engine: Convert { progress: Some(&report), cancel: cancel.clone(), ..plan.engine.clone() },
     };
     call.watch(&cancel)?;
@@ -160,6 +161,8 @@ struct Plan<'a> {
     rate_limit: Option<u64>,
     /// How the work is done.
     engine: Convert<'a>,
+    /// What of the images has an address.
+    remotes: Remotes,
 }
 
 impl Plan<'_> {
@@ -192,7 +195,19 @@ impl Plan<'_> {
             (true, true) => Bitmaps::CopySound,
         };
         let target_options = Options::new();
-        let plan = Self { format_name, format, in_place, target_options, grain, bitmaps, flushed, rate_limit, engine };
+        let remotes = Remotes::default();
+        let plan = Self {
+            format_name,
+            format,
+            in_place,
+            target_options,
+            grain,
+            bitmaps,
+            flushed,
+            rate_limit,
+            engine,
+            remotes,
+        };
         if !parsed.has("target-image-opts") {
             plan.check_format(parsed)?;
         }
@@ -225,6 +240,7 @@ impl Plan<'_> {
         for name in names {
             let mut source = Image::new(name, parsed.get("source-format"), image_opts)?;
             source.settle(reading(parsed.has("force-share")))?;
+            self.remotes.extend(&source.remotes);
             sources.push(source);
         }
         let is_other = |source: &&Image| source.options != sources[0].options || source.part != sources[0].part;
@@ -248,12 +264,13 @@ impl Plan<'_> {
             self.check_format(parsed)?;
             return Ok(path);
         }
-        let path = create::file(name)?;
+        let Image { path, remotes, .. } = create::place(name)?;
+        self.remotes.extend(&remotes);
         if self.format_name == HOST_DEVICE {
             check_device(&path, self.in_place)?;
         }
         if self.in_place {
-            Image { format: Some(self.format), ..Image::file(&path) }.settle(Locking::Ignore)?;
+            Image { format: Some(self.format), remotes, ..Image::file(&path) }.settle(Locking::Ignore)?;
         }
         Ok(path)
     }
@@ -269,6 +286,7 @@ impl Plan<'_> {
         self.format = image.format.unwrap_or(self.format);
         self.format_name = self.format.name.to_owned();
         self.target_options = image.options;
+        self.remotes.extend(&image.remotes);
         Ok(image.path)
     }
 
@@ -281,7 +299,8 @@ impl Plan<'_> {
             wanted = wanted.saturating_add(size(source)?);
         }
         let options = self.target_options.clone();
-        let there = size(&Image { format: Some(self.format), options, ..Image::file(target) })?;
+        let remotes = self.remotes.clone();
+        let there = size(&Image { format: Some(self.format), options, remotes, ..Image::file(target) })?;
         if there < wanted {
             return Err(Fault::new("output file is smaller than input file"));
         }

@@ -39,7 +39,8 @@ fn run(call: &Call<'_>) -> Outcome {
         [_, _, more, ..] => return Err(Fault::usage(command, format!("Unexpected argument: {}", more.display()))),
     };
     let size = size.map(|size| sizes::size(size, "image size")).transpose()?;
-    let path = file(name)?;
+    let place = place(name)?;
+    let path = place.path.clone();
     let (file, cannot) = (shown(&path), |what: String| Fault::new(format!("{}: {what}", shown(&path))));
     let format = formats::named(&format_name).ok_or_else(|| cannot(format!("Unknown file format '{format_name}'")))?;
     if imgfmt::options_of(format.library).is_err() {
@@ -68,30 +69,30 @@ fn run(call: &Call<'_>) -> Outcome {
         return Err(cannot("Backing format cannot be used without backing file".to_owned()));
     }
     rules::check(&new, format).map_err(|fault| fault.about(&file))?;
-    create(&setting, &path, format, new, size, unchecked)?;
+    create(&setting, &place, format, new, size, unchecked)?;
     Ok(0)
 }
 
 /// Has the library make it.
 fn create(
     setting: &Setting,
-    path: &Path,
+    place: &Image,
     format: &Known,
     new: NewImage,
     size: u64,
     unchecked_backing: bool,
 ) -> Result<(), Fault> {
-    let nothing = Image::file(path);
+    let path = &place.path;
     let backing = new.backing.map(|name| ParentName { name, format: new.backing_format });
     let request = CreateImage {
-        path: path.to_path_buf(),
+        path: path.clone(),
         format: format.library.to_owned(),
         // QEMU counts in sectors.
         size: Some(size.checked_next_multiple_of(SECTOR_LEN).unwrap_or(size)),
         options: new.options,
         backing,
         unchecked_backing,
-        access: setting.access(&nothing),
+        access: setting.access(place),
     };
     match imgfmt::create(&request) {
         Ok(_) => Ok(()),
@@ -127,7 +128,12 @@ pub(crate) fn cannot_create(path: &Path, error: &imgfmt::Error) -> Fault {
         }
         _ if error.kind() == ErrorKind::Locked => Fault::new(format!("{name}: {}", innermost(error)))
             .and(&format!("Is another process using the image [{name}]?")),
-        _ => Fault::new(format!("{name}: {}", text)),
+        _ => {
+            // What is no file is not called by its name twice.
+            let ways = [format!("cannot write to {name}: "), format!("cannot create {name}: ")];
+            let told = ways.iter().find_map(|way| text.strip_prefix(way)).unwrap_or(&text);
+            Fault::new(format!("{name}: {told}"))
+        }
     }
 }
 
@@ -174,10 +180,10 @@ pub(crate) fn beside(path: &Path, name: &Path) -> PathBuf {
     path.parent().unwrap_or(Path::new("")).join(name)
 }
 
-/// The file that a new image is to be.
-pub(crate) fn file(name: &OsStr) -> Result<PathBuf, Fault> {
+/// Where a new image is to be, of which nothing else is known.
+pub(crate) fn place(name: &OsStr) -> Result<Image, Fault> {
     match names::meaning(name)? {
-        Meaning::File(path) => Ok(path),
+        Meaning::File(_) | Meaning::Remote(_) => Image::new(name, None, false),
         Meaning::Options(_) => {
             let name = name.to_string_lossy();
             Err(Fault::new(format!("{name}: a new image is named by its file, not by a specification")))

@@ -2,8 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 
-use imgfmt::DdRequest;
 use imgfmt::convert::{Cancel, Convert};
+use imgfmt::{Access, DdRequest};
 
 use super::common::{FORCE_SHARE, FORMAT, IMAGE_OPTS, OBJECT};
 use super::create::{self, cannot_create};
@@ -59,7 +59,8 @@ fn run(call: &Call<'_>) -> Outcome {
     let setting = Setting::new(parsed)?;
     image.settle(setting.locking())?;
     let format = formats::named(&format_name).ok_or_else(|| Fault::new("Unknown file format"))?;
-    let output = create::file(&operands.output)?;
+    let place = create::place(&operands.output)?;
+    let output = place.path.clone();
     let size = setting.describe(&image, false)?.virtual_size;
     // QEMU counts from the start of the image, and not from where the copy starts.
     let size = operands.count.map_or(size, |count| count.saturating_mul(operands.block_size).min(size));
@@ -67,6 +68,8 @@ fn run(call: &Call<'_>) -> Outcome {
         error(&format!("{}: cannot skip to specified offset", image.given));
     }
     let cancel = Cancel::default();
+    let mut remotes = image.remotes.clone();
+    remotes.extend(&place.remotes);
     let request = DdRequest {
         input: image.source(),
         output: output.clone(),
@@ -77,7 +80,7 @@ fn run(call: &Call<'_>) -> Outcome {
         skip: operands.skip,
         output_size: None,
         in_place: false,
-        access: setting.access(&image),
+        access: Access { addresses: &remotes, ..setting.access(&image) },
         engine: Convert { cancel: cancel.clone(), ..Convert::default() },
     };
     call.watch(&cancel)?;

@@ -16,7 +16,7 @@ pub(crate) fn info(info: &ImageInfo) -> String {
     line(&mut out, "image", info.path().display());
     line(&mut out, "file format", name_here(description.format));
     line(&mut out, "virtual size", exact_size(virtual_size(info)));
-    line(&mut out, "disk size", size(info.actual_size()));
+    line(&mut out, "disk size", info.actual_size().map_or_else(unavailable, size));
     if description.encrypted {
         line(&mut out, "encrypted", "yes");
     }
@@ -71,9 +71,14 @@ fn child(out: &mut String, info: &ImageInfo, file: &ImageFile) {
     out.push_str(&format!("Child node '/{}':\n", child_name(file)));
     let len = file.len.checked_next_multiple_of(SECTOR_LEN).unwrap_or(file.len);
     line(out, "    filename", child_path(info, file).display());
-    line(out, "    protocol type", protocol(&file.path));
+    line(out, "    protocol type", protocol(file));
     line(out, "    file length", exact_size(len));
-    line(out, "    disk size", size(file.actual_size));
+    line(out, "    disk size", file.actual_size.map_or_else(unavailable, size));
+}
+
+/// The size of what cannot be asked for it.
+fn unavailable() -> String {
+    "unavailable".to_owned()
 }
 
 /// The snapshots in an image, as its description has them.

@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use imgfmt::{
-    Access, Description, ErrorKind, FilePart, FileStorage, InfoRequest, Locking, Options, ParentName, Source, Storage,
+    Access, Addresses, Description, ErrorKind, FilePart, FileStorage, InfoRequest, Locking, Options, ParentName,
+    Source, Storage,
 };
 
-use super::fault::{Fault, shown};
+use super::fault::{Fault, shown, told};
 use super::formats::{self, Known, RAW, is_file_driver, name_here};
 use super::names::{self, Meaning};
-use super::nested;
+use super::nested::{self, Flat};
 use super::report::stderr;
 use super::sizes;
+use crate::remote::{Address, Remotes};
 use crate::render::text::printable;
 
 /// An image that the command line names.
@@ -33,6 +35,8 @@ pub(crate) struct Image {
     pub(crate) backing_format: Option<&'static Known>,
     /// The part of the file in which it lies; nothing for all of it.
     pub(crate) part: Option<FilePart>,
+    /// What its path leads to, where that is an address and no file.
+    pub(crate) remotes: Remotes,
 }
 
 impl Image {
@@ -53,6 +57,7 @@ impl Image {
         let format = format.map(|format| Self::known(Path::new(name), &format.to_string_lossy())).transpose()?;
         match names::meaning(name)? {
             Meaning::File(path) => Ok(Self { given, format, ..Self::file(&path) }),
+            Meaning::Remote(address) => Ok(Self::called(&given, format).at(address)),
             Meaning::Options(list) => Self::specified(&given, list, format),
         }
     }
@@ -73,7 +78,15 @@ impl Image {
             backing: Vec::new(),
             backing_format: None,
             part: None,
+            remotes: Remotes::default(),
         }
+    }
+
+    /// The same image, at an address.
+    fn at(mut self, address: Address) -> Self {
+        self.path = PathBuf::from(address.to_string());
+        self.remotes.add(&self.path, address);
+        self
     }
 
     /// The format that the file at `path` is said to have.
@@ -86,8 +99,11 @@ impl Image {
     fn specified(given: &str, list: Vec<(String, String)>, format: Option<&'static Known>) -> Result<Self, Fault> {
         let cannot = |what: &str| Fault::new(format!("Could not open '{given}': {what}"));
         let mut image = Self::called(given, format);
-        let (list, part) = nested::flattened(list).map_err(|what| cannot(&what))?;
+        let Flat { list, part, address } = nested::flattened(list).map_err(|what| cannot(&what))?;
         image.part = part;
+        if let Some(address) = address {
+            image = image.at(address);
+        }
         // Only a driver that is the way to a file has the file's name itself.
         let is_bare = list.iter().any(|(name, value)| name == "driver" && is_file_driver(value));
         for (name, value) in &list {
@@ -111,7 +127,7 @@ impl Image {
                 }
                 "file.driver" if is_file_driver(value) => {}
                 "file.driver" => {
-                    return Err(cannot(&format!("'{value}' is not supported as file.driver, only 'file' is")));
+                    return Err(cannot(&format!("'{value}' is not supported as file.driver here, only 'file' is")));
                 }
                 "file" if depth == 0 => {
                     return Err(cannot(&format!("Cannot find device='{value}' nor node-name='{value}'")));
@@ -143,7 +159,10 @@ impl Image {
 
     /// The bytes in which it lies.
     fn storage(&self, locking: Locking) -> imgfmt::Result<Arc<dyn Storage>> {
-        let whole = Arc::new(FileStorage::open_locked(&self.path, locking)?);
+        let whole: Arc<dyn Storage> = match self.remotes.find(&self.path)? {
+            Some(remote) => remote.open()?,
+            None => Arc::new(FileStorage::open_locked(&self.path, locking)?),
+        };
         match self.part {
             Some(part) => part.of(whole),
             None => Ok(whole),
@@ -227,7 +246,7 @@ impl Image {
     /// What its header says; nothing where that cannot be read.
     fn description(&self) -> Option<Description> {
         let request = InfoRequest { format: Some(self.library_format()), count: false, files: false };
-        let access = Access { part: self.part, ..Access::default() };
+        let access = Access { part: self.part, addresses: &self.remotes, ..Access::default() };
         imgfmt::info(&self.path, &request, &access).ok().map(|info| info.description)
     }
 
@@ -260,6 +279,9 @@ impl Image {
             return Fault::new(format!(
                 "Could not open '{name}': 'file' driver requires '{name}' to be a regular file"
             ));
+        }
+        if self.remotes.knows(&self.path) {
+            return Fault::new(format!("Could not open '{}': {}", printable(&self.given), told(error)));
         }
         Fault::open(&self.given, error)
     }

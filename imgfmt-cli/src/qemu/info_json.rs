@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use imgfmt::{ImageFile, ImageInfo};
 use serde_json::{Map, Value, json};
 
-use super::formats::{HOST_DEVICE, name_here, tells_of_clusters};
+use super::formats::{HOST_DEVICE, RAW, name_here, tells_of_clusters};
 use crate::render::info_json::SNAPSHOTS;
 
 /// The object that describes an image.
@@ -28,12 +28,14 @@ pub(crate) fn object(info: &ImageInfo) -> Value {
     let tells_of_clusters = tells_of_clusters(description.format);
     description.cluster_size.filter(|_| tells_of_clusters).map(|size| put("cluster-size", size.into()));
     put("format", name_here(description.format).into());
-    put("actual-size", info.actual_size().into());
+    info.actual_size().map(|size| put("actual-size", size.into()));
     description.encrypted.then(|| put("encrypted", true.into()));
     if let Some(specific) = specific(info) {
         put("format-specific", json!({"type": name_here(description.format), "data": specific}));
     }
-    if tells_of_clusters {
+    let is_raw_export =
+        description.format == RAW && info.files.first().is_some_and(|file| file.protocol == Some("nbd"));
+    if tells_of_clusters && !is_raw_export {
         put("dirty-flag", description.dirty.into());
     }
     object.into()
@@ -84,18 +86,20 @@ fn sorted_within(value: &Value) -> Value {
 
 /// One of the files that the image consists of.
 fn child(info: &ImageInfo, file: &ImageFile) -> Value {
-    json!({
-        "name": child_name(file),
-        "info": {
-            "children": [],
-            "virtual-size": file.len.checked_next_multiple_of(SECTOR_LEN).unwrap_or(file.len),
-            "filename": path(&child_path(info, file)),
-            "format": protocol(&file.path),
-            "actual-size": file.actual_size,
-            "format-specific": {"type": protocol(&file.path), "data": {}},
-            "dirty-flag": false,
-        },
-    })
+    let protocol = protocol(file);
+    let mut told = Map::new();
+    let mut put = |key: &str, value: Value| told.insert(key.to_owned(), value);
+    put("children", json!([]));
+    put("virtual-size", file.len.checked_next_multiple_of(SECTOR_LEN).unwrap_or(file.len).into());
+    put("filename", path(&child_path(info, file)));
+    put("format", protocol.into());
+    file.actual_size.map(|size| put("actual-size", size.into()));
+    // QEMU's driver for exports answers neither.
+    if file.protocol != Some("nbd") {
+        put("format-specific", json!({"type": protocol, "data": {}}));
+        put("dirty-flag", false.into());
+    }
+    json!({"name": child_name(file), "info": told})
 }
 
 /// What a file is to its image.
@@ -116,9 +120,12 @@ pub(crate) fn below_folder(image: &Path, path: &Path) -> PathBuf {
     below.map_or_else(|| path.to_path_buf(), |below| folder.join(below))
 }
 
-/// The way to a file or device.
-pub(crate) fn protocol(path: &Path) -> &'static str {
-    let is_device = path.metadata().is_ok_and(|metadata| {
+/// The way to a file, a device, or what is neither.
+pub(crate) fn protocol(file: &ImageFile) -> &'static str {
+    if let Some(protocol) = file.protocol {
+        return protocol;
+    }
+    let is_device = file.path.metadata().is_ok_and(|metadata| {
         let kind = metadata.file_type();
         kind.is_block_device() || kind.is_char_device()
     });

@@ -32,6 +32,7 @@ mod option_help;
 mod options;
 mod progress;
 mod rebase;
+mod remote_options;
 mod report;
 mod resize;
 mod rules;

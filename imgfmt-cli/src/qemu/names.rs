@@ -4,16 +4,19 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::fault::Fault;
 use super::json_name;
+use crate::remote::Address;
 
 /// What a name means.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
     /// A file.
     File(PathBuf),
+    /// An address of something that is no file of this host.
+    Remote(Address),
     /// A specification: options with their values, by dotted names.
     Options(Vec<(String, String)>),
 }
@@ -34,8 +37,14 @@ pub(crate) fn meaning(name: &OsStr) -> Result<Meaning, Fault> {
         "json" => json_name::options(&shown[protocol.len() + 1..])
             .map(Meaning::Options)
             .map_err(|what| refused(&shown, &what)),
+        "nbd" | "nbd+tcp" | "nbd+unix" | "rbd" => match Address::parse(Path::new(name)) {
+            Ok(Some(address)) => Ok(Meaning::Remote(address)),
+            Ok(None) => Err(refused(&shown, "the address is no UTF-8")),
+            Err(error) => Err(refused(&shown, &error.to_string())),
+        },
         _ if NOT_FILES.contains(&protocol) => {
-            Err(refused(&shown, &format!("The protocol '{protocol}' is not supported, only files and devices are")))
+            let what = format!("The protocol '{protocol}' is not supported, only files, devices, nbd and rbd are");
+            Err(refused(&shown, &what))
         }
         _ => Err(refused(&shown, &format!("Unknown protocol '{protocol}'"))),
     }
@@ -55,7 +64,7 @@ fn refused(name: &str, why: &str) -> Fault {
 }
 
 /// QEMU's protocols that are no files.
-const NOT_FILES: [&str; 32] = [
+const NOT_FILES: [&str; 28] = [
     "blkdebug",
     "blklogwrites",
     "blkverify",
@@ -69,16 +78,12 @@ const NOT_FILES: [&str; 32] = [
     "https",
     "iscsi",
     "iser",
-    "nbd",
-    "nbd+tcp",
-    "nbd+unix",
     "nbds",
     "nfs",
     "null-aio",
     "null-co",
     "nvme",
     "quorum",
-    "rbd",
     "replication",
     "sheepdog",
     "sheepdog+tcp",
@@ -110,11 +115,26 @@ mod tests {
     }
 
     #[test]
+    fn exports_and_images_of_pools_have_addresses() {
+        for (name, shown) in [
+            ("nbd:localhost:10809", "nbd://localhost:10809"),
+            ("nbd+unix:///e?socket=/x", "nbd+unix:///e?socket=/x"),
+            ("rbd:pool/name:id=user", "rbd:pool/name:id=user"),
+        ] {
+            match meaning(OsStr::new(name)).unwrap() {
+                Meaning::Remote(address) => assert_eq!(address.to_string(), shown),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn what_is_no_file_is_refused_by_its_name() {
         for (name, why) in [
-            ("nbd:localhost:10809", "The protocol 'nbd' is not supported"),
-            ("nbd+unix:///?socket=/x", "The protocol 'nbd+unix' is not supported"),
-            ("rbd:pool/name:id=user", "The protocol 'rbd' is not supported"),
+            ("nbd:localhost", "it has no port"),
+            ("nbd+unix:///x", "it has no socket=PATH"),
+            ("rbd:pool", "it has no pool and image"),
+            ("nbds://host", "The protocol 'nbds' is not supported"),
             ("http://host/x", "The protocol 'http' is not supported"),
             ("foo:bar", "Unknown protocol 'foo'"),
             ("", "requires a file name"),

@@ -3,22 +3,44 @@
 use imgfmt::FilePart;
 
 use super::formats::{self, RAW, is_file_driver};
-use super::sizes;
+use super::{remote_options, sizes};
+use crate::remote::Address;
 
 /// Options with their values, by dotted names.
 type List = Vec<(String, String)>;
+
+/// An image as one driver upon a file, or upon what is no file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flat {
+    /// What is left to be said of it.
+    pub(crate) list: List,
+    /// The part of the file in which it lies; nothing for all of it.
+    pub(crate) part: Option<FilePart>,
+    /// Where it is, if it is in no file.
+    pub(crate) address: Option<Address>,
+}
 
 /// The same image as one driver upon a file, and the part of that file in which it lies.
 ///
 /// # Errors
 ///
 /// What is not supported, or makes no sense.
-pub(crate) fn flattened(mut list: List) -> Result<(List, Option<FilePart>), String> {
+pub(crate) fn flattened(mut list: List) -> Result<Flat, String> {
     let mut part: Option<FilePart> = None;
+    // The driver of a protocol alone is raw upon that.
+    if value(&list, "driver").is_some_and(remote_options::is_driver) {
+        list = list.into_iter().map(|(name, value)| (format!("file.{name}"), value)).collect();
+        list.push(("driver".to_owned(), RAW.to_owned()));
+    }
     loop {
         let Some(below) = value(&list, "file.driver").filter(|name| !is_file_driver(name)).map(str::to_owned) else {
-            return Ok((list, part));
+            return Ok(Flat { list, part, address: None });
         };
+        if remote_options::is_driver(&below) {
+            let (of_address, list): (List, List) = list.into_iter().partition(|(name, _)| name.starts_with("file."));
+            let address = Some(remote_options::address(&below, &renamed(of_address, "file.", ""))?);
+            return Ok(Flat { list, part, address });
+        }
         let raw_above =
             value(&list, "driver") == Some(RAW) && value(&list, "offset").or(value(&list, "size")).is_none();
         list = if below == RAW {
@@ -30,7 +52,7 @@ pub(crate) fn flattened(mut list: List) -> Result<(List, Option<FilePart>), Stri
             list.retain(|(name, _)| name != "driver");
             renamed(list, "file.", "")
         } else {
-            return Err(format!("'{below}' is not supported as file.driver here, only files and raw are"));
+            return Err(format!("'{below}' is not supported as file.driver here, only file, raw, nbd and rbd are"));
         };
     }
 }
@@ -79,7 +101,7 @@ mod tests {
 
     fn flat(text: &str) -> Result<(String, Option<FilePart>), String> {
         let pair = |part: &str| part.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())).unwrap();
-        let (list, part) = flattened(text.split(',').map(pair).collect())?;
+        let Flat { list, part, .. } = flattened(text.split(',').map(pair).collect())?;
         let list: Vec<_> = list.iter().map(|(name, value)| format!("{name}={value}")).collect();
         Ok((list.join(","), part))
     }
@@ -97,6 +119,7 @@ mod tests {
             "driver=qcow2,file.driver=qcow2,file.file.filename=x",
             "driver=raw,offset=0,file.driver=qcow2,file.file.filename=x",
             "driver=raw,file.driver=nbd,file.file.filename=x",
+            "driver=raw,file.driver=ssh,file.file.filename=x",
         ] {
             assert!(flat(wrong).is_err(), "{wrong}");
         }

@@ -159,6 +159,7 @@ pub(crate) fn backing_name(name: &OsStr) -> Result<PathBuf, Fault> {
     let cannot = |what: &str| Fault::new(format!("Could not open '{}': {what}", name.to_string_lossy()));
     match names::meaning(name)? {
         Meaning::File(path) => Ok(path),
+        Meaning::Remote(_) => Err(cannot("an image builds on a file, and a name in it is never an address")),
         Meaning::Options(list) => {
             if let Some((other, _)) = list.iter().find(|(name, _)| is_about_a_part(name)) {
                 return Err(cannot(&format!("'{other}' is not supported for a backing file: only its name is stored")));

@@ -42,6 +42,7 @@ impl Setting {
     pub(crate) fn access<'a>(&'a self, image: &'a Image) -> Access<'a> {
         Access {
             gate: &self.gate,
+            addresses: &image.remotes,
             options: &image.options,
             secrets: &self.secrets,
             part: image.part,

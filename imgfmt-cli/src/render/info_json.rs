@@ -13,7 +13,7 @@ pub(crate) fn object(info: &ImageInfo) -> Value {
     put("filename", path(info.path()));
     put("format", description.format.into());
     put("virtual-size", info.virtual_size.into());
-    put("actual-size", info.actual_size().into());
+    info.actual_size().map(|size| put("actual-size", size.into()));
     put("dirty-flag", description.dirty.into());
     description.cluster_size.map(|size| put("cluster-size", size.into()));
     description.encrypted.then(|| put("encrypted", true.into()));
@@ -73,18 +73,17 @@ fn bytes(counts: &ByteCounts) -> Value {
 /// One of the files that the image consists of.
 fn child(file: &ImageFile) -> Value {
     let name = file.source.map_or_else(|| "file".to_owned(), |index| format!("extents.{index}"));
-    json!({
-        "name": name,
-        "info": {
-            "filename": path(&file.path),
-            "format": "file",
-            "virtual-size": file.len.next_multiple_of(SECTOR_LEN),
-            "actual-size": file.actual_size,
-            "dirty-flag": false,
-            "format-specific": {"type": "file", "data": {}},
-            "children": [],
-        },
-    })
+    let protocol = file.protocol.unwrap_or("file");
+    let mut told = Map::new();
+    let mut put = |key: &str, value: Value| told.insert(key.to_owned(), value);
+    put("filename", path(&file.path));
+    put("format", protocol.into());
+    put("virtual-size", file.len.next_multiple_of(SECTOR_LEN).into());
+    file.actual_size.map(|size| put("actual-size", size.into()));
+    put("dirty-flag", false.into());
+    put("format-specific", json!({"type": protocol, "data": {}}));
+    put("children", json!([]));
+    json!({"name": name, "info": told})
 }
 
 /// A path as JSON can hold it: what is no UTF-8 is replaced.

@@ -17,7 +17,7 @@ pub(crate) fn lines(info: &ImageInfo) -> String {
     line(&mut out, "file format", description.format);
     description.subformat.iter().for_each(|subformat| line(&mut out, "subformat", subformat));
     line(&mut out, "virtual size", exact_size(info.virtual_size));
-    line(&mut out, "disk size", size(info.actual_size()));
+    line(&mut out, "disk size", info.actual_size().map_or_else(|| "unavailable".to_owned(), size));
     if description.encrypted {
         line(&mut out, "encrypted", "yes");
     }

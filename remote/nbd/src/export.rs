@@ -1,11 +1,12 @@
 //! An export of a server, and what can be asked of it.
 
+use std::fmt::Debug;
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use imgfmt_core::Result;
+use imgfmt_core::{Error, Result};
 
 use crate::address::NbdAddress;
 use crate::chunk::{Chunk, Part, Wanted};
@@ -33,7 +34,14 @@ pub struct NbdExport {
     known: Mutex<Known>,
     /// Held while a block is read, changed, and written back.
     changing: Mutex<()>,
+    /// What serves it and ends with it. Fields go in this order: the connection is closed before.
+    server: Option<Box<dyn Server>>,
 }
+
+/// What serves an export, and is waited for when that is dropped.
+trait Server: Debug + Send + Sync {}
+
+impl<S: Debug + Send + Sync> Server for S {}
 
 impl NbdExport {
     /// Connects to the export at `address`.
@@ -61,7 +69,25 @@ impl NbdExport {
             len: AtomicU64::new(export.size),
             known: Mutex::default(),
             changing: Mutex::default(),
+            server: None,
         })
+    }
+
+    /// An error of [`on`](Self::on) in the words of the server, where it has told why it refuses: for a server that belongs to
+    /// its client.
+    #[must_use]
+    pub fn in_its_words(error: Error) -> Error {
+        match error.to_string().split_once(handshake::SAID) {
+            Some((_, said)) => Error::new(error.kind(), said),
+            None => error,
+        }
+    }
+
+    /// The same export, which drops `server` when it is dropped itself, and has said good-bye.
+    #[must_use]
+    pub fn served_by(mut self, server: impl Debug + Send + Sync + 'static) -> Self {
+        self.server = Some(Box::new(server));
+        self
     }
 
     /// Whether the server lets it be written.

@@ -257,7 +257,7 @@ fn named(name: &str) -> io::Result<Vec<u8>> {
 
 /// Why the server does not let us have an export.
 fn refusal(code: u32, said: &str) -> Error {
-    let said = if said.is_empty() { String::new() } else { format!("; the server says: {}", printable(said)) };
+    let said = if said.is_empty() { String::new() } else { format!("{SAID}{}", printable(said)) };
     match code {
         REP_ERR_UNKNOWN => Error::new(imgfmt_core::ErrorKind::Missing, format!("the server has no such export{said}")),
         REP_ERR_TLS_REQD => Error::unsupported(format!("the server wants TLS, which is not supported{said}")),
@@ -271,6 +271,8 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// What stands before the server's own words.
+pub(crate) const SAID: &str = "; the server says: ";
 /// How long the server may take for an answer before the first request.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Replies to one option at most.

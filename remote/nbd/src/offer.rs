@@ -89,7 +89,9 @@ pub(crate) fn told(error: &Error) -> String {
     let mut level = std::error::Error::source(error);
     while let Some(below) = level {
         text.push_str(": ");
-        text.push_str(&below.to_string());
+        let shown = below.to_string();
+        // The number of a system's error means something to its own host only.
+        text.push_str(shown.rfind(" (os error ").map_or(shown.as_str(), |at| &shown[..at]));
         level = below.source();
     }
     text.truncate(text.floor_char_boundary(MAX_STRING));

@@ -23,7 +23,9 @@ impl Drop for Server {
 fn has(program: &str) -> bool {
     let there = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
     assert!(there || std::env::var_os("IMGFMT_REQUIRE_ORACLES").is_none(), "{program} is not installed");
-    if !there {}
+    if !there {
+        eprintln!("skipped: {program} is not installed");
+    }
     there
 }
 

@@ -1,0 +1,93 @@
+//! `imgfmt-rbd`: serves one image of a Ceph pool over NBD to the program that has started it, which is at the other end of standard
+//! input. Nobody else is meant to call it.
+//!
+//! ```text
+//! imgfmt-rbd read|write ADDRESS      serves the image
+//! imgfmt-rbd create=BYTES ADDRESS    makes it first
+//! imgfmt-rbd remove ADDRESS          removes it, and serves nothing
+//! ```
+
+mod ffi;
+mod medium;
+
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use imgfmt_core::{Error, Result};
+use imgfmt_nbd::{Served, Stream};
+use imgfmt_rbd::{Mode, RbdAddress};
+
+use ffi::{Ceph, Cluster, Image, Pool};
+use medium::RbdMedium;
+
+/// Serves.
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let (Some(mode), Some(address), None) = (args.next(), args.next(), args.next()) else {
+        return ExitCode::FAILURE;
+    };
+    match run(&mode, &address) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Does what the arguments say. What is in the way, the client is told of.
+fn run(mode: &str, address: &str) -> Result<()> {
+    let opened = Mode::parse(mode).and_then(|mode| open(mode, &RbdAddress::parse(address)?));
+    let served = match opened {
+        Ok(None) => return Ok(()),
+        Ok(Some(served)) => Ok(served),
+        Err(error) => Err(error),
+    };
+    let stream = Stream::Unix(client()?);
+    match served {
+        Ok(served) => served.serve(stream),
+        Err(error) => Served::refuse(stream, &error),
+    }
+}
+
+/// The client, at the other end of standard input.
+fn client() -> Result<UnixStream> {
+    let stdin = std::io::stdin();
+    let socket = stdin.as_fd().try_clone_to_owned();
+    socket.map(UnixStream::from).map_err(|e| Error::io("standard input is no socket", e))
+}
+
+/// Opens the image; nothing where it was to be removed.
+fn open(mode: Mode, address: &RbdAddress) -> Result<Option<Served>> {
+    let (pool, name) = (pool(address)?, address.image.as_str());
+    match mode {
+        Mode::Remove => return pool.remove(name).map(|()| None),
+        Mode::Create(_) if address.snapshot.is_some() => {
+            return Err(Error::invalid("a snapshot is not made by writing to it"));
+        }
+        Mode::Create(size) => pool.create(name, size)?,
+        Mode::Read | Mode::Write => {}
+    }
+    let writable = mode != Mode::Read;
+    if writable && address.snapshot.is_some() {
+        return Err(Error::refused("a snapshot can be read only"));
+    }
+    let image = Image::open(pool, name, address.snapshot.as_deref(), writable)?;
+    Ok(Some(Served { medium: Arc::new(RbdMedium::new(image)?), writable, threads: THREADS }))
+}
+
+/// Opens the pool.
+fn pool(address: &RbdAddress) -> Result<Pool> {
+    let cluster = Cluster::new(Ceph::load()?, address.user.as_deref().unwrap_or(DEFAULT_USER))?;
+    cluster.read_conf(address.conf.as_deref())?;
+    for (name, value) in &address.settings {
+        cluster.set(name, value)?;
+    }
+    cluster.connect()?;
+    Pool::new(cluster, &address.pool, &address.namespace)
+}
+
+/// Who asks where nothing is said.
+const DEFAULT_USER: &str = "admin";
+/// Requests that are answered at a time: enough to keep some of a cluster's disks busy.
+const THREADS: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
