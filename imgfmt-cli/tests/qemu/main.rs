@@ -10,6 +10,8 @@ mod callers;
 mod desk;
 mod limits;
 mod names;
+mod remote;
 mod rule;
 mod same;
+mod servers;
 mod usage;

@@ -1,6 +1,7 @@
 //! KubeVirt's data importer, libguestfs, and uploaders.
 
 use crate::desk::Desk;
+use crate::servers::{Server, are_there};
 
 fn desk() -> Desk {
     let desk = Desk::new();
@@ -19,8 +20,47 @@ fn addresses_are_described_or_refused_at_once() {
     let desk = desk();
     assert_eq!(desk.json("info --output=json src.qcow2")["format"], "qcow2");
     assert_eq!(desk.json(&format!("info --output=json file://{}/src.qcow2", desk.folder()))["format"], "qcow2");
-    let told = desk.fails("info --output=json nbd+unix:///?socket=/run/nbd.sock");
-    assert!(told.contains("nbd+unix"), "{told}");
+    let told = desk.fails("info --output=json nbd+unix:///?socket=/nowhere/nbd.sock");
+    assert!(told.contains("Failed to connect to '/nowhere/nbd.sock': No such file or directory"), "{told}");
+}
+
+#[test]
+fn what_nbdkit_serves_is_described_and_converted() {
+    if !are_there(&["nbdkit"]) {
+        return;
+    }
+    let desk = desk();
+    desk.write("src.qcow2.gz", gzip(&desk.read("src.qcow2")));
+    let folder = desk.folder();
+    let begin =
+        "--foreground --readonly --exit-with-parent -U nbd.sock --pidfile nbd.pid --filter=readahead --filter=retry";
+    for (image, plugin) in [("src.qcow2", "-r file"), ("src.raw", "-r file"), ("src.qcow2.gz", "--filter=gzip -r file")]
+    {
+        let _ = std::fs::remove_file(desk.path("nbd.sock"));
+        let _server = Server::start(&desk, "nbdkit", &format!("{begin} {plugin} {image}"), "nbd.pid");
+        let url = format!("nbd+unix:///?socket={folder}/nbd.sock");
+        let info = desk.json(&format!("info --output=json {url}"));
+        assert_eq!(info["format"], if image.ends_with("raw") { "raw" } else { "qcow2" });
+        assert_eq!((info["virtual-size"].as_u64(), info.get("actual-size")), (Some(4 << 20), None));
+        for line in ["convert -t none -p -O raw", "convert -S 0 -t writeback -p -O raw"] {
+            let shown = desk.ok(&format!("{line} {url} dst.raw"));
+            assert_eq!(percentages(&shown).last(), Some(&"100.00"), "{line}");
+            assert!(desk.read("dst.raw") == desk.read("src.raw"), "{image}: {line}");
+        }
+        std::fs::remove_file(desk.path("nbd.pid")).unwrap();
+    }
+}
+
+/// The bytes as `gzip` packs them.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut gzip = std::process::Command::new("gzip")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    gzip.stdin.take().unwrap().write_all(bytes).unwrap();
+    gzip.wait_with_output().unwrap().stdout
 }
 
 #[test]

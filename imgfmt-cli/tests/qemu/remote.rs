@@ -1,0 +1,169 @@
+//! Images that are called by an address: what the command line says is one, and what an image says is none.
+
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
+
+use crate::desk::{Desk, Ran};
+use crate::servers::{Ceph, Server, are_there};
+
+/// Runs the program under its own name.
+fn imgfmt(desk: &Desk, line: &str) -> Ran {
+    Ran::from(desk.command(env!("CARGO_BIN_EXE_imgfmt"), line).output().unwrap())
+}
+
+#[test]
+fn a_name_in_an_image_is_never_an_address() {
+    let desk = Desk::new();
+    let listener = UnixListener::bind(desk.path("sock")).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    desk.disk("disk.raw", 1 << 20, &[0]);
+    for name in ["nbd+unix:///?socket=sock", "nbd:unix:sock", "rbd:pool/image"] {
+        desk.ok(&format!("create -q -u -f qcow2 -F raw -b {name} over.qcow2 1M"));
+        for line in [
+            "info --backing-chain over.qcow2",
+            "convert -O raw over.qcow2 out.raw",
+            "map over.qcow2",
+            "compare over.qcow2 disk.raw",
+            "measure -O qcow2 over.qcow2",
+            "commit -f qcow2 over.qcow2",
+            "rebase -f qcow2 -b disk.raw -F raw over.qcow2",
+        ] {
+            let ran = desk.run(line);
+            assert!(ran.code != Some(0) && ran.stderr.contains("No such file"), "{name}: {line}: {}", ran.stderr);
+        }
+        let ran = imgfmt(&desk, "convert -f qcow2 -O raw over.qcow2 out.raw");
+        assert!(ran.code != Some(0), "{name}");
+        assert!(!desk.path("out.raw").exists());
+        // The same name given on the command line is an address; one in an image beside it still is not.
+        let _ = desk.run(&format!("compare over.qcow2 {}", name.replace("sock", "other")));
+    }
+    assert!(listener.accept().is_err(), "somebody has connected");
+}
+
+#[test]
+fn a_file_may_be_called_like_an_address() {
+    let desk = Desk::new();
+    desk.disk("nbd:x", 1 << 20, &[0]);
+    for name in ["./nbd:x", "file:nbd:x"] {
+        assert_eq!(desk.json(&format!("info --output=json {name}"))["virtual-size"], 1 << 20, "{name}");
+    }
+    assert_eq!(imgfmt(&desk, "info ./nbd:x").code, Some(0));
+}
+
+#[test]
+fn an_export_is_an_image_under_both_names_of_the_program() {
+    if !are_there(&["qemu-nbd"]) {
+        return;
+    }
+    let desk = Desk::new();
+    desk.disk("disk.raw", 4 << 20, &[0, 1 << 20]);
+    desk.ok("convert -f raw -O qcow2 -c disk.raw disk.qcow2");
+    // It serves one client, once: the program connects no second time.
+    let lines = ["info", "convert -O vmdk {} out.vmdk", "hash", "check", "map", "compare {} disk.raw"];
+    for (index, line) in lines.into_iter().enumerate() {
+        let socket = format!("s{index}");
+        let _server = Server::start(&desk, "qemu-nbd", &format!("-r -f raw -k HERE/{socket} disk.qcow2"), &socket);
+        let address = format!("nbd+unix:///?socket={socket}");
+        let line = if line.contains("{}") { line.replace("{}", &address) } else { format!("{line} {address}") };
+        let ran = imgfmt(&desk, &line);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{line}: {}", ran.stdout);
+    }
+    desk.ok("compare -f vmdk -F raw out.vmdk disk.raw");
+    let _server = Server::start(&desk, "qemu-nbd", "-f raw -k HERE/rw -t disk.raw", "rw");
+    desk.disk("other.raw", 4 << 20, &[2 << 20]);
+    let ran = imgfmt(&desk, "convert -n --verify -f raw -O raw other.raw nbd+unix:///?socket=rw");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    assert!(desk.read("disk.raw") == desk.read("other.raw"));
+    for (line, told) in [
+        ("resize -f raw nbd+unix:///?socket=rw 8M", "cannot be changed"),
+        ("resize -f raw --shrink nbd+unix:///?socket=rw 1M", "keeps its size"),
+        ("convert -f raw -O raw nbd+unix:///?socket=rw nbd+unix:///?socket=rw", "would be overwritten"),
+        ("info nbd+unix:///none?socket=rw", "no such export"),
+        ("info nbds://localhost", "nbds connections are not supported"),
+        ("info nbd://localhost:x", "the port is no number"),
+    ] {
+        let ran = imgfmt(&desk, line);
+        assert!(ran.code != Some(0) && ran.stderr.contains(told), "{line}: {}", ran.stderr);
+    }
+}
+
+/// Has the helper for images of Ceph built beside the program.
+fn build_helper() {
+    let folder = Path::new(env!("CARGO_BIN_EXE_imgfmt")).parent().unwrap();
+    let mut command = Command::new(env!("CARGO"));
+    command
+        .args(["build", "--quiet", "--locked", "--package", "imgfmt-rbd"])
+        .env("CARGO_TARGET_DIR", folder.parent().unwrap());
+    if folder.file_name().is_some_and(|name| name == "release") {
+        command.arg("--release");
+    }
+    assert!(command.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
+}
+
+#[test]
+fn an_image_of_a_pool_is_an_image() {
+    let Some(ceph) = Ceph::start() else { return };
+    build_helper();
+    let desk = Desk::new();
+    desk.disk("disk.raw", 12 << 20, &[0, 5 << 20, (12 << 20) - 65_536]);
+    desk.ok("convert -f raw -O qcow2 disk.raw disk.qcow2");
+    let at = |image: &str| format!("rbd:images/{image}:id=admin:conf={}", ceph.conf().display());
+    let (raw, qcow2, made) = (at("raw"), at("qcow2"), at("made"));
+
+    desk.ok(&format!("convert -f qcow2 -O raw disk.qcow2 {raw}"));
+    desk.ok(&format!("compare {raw} disk.raw"));
+    ceph.rbd(
+        "export images/raw exported.raw --no-progress"
+            .replace("exported.raw", desk.path("exported.raw").to_str().unwrap())
+            .as_str(),
+    );
+    assert!(desk.read("exported.raw") == desk.read("disk.raw"));
+    // What Nova asks.
+    for line in
+        [format!("info {raw} --force-share --output=json"), format!("info {raw} --force-share --output=json -f raw")]
+    {
+        let info = desk.json(&line);
+        assert_eq!((info["format"].as_str(), info["virtual-size"].as_u64()), (Some("raw"), Some(12 << 20)));
+        assert_eq!(info["children"][0]["info"]["format"], "rbd");
+    }
+    let told = desk.fails(&format!("info {} --force-share --output=json", at("none")));
+    assert!(told.contains("No such file or directory"), "{told}");
+    let told = desk.fails(&format!("info {}", raw.replace("images/", "none/")));
+    assert!(told.contains("error opening pool none: No such file or directory"), "{told}");
+    // Objects that are not there are holes.
+    let map = desk.json(&format!("map --output=json {raw}"));
+    let data: Vec<_> =
+        map.as_array().unwrap().iter().map(|run| (run["data"].as_bool(), run["start"].as_u64())).collect();
+    assert_eq!(data, [(Some(true), Some(0))], "each object of 4 MiB has data");
+
+    // An image that is there is not made anew; one that does not become whole is not left behind.
+    let told = desk.fails(&format!("convert -f raw -O raw disk.raw {raw}"));
+    assert!(told.contains("error rbd create: File exists"), "{told}");
+    let whole = desk.read("disk.qcow2");
+    desk.write("cut.qcow2", &whole[..whole.len() / 2]);
+    desk.fails(&format!("convert -f qcow2 -O raw cut.qcow2 {}", at("cut")));
+    assert_eq!(ceph.rbd("ls images").trim(), "raw");
+
+    // Other formats grow as they are written, and are edited where they are.
+    desk.ok(&format!("convert -f raw -O qcow2 disk.raw {qcow2}"));
+    desk.ok(&format!("resize -f qcow2 {qcow2} +4M"));
+    desk.ok(&format!("check -f qcow2 {qcow2}"));
+    assert_eq!(desk.json(&format!("info --output=json {qcow2}"))["virtual-size"], 16 << 20);
+    desk.ok(&format!("convert -f qcow2 -O raw {qcow2} back.raw"));
+    assert!(desk.read("back.raw")[..12 << 20] == desk.read("disk.raw"));
+
+    desk.ok(&format!("create -f raw {made} 8M"));
+    desk.ok(&format!("resize -f raw {made} 16M"));
+    desk.ok(&format!("resize -f raw --shrink {made} 12M"));
+    desk.ok(&format!("convert -n -f raw -O raw disk.raw {made}"));
+    desk.ok(&format!("compare {made} disk.raw"));
+    ceph.rbd("snap create images/made@one");
+    desk.ok(&format!("compare -f raw -F raw {} disk.raw", made.replace("made", "made@one")));
+    let told = desk.fails(&format!("convert -n -f raw -O raw disk.raw {}", made.replace("made", "made@one")));
+    assert!(told.contains("a snapshot can be read only"), "{told}");
+
+    let ran = imgfmt(&desk, &format!("convert -f raw -O qcow2 {raw} native.qcow2"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    desk.ok("compare -f qcow2 -F raw native.qcow2 disk.raw");
+}
