@@ -11,6 +11,7 @@
 //! | [`edit_a_little`] | an image | what is written in place reads back, or the image is refused |
 //! | [`stream_everything`] | an image, as from a pipe | parts ascend and are there; what is no stream comes back whole |
 //! | [`unwrap_everything`] | a file that may hold images | the same for what takes it off, within the bounds of temporary files |
+//! | [`talk_to_nbd_client`], [`talk_to_nbd_server`] | what the other side says | an answer or an error, of no more bytes than were asked for |
 //! | [`look_inside`] | a disk | partition tables and signatures are found, or none |
 //! | [`vhdx_from`] | changes to a VHDX file | a file whose checksums are right, for the others to open |
 //!
@@ -23,6 +24,7 @@ mod check;
 mod codec;
 mod convert;
 mod inside;
+mod nbd;
 mod small;
 mod states;
 mod stream;
@@ -38,6 +40,7 @@ pub use convert::converts_as_it_reads;
 use imgfmt_core::Format;
 use imgfmt_core::conformance::survive;
 pub use inside::look_inside;
+pub use nbd::{talk_to_nbd_client, talk_to_nbd_server};
 pub use states::open_every_state;
 pub use stream::stream_everything;
 pub use unwrap::unwrap_everything;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! imgfmt-core ← imgfmt-crypt, formats/<each> ← formats/registry (imgfmt) ← imgfmt-cli, imgfmt-benches
+//! imgfmt-core ← imgfmt-nbd ← imgfmt-rbd ← imgfmt-cli
 //! ```
 //!
 //! Every rule is a pure function from what was found to a list of complaints. The second half of
@@ -20,6 +21,10 @@ const CORE: &str = "imgfmt-core";
 const REGISTRY: &str = "imgfmt";
 /// The package that encrypted formats share: ciphers and LUKS headers.
 const CRYPT: &str = "imgfmt-crypt";
+/// The package of exports of NBD servers.
+const NBD: &str = "imgfmt-nbd";
+/// The package of images in Ceph's pools.
+const RBD: &str = "imgfmt-rbd";
 /// The package that looks into disks.
 const INSIDE: &str = "imgfmt-inside";
 /// Formats the core must not name even before a folder of theirs exists.
@@ -79,7 +84,8 @@ fn the_core_names_no_format() -> Result<(), Box<dyn Error>> {
 
 #[test]
 fn only_programs_print_read_the_environment_or_exit() -> Result<(), Box<dyn Error>> {
-    let mut libraries = vec!["imgfmt-core".into(), "crypt".into(), "inside".into(), "formats/registry".into()];
+    let mut libraries: Vec<String> =
+        ["imgfmt-core", "crypt", "inside", "formats/registry", "remote/nbd", "remote/rbd"].map(str::to_owned).to_vec();
     libraries.extend(format_folders()?.iter().map(|name| format!("formats/{name}")));
     for folder in libraries {
         let complaints = complain_about_sources(&folder, act_of_a_program)?;
@@ -113,9 +119,11 @@ fn allowed_dependencies(package: &Package, formats: &BTreeSet<String>) -> Option
     let core = || [CORE.to_owned()].into_iter();
     match package.name.as_str() {
         CORE => Some(BTreeSet::new()),
-        INSIDE | CRYPT => Some(core().collect()),
+        INSIDE | CRYPT | NBD => Some(core().collect()),
+        RBD => Some(core().chain([NBD.to_owned()]).collect()),
         REGISTRY => Some(core().chain([INSIDE.to_owned()]).chain(formats.iter().map(|x| package_of(x))).collect()),
-        "imgfmt-cli" | "imgfmt-benches" => Some(BTreeSet::from([REGISTRY.to_owned()])),
+        "imgfmt-cli" => Some([REGISTRY, NBD, RBD].map(str::to_owned).into()),
+        "imgfmt-benches" => Some(BTreeSet::from([REGISTRY.to_owned()])),
         _ if is_format(package, formats) => Some(core().chain([CRYPT.to_owned()]).collect()),
         _ => None,
     }
@@ -272,13 +280,13 @@ fn complain_about_sources(folder: &str, rule: impl Fn(&str) -> Option<String>) -
     Ok(complaints)
 }
 
-/// All `.rs` files below `folder`, apart from tests and the conformance kit, which is tests to use.
+/// All `.rs` files below `folder`, apart from programs, tests, and the conformance kit, which is tests to use.
 fn rust_files(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let stem = path.file_stem().unwrap_or_default();
-        let is_test = stem == "tests" || stem == "conformance";
+        let is_test = ["tests", "conformance", "bin"].iter().any(|name| stem == *name);
         if path.is_dir() && !is_test {
             files.extend(rust_files(&path)?);
         } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test {

@@ -15,6 +15,7 @@ use super::option_help::{self, text as help};
 use super::options::{NewImage, asks_help, check_lists, formatting};
 use super::setting::Setting;
 use super::{Call, Command, rules, sizes};
+use crate::remote::Address;
 
 /// The command.
 pub(crate) const COMMAND: Command = Command {
@@ -123,17 +124,18 @@ pub(crate) fn cannot_create(path: &Path, error: &imgfmt::Error) -> Fault {
     let could_not = |why: &str| Fault::new(format!("{name}: Could not create '{name}': {why}"));
     match system_error(error) {
         _ if path.is_dir() => could_not("Is a directory"),
-        Some(system) if !folder.is_dir() || text.ends_with(&format!("cannot create {name}: {system}")) => {
-            could_not(&system)
-        }
-        _ if error.kind() == ErrorKind::Locked => Fault::new(format!("{name}: {}", innermost(error)))
-            .and(&format!("Is another process using the image [{name}]?")),
-        _ => {
+        _ if matches!(Address::parse(path), Ok(Some(_))) => {
             // What is no file is not called by its name twice.
             let ways = [format!("cannot write to {name}: "), format!("cannot create {name}: ")];
             let told = ways.iter().find_map(|way| text.strip_prefix(way)).unwrap_or(&text);
             Fault::new(format!("{name}: {told}"))
         }
+        Some(system) if !folder.is_dir() || text.ends_with(&format!("cannot create {name}: {system}")) => {
+            could_not(&system)
+        }
+        _ if error.kind() == ErrorKind::Locked => Fault::new(format!("{name}: {}", innermost(error)))
+            .and(&format!("Is another process using the image [{name}]?")),
+        _ => Fault::new(format!("{name}: {text}")),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct NbdExport {
     known: Mutex<Known>,
     /// Held while a block is read, changed, and written back.
     changing: Mutex<()>,
+    /// Held while the export grows.
+    pub(crate) growing: Mutex<()>,
     /// What serves it and ends with it. Fields go in this order: the connection is closed before.
     server: Option<Box<dyn Server>>,
 }
@@ -69,6 +71,7 @@ impl NbdExport {
             len: AtomicU64::new(export.size),
             known: Mutex::default(),
             changing: Mutex::default(),
+            growing: Mutex::default(),
             server: None,
         })
     }

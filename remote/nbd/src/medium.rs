@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use imgfmt_core::storage::check_bounds;
@@ -131,7 +132,11 @@ impl NbdExport {
             return Err(Error::refused("the server lets the export be read only"));
         }
         if range.end > self.len() && self.is_resizable() {
-            self.set_len(range.end)?;
+            // Of two threads that write behind the end, none makes the export shorter than the other needs it.
+            let _alone = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+            if range.end > self.len() {
+                self.set_len(range.end)?;
+            }
         }
         self.known().forget();
         let len = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);

@@ -95,6 +95,28 @@ fn many_threads_get_what_each_asked_for() {
 }
 
 #[test]
+fn what_many_threads_write_behind_the_end_stays() {
+    const PIECE: usize = 3000;
+    let (export, server) = served(Arc::new(MemoryMedium::default()), true);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let export = &export;
+            scope.spawn(move || {
+                for turn in (thread..200).step_by(4) {
+                    export.write_at(&[turn as u8 + 1; PIECE], (turn * PIECE) as u64).unwrap();
+                }
+            });
+        }
+    });
+    let mut read = vec![0; 200 * PIECE];
+    assert_eq!(export.len(), read.len() as u64);
+    export.read_at(&mut read, 0).unwrap();
+    assert!(read.chunks(PIECE).enumerate().all(|(turn, piece)| piece.iter().all(|byte| *byte == turn as u8 + 1)));
+    drop(export);
+    server.join().unwrap().unwrap();
+}
+
+#[test]
 fn holes_of_a_file_are_holes_of_its_export() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(64 << 20).unwrap();

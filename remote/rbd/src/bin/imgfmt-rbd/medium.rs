@@ -20,6 +20,8 @@ pub(crate) struct RbdMedium {
     len: AtomicU64,
     /// What the last answer said of data.
     known: Mutex<Known>,
+    /// Held while the image grows.
+    growing: Mutex<()>,
 }
 
 /// What has data in a range.
@@ -35,7 +37,7 @@ impl RbdMedium {
     /// Takes over an open image.
     pub(crate) fn new(image: Image) -> Result<Self> {
         let len = AtomicU64::new(image.size()?);
-        Ok(Self { image, len, known: Mutex::default() })
+        Ok(Self { image, len, known: Mutex::default(), growing: Mutex::default() })
     }
 
     /// What is known of data. A panic of another thread while it held that left it whole.
@@ -46,7 +48,11 @@ impl RbdMedium {
     /// Makes the image as long as `end`, where it is shorter, and forgets what was known of data.
     fn begin_writing(&self, end: u64) -> Result<()> {
         if end > self.len() {
-            self.set_len(end)?;
+            // Of two threads that write behind the end, none makes the image shorter than the other needs it.
+            let _alone = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+            if end > self.len() {
+                self.set_len(end)?;
+            }
         }
         *self.known() = Known::default();
         Ok(())
