@@ -73,6 +73,6 @@ fn saying(bytes: &[u8]) -> Option<Stream> {
 }
 
 /// Bytes that are read at once, at most.
-const MAX_READ: u64 = 1 << 20;
+const MAX_READ: u64 = 64 << 10;
 /// Bytes that a socket takes without anybody reading them.
 const MAX_SAID: usize = 64 << 10;

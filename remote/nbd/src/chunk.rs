@@ -44,6 +44,8 @@ pub(crate) enum Part {
     Nothing,
     /// Bytes that were asked for: the first one's place among them, and they themselves.
     Data(usize, Vec<u8>),
+    /// So many bytes that were asked for, which are where they belong.
+    InPlace(usize),
     /// Bytes that were asked for and are zero: the first one's place among them, and how many.
     Hole(usize, usize),
     /// What is allocated, from the asked offset on: lengths and `STATE_…`.
@@ -53,20 +55,22 @@ pub(crate) enum Part {
 }
 
 impl Chunk {
-    /// Reads what follows `head`, of a reply to somebody who wants `wanted`.
+    /// Reads what follows `head`, of a reply to somebody who wants `wanted`. Bytes that were asked for go to `place`, where there is
+    /// one for all of them.
     pub(crate) fn read(
         input: &mut impl Read,
         head: ReplyHead,
         wanted: Wanted,
+        place: Option<&mut [u8]>,
         allocation: Option<u32>,
     ) -> io::Result<Self> {
         match head {
-            ReplyHead::Simple { error: 0, .. } => Ok(Self { done: true, part: simple(input, wanted)? }),
+            ReplyHead::Simple { error: 0, .. } => Ok(Self { done: true, part: simple(input, wanted, place)? }),
             ReplyHead::Simple { error, .. } => Ok(Self { done: true, part: Part::Failed(error, String::new()) }),
             ReplyHead::Chunk { done, kind, len, .. } => {
                 let part = match kind {
                     CHUNK_NONE if len == 0 => Part::Nothing,
-                    CHUNK_OFFSET_DATA => data(input, len, wanted)?,
+                    CHUNK_OFFSET_DATA => data(input, len, wanted, place)?,
                     CHUNK_OFFSET_HOLE => hole(input, len, wanted)?,
                     CHUNK_BLOCK_STATUS => status(input, len, wanted, allocation)?,
                     _ if kind & CHUNK_FLAG_ERROR != 0 => failed(input, kind, len)?,
@@ -79,20 +83,29 @@ impl Chunk {
 }
 
 /// What follows a simple reply.
-fn simple(input: &mut impl Read, wanted: Wanted) -> io::Result<Part> {
+fn simple(input: &mut impl Read, wanted: Wanted, place: Option<&mut [u8]>) -> io::Result<Part> {
     match wanted {
         Wanted::Done => Ok(Part::Nothing),
-        Wanted::Data { len, structured: false, .. } => Ok(Part::Data(0, bytes(input, len)?)),
+        Wanted::Data { len, structured: false, .. } => bytes_at(input, 0, len, place),
         Wanted::Data { .. } | Wanted::Status => Err(wire::wrong("a simple reply where none can be".to_owned())),
     }
 }
 
 /// The bytes of a part of what was asked for.
-fn data(input: &mut impl Read, chunk: u32, wanted: Wanted) -> io::Result<Part> {
+fn data(input: &mut impl Read, chunk: u32, wanted: Wanted, place: Option<&mut [u8]>) -> io::Result<Part> {
     let len = chunk.checked_sub(8).filter(|len| *len > 0);
     let len = len.ok_or_else(|| wire::wrong(format!("a chunk of data of {chunk} bytes")))?;
-    let at = place(input.read_u64::<BigEndian>()?, len, wanted)?;
-    Ok(Part::Data(at, bytes(input, len)?))
+    let at = within(input.read_u64::<BigEndian>()?, len, wanted)?;
+    bytes_at(input, at, len, place)
+}
+
+/// The next `len` bytes, which belong to the byte `at` of what was asked for.
+fn bytes_at(input: &mut impl Read, at: usize, len: u32, place: Option<&mut [u8]>) -> io::Result<Part> {
+    let end = at.saturating_add(len as usize);
+    match place.and_then(|place| place.get_mut(at..end)) {
+        Some(place) => input.read_exact(place).map(|()| Part::InPlace(len as usize)),
+        None => Ok(Part::Data(at, bytes(input, len)?)),
+    }
 }
 
 /// A part of what was asked for that is zero.
@@ -102,19 +115,19 @@ fn hole(input: &mut impl Read, chunk: u32, wanted: Wanted) -> io::Result<Part> {
     }
     let offset = input.read_u64::<BigEndian>()?;
     let len = input.read_u32::<BigEndian>()?;
-    Ok(Part::Hole(place(offset, len, wanted)?, len as usize))
+    Ok(Part::Hole(within(offset, len, wanted)?, len as usize))
 }
 
 /// Where `len` bytes from `start` on lie in what was asked for.
-fn place(start: u64, len: u32, wanted: Wanted) -> io::Result<usize> {
-    let within = match wanted {
+fn within(start: u64, len: u32, wanted: Wanted) -> io::Result<usize> {
+    let at = match wanted {
         Wanted::Data { offset, len: asked, structured: true } => start
             .checked_sub(offset)
             .filter(|at| at.checked_add(len.into()).is_some_and(|end| end <= asked.into()))
             .and_then(|at| usize::try_from(at).ok()),
         _ => None,
     };
-    within.ok_or_else(|| wire::wrong(format!("{len} bytes from {start} on, which nobody asked for")))
+    at.ok_or_else(|| wire::wrong(format!("{len} bytes from {start} on, which nobody asked for")))
 }
 
 /// What is allocated.
@@ -175,7 +188,17 @@ mod tests {
     fn read(kind: u16, payload: &[u8]) -> io::Result<Part> {
         let head = ReplyHead::Chunk { done: true, kind, cookie: 1, len: payload.len() as u32 };
         let wanted = Wanted::Data { offset: 100, len: 16, structured: true };
-        Chunk::read(&mut &payload[..], head, wanted, None).map(|chunk| chunk.part)
+        let part = Chunk::read(&mut &payload[..], head, wanted, None, None).map(|chunk| chunk.part);
+        let mut place = [0; 16];
+        let in_place = Chunk::read(&mut &payload[..], head, wanted, Some(&mut place), None).map(|chunk| chunk.part);
+        match (&part, in_place) {
+            (Ok(Part::Data(at, bytes)), Ok(Part::InPlace(len))) => {
+                assert_eq!((&place[*at..*at + len], len), (&bytes[..], bytes.len()));
+            }
+            (Ok(part), Ok(in_place)) => assert_eq!(*part, in_place),
+            (part, in_place) => assert!(part.is_err() && in_place.is_err()),
+        }
+        part
     }
 
     fn at(offset: u64, rest: &[u8]) -> Vec<u8> {

@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use imgfmt_core::{Error, Result};
 
-use crate::chunk::{Chunk, Wanted};
+use crate::chunk::{Chunk, Part, Wanted};
 use crate::stream::Stream;
 use crate::wire::{self, CMD_DISC, ReplyHead, Request};
 
@@ -26,6 +26,37 @@ pub(crate) struct Connection {
     next: AtomicU64,
     /// What the server calls the metadata context that says what is allocated.
     allocation: Option<u32>,
+}
+
+/// A whole reply.
+#[derive(Debug, Default)]
+pub(crate) struct Reply {
+    /// How many bytes have come of those that were asked for.
+    pub(crate) filled: usize,
+    /// What is allocated, from the asked offset on: lengths and states.
+    pub(crate) status: Vec<(u32, u32)>,
+    /// That it was not done: an error number, and what the server says to it.
+    pub(crate) failed: Option<(u32, String)>,
+}
+
+impl Reply {
+    /// Takes what one part of it says.
+    fn take(&mut self, part: Part, place: &mut [u8]) {
+        match part {
+            Part::Nothing => {}
+            Part::InPlace(len) => self.filled += len,
+            Part::Data(at, bytes) => {
+                place[at..at + bytes.len()].copy_from_slice(&bytes);
+                self.filled += bytes.len();
+            }
+            Part::Hole(at, len) => {
+                place[at..at + len].fill(0);
+                self.filled += len;
+            }
+            Part::Status(runs) => self.status = runs,
+            Part::Failed(error, said) => self.failed = Some((error, said)),
+        }
+    }
 }
 
 /// What is known of replies.
@@ -64,7 +95,7 @@ impl Connection {
         })
     }
 
-    /// Sends `request` with its payload, and hands each chunk of the reply to `take`.
+    /// Sends `request` with its payload, and waits for the reply. Bytes that were asked for go to `place`, which has room for all.
     ///
     /// # Errors
     ///
@@ -74,28 +105,27 @@ impl Connection {
         request: Request,
         payload: &[u8],
         wanted: Wanted,
-        take: &mut dyn FnMut(Chunk) -> io::Result<()>,
-    ) -> io::Result<()> {
+        place: &mut [u8],
+    ) -> io::Result<Reply> {
         let request = Request { cookie: self.next.fetch_add(1, Ordering::Relaxed), ..request };
         self.replies()?.wanted.insert(request.cookie, wanted);
         let sent = request.write(&mut *self.out.lock().unwrap_or_else(PoisonError::into_inner), payload);
         if let Err(error) = sent {
             return Err(self.break_off(&error));
         }
+        let mut reply = Reply::default();
         loop {
-            let chunks = self.next_chunks(request.cookie)?;
-            for chunk in chunks {
-                let done = chunk.done;
-                take(chunk).map_err(|error| self.break_off(&error))?;
-                if done {
-                    return Ok(());
+            for chunk in self.next_chunks(request.cookie, place)? {
+                reply.take(chunk.part, place);
+                if chunk.done {
+                    return Ok(reply);
                 }
             }
         }
     }
 
     /// Waits for chunks of the reply to `cookie`, and reads meanwhile what comes for others.
-    fn next_chunks(&self, cookie: u64) -> io::Result<Vec<Chunk>> {
+    fn next_chunks(&self, cookie: u64, place: &mut [u8]) -> io::Result<Vec<Chunk>> {
         let mut replies = self.replies()?;
         loop {
             if let Some(chunks) = replies.come.remove(&cookie) {
@@ -107,7 +137,7 @@ impl Connection {
                 continue;
             };
             drop(replies);
-            let read = self.read_chunk(&mut input);
+            let read = self.read_chunk(&mut input, cookie, place);
             replies = self.lock();
             replies.input = Some(input);
             match read {
@@ -121,12 +151,13 @@ impl Connection {
         }
     }
 
-    /// Reads the next chunk, whoever it is for.
-    fn read_chunk(&self, input: &mut BufReader<Stream>) -> io::Result<(u64, Chunk)> {
+    /// Reads the next chunk, whoever it is for. What is for `own` goes to its place.
+    fn read_chunk(&self, input: &mut BufReader<Stream>, own: u64, place: &mut [u8]) -> io::Result<(u64, Chunk)> {
         let head = ReplyHead::read(input)?;
         let wanted = self.replies()?.wanted.get(&head.cookie()).copied();
         let wanted = wanted.ok_or_else(|| wire::wrong("a reply is to no request".to_owned()))?;
-        Ok((head.cookie(), Chunk::read(input, head, wanted, self.allocation)?))
+        let place = (head.cookie() == own).then_some(place);
+        Ok((head.cookie(), Chunk::read(input, head, wanted, place, self.allocation)?))
     }
 
     /// Says good-bye.

@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use imgfmt_core::{Error, Result};
 
 use crate::address::NbdAddress;
-use crate::chunk::{Chunk, Part, Wanted};
-use crate::connection::Connection;
+use crate::chunk::Wanted;
+use crate::connection::{Connection, Reply};
 use crate::handshake::{self, Export};
 use crate::known::Known;
 use crate::stream::Stream;
@@ -146,65 +146,32 @@ impl NbdExport {
     fn read_part(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let len = length(buf.len() as u64)?;
         let wanted = Wanted::Data { offset, len, structured: self.export.structured };
-        let mut filled = 0;
-        self.ask(request(CMD_READ, offset, len), &[], wanted, &mut |part| {
-            filled += match part {
-                Part::Data(at, bytes) => {
-                    buf[at..at + bytes.len()].copy_from_slice(&bytes);
-                    bytes.len()
-                }
-                Part::Hole(at, len) => {
-                    buf[at..at + len].fill(0);
-                    len
-                }
-                _ => return Err(wire::wrong("something else in reply to a read".to_owned())),
-            };
-            Ok(())
-        })?;
-        if filled == buf.len() {
+        let reply = self.ask(request(CMD_READ, offset, len), &[], wanted, buf)?;
+        if reply.filled == buf.len() {
             return Ok(());
         }
-        Err(wire::wrong(format!("{filled} bytes in reply to a read of {}", buf.len())))
+        Err(wire::wrong(format!("{} bytes in reply to a read of {}", reply.filled, buf.len())))
     }
 
     /// Sends a command whose reply holds nothing but whether it was done.
     pub(crate) fn command(&self, request: Request, payload: &[u8]) -> io::Result<()> {
-        let nothing = |_| Err(wire::wrong("data in reply to a command that has none".to_owned()));
-        self.ask(request, payload, Wanted::Done, &mut { nothing })
+        self.ask(request, payload, Wanted::Done, &mut []).map(drop)
     }
 
     /// Asks what is allocated in `range`, whole blocks of it.
     pub(crate) fn ask_status(&self, range: Range<u64>) -> io::Result<Known> {
         let len = length(range.end - range.start)?;
-        let mut known = Known::default();
-        self.ask(request(CMD_BLOCK_STATUS, range.start, len), &[], Wanted::Status, &mut |part| {
-            match part {
-                Part::Status(runs) => known = Known::new(range.clone(), &runs),
-                _ => return Err(wire::wrong("data in reply to a question about what is allocated".to_owned())),
-            }
-            Ok(())
-        })?;
-        Ok(known)
+        let reply = self.ask(request(CMD_BLOCK_STATUS, range.start, len), &[], Wanted::Status, &mut [])?;
+        Ok(Known::new(range, &reply.status))
     }
 
-    /// Sends a request, and hands what the reply holds to `take`.
-    fn ask(
-        &self,
-        request: Request,
-        payload: &[u8],
-        wanted: Wanted,
-        take: &mut dyn FnMut(Part) -> io::Result<()>,
-    ) -> io::Result<()> {
-        let mut failed = None;
-        self.connection.exchange(request, payload, wanted, &mut |chunk: Chunk| match chunk.part {
-            Part::Nothing => Ok(()),
-            Part::Failed(error, said) => {
-                failed = Some(said_by_server(error, &said));
-                Ok(())
-            }
-            part => take(part),
-        })?;
-        failed.map_or(Ok(()), Err)
+    /// Sends a request, and waits for the reply, which may say that it was not done.
+    fn ask(&self, request: Request, payload: &[u8], wanted: Wanted, place: &mut [u8]) -> io::Result<Reply> {
+        let reply = self.connection.exchange(request, payload, wanted, place)?;
+        match &reply.failed {
+            Some((error, said)) => Err(said_by_server(*error, said)),
+            None => Ok(reply),
+        }
     }
 
     /// What is known of zeros. A panic of another thread while it held that left it whole.
