@@ -136,6 +136,7 @@ Examples:
   imgfmt convert --hash sha256 --verify disk.vmdk disk.qcow2
   imgfmt convert part1.raw part2.raw whole.raw           one behind the other
   imgfmt convert -n disk.qcow2 /dev/sdX                  onto a device
+  imgfmt convert -O raw disk.qcow2 rbd:pool/image        into a Ceph pool; nbd://host/export is an address, too
 
 A target that is a regular file is written beside its place and renamed when it is whole:
 a failure or a signal leaves what was there. Files that an image names (backing files,

@@ -76,13 +76,15 @@ impl NbdExport {
         })
     }
 
-    /// An error of [`on`](Self::on) in the words of the server, where it has told why it refuses: for a server that belongs to
-    /// its client.
-    #[must_use]
-    pub fn in_its_words(error: Error) -> Error {
+    /// An error of [`on`](Self::on) in the words of the server: for a server that belongs to its client.
+    ///
+    /// # Errors
+    ///
+    /// The same error, where the server has not told why it refuses.
+    pub fn in_its_words(error: Error) -> Result<Error> {
         match error.to_string().split_once(handshake::SAID) {
-            Some((_, said)) => Error::new(error.kind(), said),
-            None => error,
+            Some((_, said)) => Ok(Error::new(error.kind(), said)),
+            None => Err(error),
         }
     }
 

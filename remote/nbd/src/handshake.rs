@@ -70,7 +70,6 @@ pub(crate) fn client(stream: &mut Stream, name: &str) -> Result<Export> {
     if name.len() > MAX_STRING {
         return Err(Error::invalid(format!("the name of an export is at most {MAX_STRING} bytes long")));
     }
-    let failed = |e| Error::io("cannot agree with the NBD server", e);
     stream.set_patience(Some(PATIENCE)).map_err(failed)?;
     let export = match style(stream).map_err(failed)? {
         Style::Old => oldstyle(stream).map_err(failed)?,
@@ -79,6 +78,17 @@ pub(crate) fn client(stream: &mut Stream, name: &str) -> Result<Export> {
     };
     stream.set_patience(None).map_err(failed)?;
     export.checked().map_err(failed)
+}
+
+/// Why nothing can be agreed on.
+fn failed(error: io::Error) -> Error {
+    let plain = match error.kind() {
+        io::ErrorKind::UnexpectedEof => Some("it has closed the connection"),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Some("it does not answer"),
+        _ => None,
+    };
+    let error = plain.map_or(error, io::Error::other);
+    Error::io("cannot agree with the NBD server", error)
 }
 
 /// How a server negotiates.
@@ -131,7 +141,6 @@ fn by_name(stream: &mut Stream, name: &str, zeroes: bool, structured: bool) -> i
 
 /// Asks for what helps, and then for the export.
 fn negotiate(stream: &mut Stream, name: &str, zeroes: bool) -> Result<Export> {
-    let failed = |e| Error::io("cannot agree with the NBD server", e);
     let structured = ask(stream, OPT_STRUCTURED_REPLY, &[], |_, _| Ok(())).map_err(failed)?;
     if let Answer::Error(REP_ERR_TLS_REQD, what) = &structured {
         return Err(refusal(REP_ERR_TLS_REQD, what));

@@ -34,8 +34,12 @@ pub(crate) fn serve(program: &Path, mode: Mode, address: &RbdAddress) -> Result<
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
     let child = command(program, mode, address).stdin(OwnedFd::from(theirs)).spawn();
     let helper = Helper(child.map_err(|e| cannot_start(program, e))?);
-    let export = NbdExport::on(Stream::Unix(ours), "").map_err(NbdExport::in_its_words)?;
-    Ok(export.served_by(helper))
+    match NbdExport::on(Stream::Unix(ours), "") {
+        Ok(export) => Ok(export.served_by(helper)),
+        Err(error) => {
+            Err(NbdExport::in_its_words(error).unwrap_or_else(|e| e.context("the helper for rbd images fails")))
+        }
+    }
 }
 
 /// Has the helper at `program` remove the image at `address`, and says whether it did.
