@@ -77,6 +77,11 @@ fn is_device(path: &Path) -> bool {
 
 /// The file that a reference means, if it is there and may be looked at.
 fn meant(reference: &Reference<'_>) -> Option<PathBuf> {
-    let from = reference.from?.canonicalize().ok()?;
-    from.parent()?.join(reference.name).canonicalize().ok()
+    // Where an image is no file, only an absolute name means something.
+    let folder = match reference.from {
+        Some(from) => from.canonicalize().ok()?.parent()?.to_path_buf(),
+        None if reference.name.is_absolute() => PathBuf::new(),
+        None => return None,
+    };
+    folder.join(reference.name).canonicalize().ok()
 }

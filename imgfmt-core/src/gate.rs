@@ -158,11 +158,11 @@ impl Beneath {
         let path = absolute(reference)?;
         let refused = || {
             let roots: Vec<_> = self.roots.iter().map(|root| root.display().to_string()).collect();
-            Error::refused(format!(
-                "the image names {}, which is outside of what it may open ({})",
-                reference.name.display(),
-                roots.join(", ")
-            ))
+            let what = match roots.as_slice() {
+                [] => "and it may open no other file".to_owned(),
+                roots => format!("which is outside of what it may open ({})", roots.join(", ")),
+            };
+            Error::refused(format!("the image names {}, {what}", reference.name.display()))
         };
         // The name as it stands; and where it leads, for by way of `..` and links it may lie below another folder.
         let opened = self.open_below(&path, access).or_else(|| self.open_below(&real(&path)?, access));

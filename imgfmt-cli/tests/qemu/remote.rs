@@ -70,6 +70,23 @@ fn an_export_is_an_image_under_both_names_of_the_program() {
         assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""), "{line}: {}", ran.stdout);
     }
     desk.ok("compare -f vmdk -F raw out.vmdk disk.raw");
+
+    // What it builds on is a file, by its full name, and to be allowed.
+    let base = format!("{}/disk.raw", desk.folder());
+    desk.ok(&format!("create -q -f qcow2 -F raw -b {base} full.qcow2"));
+    desk.ok("create -q -f qcow2 -F raw -b disk.raw part.qcow2");
+    let _full = Server::start(&desk, "qemu-nbd", "-r -f raw -t -k HERE/full full.qcow2", "full");
+    let _part = Server::start(&desk, "qemu-nbd", "-r -f raw -t -k HERE/part part.qcow2", "part");
+    let ran = imgfmt(&desk, "convert -O raw nbd+unix:///?socket=full out.raw");
+    assert!(
+        ran.stderr.contains("it may open no other file") && ran.stderr.contains(&format!("--allow {base}")),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(imgfmt(&desk, &format!("convert --allow {base} -O raw nbd+unix:///?socket=full out.raw")).code, Some(0));
+    assert!(desk.read("out.raw") == desk.read("disk.raw"));
+    let ran = imgfmt(&desk, "convert --allow . -O raw nbd+unix:///?socket=part out.raw");
+    assert!(ran.stderr.contains("disk.raw is relative to an image that is not a file"), "{}", ran.stderr);
     let _server = Server::start(&desk, "qemu-nbd", "-f raw -k HERE/rw -t disk.raw", "rw");
     desk.disk("other.raw", 4 << 20, &[2 << 20]);
     let ran = imgfmt(&desk, "convert -n --verify -f raw -O raw other.raw nbd+unix:///?socket=rw");
