@@ -175,6 +175,17 @@ fn an_image_of_a_pool_is_an_image() {
     desk.ok(&format!("resize -f raw --shrink {made} 12M"));
     desk.ok(&format!("convert -n -f raw -O raw disk.raw {made}"));
     desk.ok(&format!("compare {made} disk.raw"));
+    // Runs of zeros of any size and place are zero, where there was something else.
+    let mut bytes = vec![0xff; 12 << 20];
+    desk.write("ones.raw", &bytes);
+    for (start, end) in [(4096, 8192), (100_001, 109_999), (1 << 20, 5 << 20), ((12 << 20) - 70_000, 12 << 20)] {
+        bytes[start..end].fill(0);
+    }
+    desk.write("zeros.raw", &bytes);
+    for name in ["ones.raw", "zeros.raw", "disk.raw"] {
+        desk.ok(&format!("convert -n -f raw -O raw {name} {made}"));
+        desk.ok(&format!("compare -f raw -F raw {made} {name}"));
+    }
     ceph.rbd("snap create images/made@one");
     desk.ok(&format!("compare -f raw -F raw {} disk.raw", made.replace("made", "made@one")));
     let told = desk.fails(&format!("convert -n -f raw -O raw disk.raw {}", made.replace("made", "made@one")));

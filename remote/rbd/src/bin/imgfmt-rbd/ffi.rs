@@ -84,8 +84,6 @@ functions! {
     rbd rbd_read(Handle, u64, usize, *mut c_char) -> isize;
     /// Writes.
     rbd rbd_write(Handle, u64, usize, *const c_char) -> isize;
-    /// Makes bytes zero.
-    rbd rbd_discard(Handle, u64, u64) -> c_int;
     /// Flushes.
     rbd rbd_flush(Handle) -> c_int;
     /// Visits what is allocated.
@@ -95,10 +93,16 @@ functions! {
 /// What `rbd_diff_iterate2` calls: offset, length, whether there are data, and what the caller gave.
 type VisitRun = unsafe extern "C" fn(u64, usize, c_int, *mut c_void) -> c_int;
 
+/// `rbd_write_zeroes`: offset, length, flags of the zeros, flags of the operation.
+type WriteZeroes = unsafe extern "C" fn(Handle, u64, usize, c_int, c_int) -> isize;
+
 /// Ceph's libraries.
 pub(crate) struct Ceph {
     /// Their functions.
     functions: Functions,
+    /// The function that makes bytes zero, which came with version 16. `rbd_discard` does not: it passes over what is no whole
+    /// number of its granules.
+    write_zeroes: Option<WriteZeroes>,
     /// They themselves, so that they stay.
     _libraries: [Library; 2],
 }
@@ -115,7 +119,9 @@ impl Ceph {
             let rados = unsafe { Library::new(RADOS) }?;
             // SAFETY: as above.
             let rbd = unsafe { Library::new(RBD) }?;
-            Ok(Self { functions: Functions::find(&rados, &rbd)?, _libraries: [rbd, rados] })
+            // SAFETY: the type is that of the function of this name in the library's header.
+            let write_zeroes = unsafe { rbd.get::<WriteZeroes>(b"rbd_write_zeroes\0") }.ok().map(|found| *found);
+            Ok(Self { functions: Functions::find(&rados, &rbd)?, write_zeroes, _libraries: [rbd, rados] })
         };
         let missing = "Ceph's libraries cannot be loaded; in Debian they are in the package librbd1";
         load().map(Arc::new).map_err(|e| Error::unsupported(missing).because(e))
@@ -287,10 +293,16 @@ impl Image {
         count(written, "error writing")
     }
 
-    /// Makes bytes zero.
-    pub(crate) fn discard(&self, offset: u64, len: u64) -> Result<()> {
+    /// Makes bytes zero, and gives their space back where that can be; says so where the library is too old to know how.
+    pub(crate) fn write_zeroes(&self, range: Range<u64>) -> Result<bool> {
+        let (Some(write_zeroes), Ok(len)) =
+            (self.pool.cluster.ceph.write_zeroes, usize::try_from(range.end - range.start))
+        else {
+            return Ok(false);
+        };
         // SAFETY: the image is open.
-        check(unsafe { (self.functions().rbd_discard)(self.handle, offset, len) }, "error writing zeros")
+        let done = unsafe { write_zeroes(self.handle, range.start, len, 0, 0) };
+        count(done, "error writing zeros").map(|_| true)
     }
 
     /// Flushes.

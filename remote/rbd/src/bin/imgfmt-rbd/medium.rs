@@ -139,7 +139,17 @@ impl Target for RbdMedium {
             return Ok(());
         }
         self.begin_writing(range.end)?;
-        self.image.discard(range.start, range.end - range.start).map_err(|e| e.at(range.start))
+        if self.image.write_zeroes(range.clone()).map_err(|e| e.at(range.start))? {
+            return Ok(());
+        }
+        let zeros = vec![0; ZEROS_LEN];
+        let mut at = range.start;
+        while at < range.end {
+            let len = zeros.len().min(usize::try_from(range.end - at).unwrap_or(zeros.len()));
+            self.write_at(&zeros[..len], at)?;
+            at += len as u64;
+        }
+        Ok(())
     }
 
     fn sync(&self) -> Result<()> {
@@ -169,6 +179,8 @@ impl Known {
     }
 }
 
+/// Zeros that are written at once where the library cannot, in bytes.
+const ZEROS_LEN: usize = 1 << 20;
 /// Bytes about which Ceph is asked at once: without a map of its objects, it looks at each of them.
 const ASKED_LEN: u64 = 4 << 30;
 
