@@ -141,7 +141,7 @@ impl Look<'_> {
         let what = match first {
             _ if said < least => format!("the BAT ends at byte {}", self.header.bat_end()),
             Some(first) if said > first => format!("there is a cluster at byte {first}"),
-            None if said > self.len => format!("the file ends at byte {}", self.len),
+            None if said > self.len.next_multiple_of(SECTOR_LEN) => format!("the file ends at byte {}", self.len),
             _ => return None,
         };
         Some(format!("data_off leads to byte {said}, but {what}"))

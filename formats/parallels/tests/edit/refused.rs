@@ -77,7 +77,7 @@ fn sizes_that_there_are_not_are_refused() {
     // The old magic has 32 bits for the sectors of the disk.
     let layout = |is_old| {
         let mut layout = plain(is_old, 40);
-        (layout.tracks, layout.sectors) = (1 << 20, 0);
+        (layout.tracks, layout.sectors) = (1 << 13, 0);
         files_of(&layout)
     };
     for (is_old, is_refused) in [(true, true), (false, false)] {

@@ -15,7 +15,7 @@ fn layout(is_old: bool, tracks: usize, sectors: usize, seed: u64) -> Layout {
 }
 
 proptest! {
-    #![proptest_config(config(12))]
+    #![proptest_config(config(6))]
 
     #[test]
     fn a_bat_that_needs_room_is_cut_nowhere(is_old in any::<bool>(), tracks in 1..4_usize, room in 0..3_usize, sectors in 0..12_usize, more in 600..700_u64, seed in any::<u64>()) {

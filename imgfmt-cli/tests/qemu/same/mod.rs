@@ -9,3 +9,4 @@ mod faults;
 mod info;
 mod luks;
 mod map;
+mod parallels;
