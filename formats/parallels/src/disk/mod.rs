@@ -36,7 +36,8 @@ pub(crate) struct Disk {
     freed: Vec<u64>,
     /// The first place behind all that are or were in use.
     end: u64,
-    /// Whether a flush has failed: what is on the medium is not known then, and nothing more is written that builds on it.
+    /// Whether a flush has failed, or the write of an entry or the header: what is on the medium is not known then, and nothing more is
+    /// written that builds on it.
     failed: bool,
 }
 
@@ -73,8 +74,9 @@ impl Disk {
     }
 
     /// Writes entries, which come in the order of the BAT.
-    pub(crate) fn set_entries(&self, changes: &[(u64, u32)]) -> Result<()> {
-        entries::write(self.medium.as_ref(), changes)
+    pub(crate) fn set_entries(&mut self, changes: &[(u64, u32)]) -> Result<()> {
+        let done = entries::write(self.medium.as_ref(), changes);
+        self.known(done)
     }
 
     /// The places of the clusters of `range`, in the order of the BAT.
@@ -91,7 +93,8 @@ impl Disk {
     pub(crate) fn write_header(&mut self, header: Header) -> Result<()> {
         let mut raw = self.raw;
         raw.set(&header);
-        raw.write(self.medium.as_ref())?;
+        let done = raw.write(self.medium.as_ref());
+        self.known(done)?;
         (self.raw, self.header) = (raw, header);
         Ok(())
     }
@@ -124,8 +127,7 @@ impl Disk {
     pub(crate) fn sync(&mut self) -> Result<()> {
         self.check_known()?;
         let done = self.medium.sync();
-        self.failed = done.is_err();
-        done
+        self.known(done)
     }
 
     /// Puts everything onto the medium; then what was given up becomes a hole of the file, and can be used again.
@@ -164,6 +166,12 @@ impl Disk {
     pub(crate) fn clear(&self, host: Range<u64>) -> Result<()> {
         let end = host.end.min(self.storage().len());
         if host.start < end { self.medium.clear(host.start..end) } else { Ok(()) }
+    }
+
+    /// What was `done`; where it failed, it is not known any more what is on the medium.
+    fn known(&mut self, done: Result<()>) -> Result<()> {
+        self.failed |= done.is_err();
+        done
     }
 
     /// Checks that it is known what is on the medium.
