@@ -76,6 +76,22 @@ fn a_disk_shrinks_and_grows_again_without_what_it_had() {
 }
 
 #[test]
+fn a_disk_that_shrinks_has_its_clusters_where_it_had_them() {
+    let files = files_of(&layout(true, 3, 450, 5));
+    // The BAT ends in the second sector, and the header leaves it at that.
+    assert_eq!((number(&files[0].1, 32), number(&files[0].1, 48)), (150, 0));
+    let steps = [
+        Step::Resize(15 * 512, Preallocation::Off),
+        Step::Erase(0, 15 * 512, Erase::Zero),
+        Step::Flush,
+        Step::Write(0, 15 * 512, 5),
+    ];
+    let after = check_edits(&edited(&files), &steps);
+    assert_eq!(number(&after[0].1, 48), 2);
+    assert_eq!(places(&after[0].1), [0, 1, 2, 3, 4].map(|index| 1024 + index * 1536));
+}
+
+#[test]
 fn entries_that_are_of_no_cluster_of_the_disk_do_not_show_when_it_grows() {
     for is_old in [false, true] {
         let mut layout = layout(is_old, 2, 8, 3);
