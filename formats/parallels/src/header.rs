@@ -5,7 +5,7 @@ use imgfmt_core::{Error, Limits, Result, Storage, StorageExt};
 use crate::layout::{
     CYLINDER_SECTORS, CYLINDERS_AT, DATA_OFFSET_AT, ENTRIES_AT, ENTRY_LEN, EXTENSION_AT, FLAGS_AT, HEADER_LEN, HEADS,
     HEADS_AT, IN_USE, IN_USE_AT, MAGIC, MAGIC_AT, MAX_ENTRIES, MAX_TRACKS, OLD_MAGIC, SECTOR_LEN, SECTORS_AT,
-    TRACKS_AT, VERSION, VERSION_AT, field, le_u32, le_u64,
+    TRACKS_AT, VERSION, VERSION_AT, field, le_u32, le_u64, put,
 };
 
 /// A header that keeps the rules.
@@ -59,12 +59,11 @@ impl Header {
     /// The bytes of a new header.
     pub(crate) fn to_bytes(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
-        let cylinders = u32::try_from(self.sectors / CYLINDER_SECTORS).unwrap_or(u32::MAX);
         let fields: [(usize, &[u8]); 11] = [
             (MAGIC_AT, if self.is_old { &OLD_MAGIC } else { &MAGIC }),
             (VERSION_AT, &VERSION.to_le_bytes()),
             (HEADS_AT, &HEADS.to_le_bytes()),
-            (CYLINDERS_AT, &cylinders.to_le_bytes()),
+            (CYLINDERS_AT, &self.cylinders().to_le_bytes()),
             (TRACKS_AT, &self.tracks.to_le_bytes()),
             (ENTRIES_AT, &self.entries.to_le_bytes()),
             (SECTORS_AT, &self.sectors.to_le_bytes()),
@@ -73,8 +72,13 @@ impl Header {
             (FLAGS_AT, &self.flags.to_le_bytes()),
             (EXTENSION_AT, &self.extension.to_le_bytes()),
         ];
-        fields.iter().for_each(|(at, field)| bytes[*at..*at + field.len()].copy_from_slice(field));
+        fields.iter().for_each(|(at, field)| put(&mut bytes, *at, field));
         bytes
+    }
+
+    /// `cylinders` of a disk of this size.
+    pub(crate) fn cylinders(&self) -> u32 {
+        u32::try_from(self.sectors / CYLINDER_SECTORS).unwrap_or(u32::MAX)
     }
 
     /// Guest bytes. The number of sectors was checked.
@@ -111,6 +115,24 @@ impl Header {
     pub(crate) fn host(&self, entry: u32) -> u64 {
         // 32 bits, at most 22 bits, and 9 bits.
         u64::from(entry) * self.entry_sectors() * SECTOR_LEN
+    }
+
+    /// The entry that leads to byte `host`.
+    ///
+    /// # Errors
+    ///
+    /// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) where it is too far away for one.
+    pub(crate) fn entry(&self, host: u64) -> Result<u32> {
+        let entry = u32::try_from(host / (self.entry_sectors() * SECTOR_LEN));
+        entry.map_err(|_| Error::limit("the file would have more clusters than an entry can name"))
+    }
+
+    /// The first byte from `at` on at which a new cluster can begin, behind [`data_start`](Self::data_start): new ones lie at whole
+    /// clusters of the file where entries count these, else at whole clusters from there on, as QEMU looks for room.
+    pub(crate) fn next_place(&self, at: u64) -> u64 {
+        let start = self.data_start();
+        let origin = if self.is_old { start } else { 0 };
+        origin + (at.max(start) - origin).next_multiple_of(self.cluster_len())
     }
 
     /// Guest bytes of cluster `index` that the file has to have: of the last one, what lies behind the disk may be missing.

@@ -52,6 +52,8 @@ pub(crate) const IN_USE: u32 = 0x746f_6e59;
 pub(crate) const DATA_OFFSET_AT: usize = 48;
 /// Place of `flags`.
 pub(crate) const FLAGS_AT: usize = 52;
+/// The bit of `flags` that says that the disk is empty, whatever the BAT says.
+pub(crate) const EMPTY: u32 = 1;
 /// Place of `ext_off`.
 pub(crate) const EXTENSION_AT: usize = 56;
 /// Bytes of the header; the BAT follows.
@@ -77,4 +79,9 @@ pub(crate) fn le_u32<const AT: usize>(head: &[u8; HEADER_LEN]) -> u32 {
 /// The number of 8 bytes at `AT`.
 pub(crate) fn le_u64<const AT: usize>(head: &[u8; HEADER_LEN]) -> u64 {
     u64::from_le_bytes(field::<AT, 8>(head))
+}
+
+/// Puts `field` at `at`, which lies within.
+pub(crate) fn put(head: &mut [u8; HEADER_LEN], at: usize, field: &[u8]) {
+    head[at..at + field.len()].copy_from_slice(field);
 }

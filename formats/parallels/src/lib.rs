@@ -2,11 +2,15 @@
 
 mod bat;
 mod check;
+mod disk;
+mod edit;
+mod entries;
 mod header;
 mod info;
 mod layout;
 mod map;
 mod open;
+mod patch;
 mod write;
 
 use std::io::Read;
@@ -57,7 +61,7 @@ impl Format for Parallels {
     }
 
     fn abilities(&self) -> Abilities {
-        Abilities { check: Some(&Parallels), ..Abilities::NONE }
+        Abilities { check: Some(&Parallels), edit: Some(&Parallels), ..Abilities::NONE }
     }
 }
 

@@ -42,6 +42,31 @@ fn each_fault_has_its_name() {
 }
 
 #[test]
+fn an_empty_image_ends_where_it_says_that_clusters_begin() {
+    let mut empty = sample("valid/empty");
+    empty.truncate(64);
+    empty.resize(8192, 0);
+    let set = |file: &mut Vec<u8>, at: usize, value: u32| file[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    // Clusters of 2 KiB, a BAT of two entries, clusters from byte 8192 on.
+    [(28, 4), (32, 2), (36, 8), (40, 0), (48, 16)].iter().for_each(|(at, value)| set(&mut empty, *at, *value));
+    assert_eq!(faults(&empty), [""; 0]);
+    let mut longer = empty.clone();
+    longer.resize(8193, 0);
+    assert_eq!(faults(&longer), ["parallels-end-unused"]);
+    assert!(repair(&longer).unwrap().0 == empty);
+    for (offset, len) in [(16, 2048), (16, 512), (2, 8192), (2, 512)] {
+        let mut wrong = empty.clone();
+        set(&mut wrong, 48, offset);
+        wrong.truncate(len);
+        assert_eq!(faults(&wrong)[0], "parallels-data-off", "{offset} {len}");
+        let (mended, _) = repair(&wrong).unwrap();
+        let mut wanted = empty[..2048].to_vec();
+        set(&mut wanted, 48, 4);
+        assert!(mended == wanted, "{offset} {len}");
+    }
+}
+
+#[test]
 fn clusters_that_share_sectors_are_not_mended() {
     let file = sample("hostile/cluster-overlaps");
     let (mended, findings) = repair(&file).unwrap();

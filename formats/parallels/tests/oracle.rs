@@ -102,6 +102,37 @@ fn what_qemu_img_calls_damaged_is_damaged() {
 }
 
 #[test]
+fn qemu_img_takes_empty_images_for_damaged_where_they_are() {
+    if !has_qemu_img() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out.hds");
+    let options = Options::parse("cluster_size=2k").unwrap();
+    let target = Arc::new(MemoryTarget::new());
+    Parallels.create(target.clone(), &CreateRequest::new(4096, &options)).unwrap().finish().unwrap();
+    for (offset, len, is_wrong) in [
+        (4_u32, 2048, false),
+        (16, 8192, false),
+        (16, 8000, false),
+        (16, 2048, true),
+        (16, 7680, true),
+        (2, 2048, true),
+    ] {
+        let mut file = target.to_vec();
+        file[48..52].copy_from_slice(&offset.to_le_bytes());
+        file.resize(len, 0);
+        std::fs::write(&path, &file).unwrap();
+        let status =
+            Command::new("qemu-img").args(["check", "-q", "-f", "parallels"]).arg(&path).stderr(Stdio::null()).status();
+        let (_, findings) = check(file);
+        assert_eq!((findings.open(Severity::Corruption) > 0, status.unwrap().code() == Some(2)), (is_wrong, is_wrong));
+        repair(&path).unwrap();
+        assert_holds(folder.path(), &[0; 4096], &format!("{offset} {len}"));
+    }
+}
+
+#[test]
 fn qemu_img_reads_what_is_mended() {
     if !has_qemu_img() {
         return;

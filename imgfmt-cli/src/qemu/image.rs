@@ -10,7 +10,7 @@ use imgfmt::{
 };
 
 use super::fault::{Fault, shown, told};
-use super::formats::{self, Known, RAW, is_file_driver, name_here};
+use super::formats::{self, Known, PARALLELS, RAW, is_file_driver, name_here};
 use super::names::{self, Meaning};
 use super::nested::{self, Flat};
 use super::report::stderr;
@@ -262,7 +262,9 @@ impl Image {
 
     /// Whether it is of a format and a version that has bitmaps.
     pub(crate) fn can_have_bitmaps(&self) -> bool {
-        self.description().is_some_and(|description| description.specific.get("compat") == Some(&"1.1".into()))
+        self.description().is_some_and(|description| {
+            description.format == PARALLELS || description.specific.get("compat") == Some(&"1.1".into())
+        })
     }
 
     /// Why an image that is marked as damaged is not changed.

@@ -66,7 +66,7 @@ impl Look<'_> {
         }
         let is_sound = seen.wrong.is_empty();
         let data_offset = self.at_data_offset(&seen, least);
-        let end = seen.end.max(self.first_end());
+        let end = seen.end.max(self.start(seen.first));
         let cuts_file = self.at_rest(&seen, end, if is_sound { Some(Repair::Leaks) } else { least });
         let closes = self.at_in_use(least);
         stats.image_end = Some(end.min(self.len.max(self.header.bat_end())));
@@ -97,13 +97,15 @@ impl Look<'_> {
         let (mut seen, cluster_len) = (Seen::default(), self.header.cluster_len());
         let mut places: Vec<_> = bat.stored().map(|(index, entry)| (self.header.host(entry), index)).collect();
         places.sort_unstable();
+        let in_file = self.header.bat_end()..self.len;
+        seen.first = places.iter().map(|(host, _)| *host).find(|host| in_file.contains(host));
+        let start = self.start(seen.first);
         let mut last: Option<u64> = None;
         for (host, index) in places {
             let fault = self.fault_of(host, index, last);
             seen.wrong.extend(fault.map(|fault| Wrong { index, host, fault }));
             if matches!(fault, None | Some(Fault::Cut)) {
-                seen.unused += host.saturating_sub(seen.end.max(self.first_end())) / cluster_len;
-                seen.first = seen.first.or(Some(host));
+                seen.unused += host.saturating_sub(seen.end.max(start)) / cluster_len;
                 seen.end = host + cluster_len;
                 last = Some(host);
             }
@@ -128,28 +130,39 @@ impl Look<'_> {
         wrong.iter().filter(is_copied).count() as u64
     }
 
-    /// Where the file of an empty image ends.
-    fn first_end(&self) -> u64 {
-        self.header.data_start().min(self.header.bat_end().next_multiple_of(self.header.cluster_len()))
+    /// What is wrong with `data_off`, where `first` is the first cluster in the file.
+    fn wrong_start(&self, first: Option<u64>) -> Option<String> {
+        let said = u64::from(self.header.data_offset) * SECTOR_LEN;
+        if said == 0 && self.header.is_old {
+            return None;
+        }
+        let entry_len = self.header.entry_sectors() * SECTOR_LEN;
+        let least = self.header.bat_end().next_multiple_of(entry_len);
+        let what = match first {
+            _ if said < least => format!("the BAT ends at byte {}", self.header.bat_end()),
+            Some(first) if said > first => format!("there is a cluster at byte {first}"),
+            None if said > self.len.next_multiple_of(SECTOR_LEN) => format!("the file ends at byte {}", self.len),
+            _ => return None,
+        };
+        Some(format!("data_off leads to byte {said}, but {what}"))
+    }
+
+    /// Where clusters begin: as `data_off` says, or as it should.
+    fn start(&self, first: Option<u64>) -> u64 {
+        if self.wrong_start(first).is_none() {
+            return self.header.data_start();
+        }
+        let aligned = self.header.bat_end().next_multiple_of(self.header.cluster_len());
+        let is_before = first.is_some_and(|first| first < aligned);
+        if is_before { self.header.bat_end().next_multiple_of(SECTOR_LEN) } else { aligned }
     }
 
     /// Looks at `data_off`; returns what it is to be.
     fn at_data_offset(&mut self, seen: &Seen, least: Option<Repair>) -> Option<u32> {
-        let said = u64::from(self.header.data_offset) * SECTOR_LEN;
-        let bat_end = self.header.bat_end().next_multiple_of(SECTOR_LEN);
-        let what = match seen.first {
-            _ if said == 0 && self.header.is_old => return None,
-            _ if said < bat_end => format!("data_off leads to byte {said}, but the BAT ends at byte {bat_end}"),
-            Some(first) if said > first => {
-                format!("data_off leads to byte {said}, but there is a cluster at byte {first}")
-            }
-            _ => return None,
-        };
+        let what = self.wrong_start(seen.first)?;
         let finding = Finding::new("parallels-data-off", Severity::Corruption, what).at(DATA_OFFSET_AT as u64);
         let now = self.tell(finding, least);
-        let aligned = bat_end.next_multiple_of(self.header.cluster_len());
-        let right = if seen.first.is_some_and(|first| first < aligned) { bat_end } else { aligned };
-        u32::try_from(right / SECTOR_LEN).ok().filter(|_| now)
+        u32::try_from(self.start(seen.first) / SECTOR_LEN).ok().filter(|_| now)
     }
 
     /// Looks at what nothing leads to; returns whether the file is to end at byte `end`.

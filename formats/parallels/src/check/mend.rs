@@ -1,7 +1,7 @@
 //! What is mended, and in which order: what is not there becomes zero, what is shared is parted, then space is given back, and
 //! in the end the image is closed. Each step is on the medium before the next one begins.
 
-use imgfmt_core::{Error, Medium, Result, StorageExt};
+use imgfmt_core::{Medium, Result, StorageExt};
 
 use super::plan::{Fault, Looked, Plan, Wrong};
 use crate::header::{Header, entry_at};
@@ -17,6 +17,12 @@ pub(super) fn carry_out(medium: &dyn Medium, looked: &Looked) -> Result<()> {
         end = part(medium, plan)?;
     }
     if let Some(sectors) = plan.data_offset {
+        // QEMU wants that byte to be in the file, also where there is no cluster.
+        let start = u64::from(sectors) * SECTOR_LEN;
+        if medium.len() < start {
+            medium.set_len(start)?;
+            medium.sync()?;
+        }
         medium.write_at(&sectors.to_le_bytes(), DATA_OFFSET_AT as u64)?;
         medium.sync()?;
     }
@@ -72,7 +78,7 @@ fn part(medium: &dyn Medium, plan: &Plan) -> Result<u64> {
     for wrong in plan.wrong.iter().filter(|wrong| wrong.fault == Fault::Twice && plan.is_of_disk(wrong)) {
         let to = end;
         end += plan.header.cluster_len();
-        let entry = entry_of(&plan.header, to)?;
+        let entry = plan.header.entry(to)?;
         copy(medium, &plan.header, wrong.host, to)?;
         medium.sync()?;
         medium.write_at(&entry.to_le_bytes(), entry_at(wrong.index))?;
@@ -99,12 +105,6 @@ fn copy(medium: &dyn Medium, header: &Header, from: u64, to: u64) -> Result<()> 
         done += len;
     }
     Ok(())
-}
-
-/// The entry that leads to byte `host`.
-fn entry_of(header: &Header, host: u64) -> Result<u32> {
-    let entry = u32::try_from(host / (header.entry_sectors() * SECTOR_LEN));
-    entry.map_err(|_| Error::limit("the file would have more clusters than an entry can name"))
 }
 
 /// Bytes that are copied at once.

@@ -2,7 +2,7 @@
 
 use imgfmt::{CommitRequest, ErrorKind, Image};
 
-use super::support::{Folder, KINDS, Kind, Outcome, disk, whole};
+use super::support::{Folder, Kind, Outcome, disk, whole};
 
 /// A request for the image called `name`.
 fn request<'a>(folder: &'a Folder, kind: Kind, name: &str) -> CommitRequest<'a> {
@@ -89,21 +89,29 @@ fn several_layers_are_written_into_a_base_further_down() -> Outcome {
 }
 
 #[test]
-fn a_raw_base_takes_what_is_above() -> Outcome {
-    let raw = KINDS[0];
-    for kind in Kind::layered().filter(|kind| kind.format == "qcow2" && raw.abilities().edit.is_some()) {
-        let folder = Folder::new()?;
-        let mut bytes = disk(4 << 20, 15);
-        raw.make(&folder, "base", &bytes)?;
-        let mut create = imgfmt::CreateImage::new(folder.path("top"), kind.format, 4 << 20);
-        create.options = imgfmt::Options::parse(kind.options)?;
-        create.backing = Some(imgfmt::ParentName { name: "base".into(), format: Some("raw".into()) });
-        imgfmt::create(&create)?;
-        bytes[1 << 20..2 << 20].copy_from_slice(&disk(1 << 20, 16));
-        kind.write(&folder, "top", 1 << 20, &bytes[1 << 20..2 << 20])?;
-        commit(&request(&folder, kind, "top"), kind)?;
-        folder.assert_holds("base", raw, &bytes, "committed")?;
-        folder.assert_holds("top", kind, &bytes, "emptied")?;
+fn a_base_of_another_format_takes_what_is_above() -> Outcome {
+    let bases = Kind::edited().filter(|kind| kind.abilities().reparent.is_none());
+    for base in bases {
+        for kind in Kind::layered().filter(|kind| kind.format == "qcow2") {
+            let folder = Folder::new()?;
+            let mut bytes = disk(4 << 20, 15);
+            base.make(&folder, "base", &bytes)?;
+            let mut create = imgfmt::CreateImage::new(folder.path("top"), kind.format, 6 << 20);
+            create.options = imgfmt::Options::parse(kind.options)?;
+            create.backing = Some(imgfmt::ParentName { name: "base".into(), format: Some(base.format.into()) });
+            create.access = folder.access();
+            imgfmt::create(&create).map_err(|e| whole(&e))?;
+            // The base becomes larger.
+            bytes.resize(6 << 20, 0);
+            bytes[1 << 20..2 << 20].copy_from_slice(&disk(1 << 20, 16));
+            bytes[5 << 20..].copy_from_slice(&disk(1 << 20, 17));
+            for part in [1 << 20..2 << 20, 5 << 20..6 << 20] {
+                kind.write(&folder, "top", part.start as u64, &bytes[part.clone()])?;
+            }
+            commit(&request(&folder, kind, "top"), kind)?;
+            folder.assert_holds("base", base, &bytes, "committed")?;
+            folder.assert_holds("top", kind, &bytes, "emptied")?;
+        }
     }
     Ok(())
 }

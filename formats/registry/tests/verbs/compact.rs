@@ -63,6 +63,7 @@ fn an_image_stays_what_it_was() -> Outcome {
         ("vhdx", "block_size=2M,log_size=2M,logical_sector_size=4096"),
         ("vdi", ""),
         ("vdi", "static=on"),
+        ("parallels", "cluster_size=64k"),
     ] {
         let kind = Kind { format, options };
         let bytes = disk(3 << 20, 19);

@@ -411,6 +411,11 @@ fn the_other_program_and_this_one_respect_each_other() -> Outcome {
                 assert_eq!(kind_of(compact(&folder, kind, access(), true)), Some(ErrorKind::Locked), "{kind:?}");
             }
         }
+        if kind.abilities().check.is_some_and(|check| check.repairs().is_some()) {
+            // What was killed has not closed its image.
+            let (_, repair) = WRITING.iter().find(|(name, _)| *name == "check -r").ok_or("no repair")?;
+            repair(&folder, kind, access()).map_err(|e| whole(&e))?;
+        }
         let looked = Mutex::new(Vec::new());
         let look = |_: Progress| {
             // Who reads a raw image in that program does not mind who writes it.

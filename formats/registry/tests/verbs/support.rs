@@ -36,6 +36,7 @@ pub(crate) const KINDS: &[Kind] = &[
     Kind { format: "vhd", options: "subformat=fixed" },
     Kind { format: "vhdx", options: "block_size=1M" },
     Kind { format: "vdi", options: "" },
+    Kind { format: "parallels", options: "" },
 ];
 
 impl Kind {
@@ -172,7 +173,7 @@ impl Folder {
         let wrong = [Severity::Leak, Severity::Unchecked, Severity::Corruption];
         let found = report.findings.kept();
         assert!(wrong.iter().all(|severity| report.findings.open(*severity) == 0), "{kind:?} {what}: {found:?}");
-        if ["qcow2", "vdi"].contains(&kind.format) && has_qemu_img() {
+        if ["qcow2", "vdi", "parallels"].contains(&kind.format) && has_qemu_img() {
             qemu_img(self, &["check", "-f", kind.format, name])?;
         }
         Ok(())

@@ -63,6 +63,11 @@ fn other_formats() {
         both.make_in_both(&format!("convert -O parallels -o {options} raw img"));
         both.same("map --output=json -f parallels img");
         both.same("map img");
+        // In large clusters, holes are counted here alone: without any, both count the same.
+        both.make("convert -S 0 -O parallels -o cluster_size=64k raw img", "img");
+        for line in ["-O qcow2", "--output=json -O qcow2", "--output=json -O qcow2 -o compat=0.10", "-O raw"] {
+            both.same(&format!("measure {line} -f parallels img"));
+        }
     }
 }
 

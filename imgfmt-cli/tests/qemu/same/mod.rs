@@ -10,3 +10,4 @@ mod info;
 mod luks;
 mod map;
 mod nbd;
+mod parallels;
