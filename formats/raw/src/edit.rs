@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use imgfmt_core::{
-    Edit, Erase, Error, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, Role, Storage, Target,
+    Edit, Erase, Error, Halt, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, Role, Storage, Target,
 };
 
 use crate::open::{self, Part};
@@ -38,10 +38,11 @@ impl RawEditor {
     fn new(medium: Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<Self> {
         context.without_snapshots()?;
         let (part, split) = (Part::of(context.options)?, Split::of(context.options)?);
-        let admit = |name: &Path| Ok(context.admit_to_write(name, Role::Extent)?.medium);
+        let halt = Halt::default();
+        let admit = |name: &Path| Ok(halt.guard(context.admit_to_write(name, Role::Extent)?.medium));
         // Whoever edits needs all of the disk, so all of its files are opened, even to be described.
         let context = OpenContext { describe_only: false, ..*context };
-        let files = split::join(medium, split, &context, &admit)?.parts;
+        let files = split::join(halt.guard(medium), split, &context, &admit)?.parts;
         let len = files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.len()));
         let len = len.ok_or_else(|| Error::limit("the files together are longer than any disk"))?;
         Ok(Self { files, part, window: part.within(len)? })

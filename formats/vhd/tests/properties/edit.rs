@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use imgfmt_core::conformance::{Noise, Recording, Step, check_cuts, check_edits, random_steps};
+use imgfmt_core::conformance::{Noise, Recording, Step, check_cuts, check_edits, check_faults, random_steps};
 use imgfmt_core::{
     Backing, Erase, ErrorKind, Format, Identity, Limits, OpenContext, ParentName, Preallocation, Result,
 };
@@ -55,6 +55,22 @@ proptest! {
         let edited = edited(&files);
         let steps = random_steps(&edited, seed, 7, layout.size as u64, 512);
         check_cuts(&edited, &steps, seed);
+    }
+
+    #[test]
+    fn a_medium_that_fails_loses_nothing(layout in small_layouts(), base in 0..70_usize, seed in any::<u64>()) {
+        let files = without_leaks(&files_of(&layout, base));
+        let edited = edited(&files);
+        check_faults(&edited, &random_steps(&edited, seed, 5, layout.size as u64, 512));
+    }
+
+    #[test]
+    fn a_medium_that_fails_loses_nothing_of_a_fixed_disk(sectors in 0..20_usize, seed in any::<u64>()) {
+        let files = fixed(sectors, seed);
+        let edited = edited(&files);
+        let mut steps = random_steps(&edited, seed, 6, sectors as u64 * 512, 512);
+        steps.push(Step::Resize(50 * 512, Preallocation::Full));
+        check_faults(&edited, &steps);
     }
 
     #[test]
