@@ -1,12 +1,12 @@
 //! Editing in place: guest byte n is host byte n, so whatever is written is where it belongs.
 
 use std::ops::Range;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use imgfmt_core::storage::is_device;
 use imgfmt_core::{
-    Edit, Erase, Error, Halt, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, Role, Storage, Target,
+    Edit, Erase, Error, Halt, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, Role, Storage,
 };
 
 use crate::open::{self, Part};
@@ -125,7 +125,7 @@ impl ImageEditor for RawEditor {
             let what = if self.part.is_whole() { "a disk of several files" } else { "a window on a file" };
             Error::unsupported(format!("{what} keeps its size")).in_format(NAME)
         })?;
-        if is_device(file.as_ref())? {
+        if is_device(file.as_ref()).map_err(|e| e.in_format(NAME))? {
             return Err(Error::unsupported("a device keeps its size").in_format(NAME));
         }
         if preallocation == Preallocation::Metadata {
@@ -161,14 +161,6 @@ fn write_zeros(file: &dyn Medium, range: Range<u64>) -> Result<()> {
         next += len as u64;
     }
     Ok(())
-}
-
-/// Whether `medium` is a device.
-fn is_device(medium: &dyn Medium) -> Result<bool> {
-    let Some(fd) = Target::as_file(medium) else { return Ok(false) };
-    let cannot = |e| Error::io("cannot ask for the type of the file", e);
-    let file = std::fs::File::from(fd.try_clone_to_owned().map_err(cannot)?);
-    Ok(file.metadata().map_err(cannot)?.file_type().is_block_device())
 }
 
 /// Bytes of zeros that are written at once.

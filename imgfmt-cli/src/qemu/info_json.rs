@@ -92,7 +92,7 @@ fn child(info: &ImageInfo, file: &ImageFile) -> Value {
             "filename": path(&child_path(info, file)),
             "format": protocol(&file.path),
             "actual-size": file.actual_size,
-            "format-specific": {"type": protocol(&file.path), "data": {}},
+            "format-specific": {"type": "file", "data": {}},
             "dirty-flag": false,
         },
     })

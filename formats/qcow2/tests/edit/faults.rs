@@ -1,7 +1,7 @@
 //! A medium that fails, as a full one does, loses nothing of what was there.
 
-use imgfmt_core::conformance::{Recording, Step, check_faults, random_steps};
-use imgfmt_core::{Erase, Preallocation, Secrets};
+use imgfmt_core::conformance::{Failing, Fault, Recording, Step, check_faults, random_steps};
+use imgfmt_core::{Erase, ImageEditor, Preallocation, Secrets, Severity};
 
 use crate::images::{KINDS, edited, files};
 use crate::snapshots::snapshots;
@@ -40,5 +40,34 @@ fn any_edits_that_cannot_be_done_lose_nothing() {
         let edited = edited(&source, &secrets);
         let unit = if kind.backed { 64 << 10 } else { 512 };
         check_faults(&edited, &random_steps(&edited, seed, 4, SIZE, unit));
+    }
+}
+
+#[test]
+fn a_full_disk_takes_no_space_for_a_size_that_it_cannot_have() {
+    for preallocation in [Preallocation::Metadata, Preallocation::Falloc, Preallocation::Full] {
+        for kind in KINDS.iter().filter(|kind| !kind.backed && !kind.options.contains("64k")) {
+            let (source, secrets) = (files(kind, usize::try_from(SIZE).unwrap()), Secrets::new());
+            let edited = edited(&source, &secrets);
+            for first in 0.. {
+                let recording = Recording::new(&source);
+                let failing = Failing::new(&recording.files(), &["top"], Fault::Full(first));
+                let mut grown = false;
+                let act = &mut |editor: &dyn ImageEditor| {
+                    grown = editor.resize(SIZE + (64 << 10), preallocation).is_ok();
+                    Ok(true)
+                };
+                let closed = edited.edit(&failing.files(), act);
+                closed.unwrap_or_else(|e| panic!("{e}: {kind:?}, {preallocation:?}, {first}"));
+                let (findings, _) = edited.check(&recording.files(), None).unwrap();
+                assert_eq!(findings.open(Severity::Corruption), 0, "{kind:?}, {preallocation:?}, {first}");
+                // Of a cluster in subclusters, the one that could not be written.
+                let leaked = findings.open(Severity::Leak);
+                assert!(leaked <= 1, "{kind:?}, {preallocation:?}, {first}: {:?}", findings.kept());
+                if grown {
+                    break;
+                }
+            }
+        }
     }
 }
