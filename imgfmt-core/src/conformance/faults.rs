@@ -65,6 +65,50 @@ pub(super) fn check_repair_faults(edited: &Edited<'_>, repair: Repair) {
     }
 }
 
+/// Does `act`, which makes one change of the image as a whole, while operations of the medium fail, as in [`check_faults`]: the disk
+/// is the one before or the one after.
+///
+/// # Panics
+///
+/// Where a contract is broken.
+pub fn check_change_faults(edited: &Edited<'_>, act: &dyn Fn(&Files) -> Result<()>) {
+    let run = |fault: &Fault| {
+        let recording = Recording::new(edited.files);
+        let failing = Failing::new(&recording.files(), &names(edited), fault.clone());
+        let outcome = act(&failing.files());
+        assert_unchanged_after_flush(&failing, fault);
+        assert!(failing.failed() == 0 || outcome.is_err(), "nobody tells of the failure: {fault:?}");
+        (recording, failing.tried(), outcome)
+    };
+    let content = |files: &[(String, Vec<u8>)]| edited.read(&Recording::new(files).files()).ok();
+    let (whole, tried, outcome) = run(&Fault::Operations(0..0, Done::Nothing));
+    outcome.unwrap_or_else(|e| panic!("{}", whole_message(&e)));
+    let disks = [content(edited.files), content(&whole.now())];
+    let repair = edited.format.abilities().check.and_then(|check| check.repairs());
+    for fault in (0..tried).flat_map(|number| faults_at(number, tried)) {
+        let (left, ..) = run(&fault);
+        for left in [left.now(), cut_in_the_end(&left)] {
+            let what = format!("{fault:?} of {tried}");
+            let left = Recording::new(&left);
+            assert!(disks.contains(&content(&left.now())), "another disk: {what}");
+            if let Some(repair) = repair {
+                mend(edited, &left.files(), repair, &what);
+                assert!(disks.contains(&content(&left.now())), "another disk, repaired: {what}");
+            }
+        }
+    }
+}
+
+/// The files as a cut in the end leaves them: what was not flushed is lost, every other sector of it.
+fn cut_in_the_end(recording: &Recording) -> Vec<(String, Vec<u8>)> {
+    let mut kept = recording.len().is_multiple_of(2);
+    let mut keep = || {
+        kept = !kept;
+        kept
+    };
+    recording.cut(recording.len(), &mut keep)
+}
+
 /// What may fail at operation `number` of `tried`: of many, not in every way at each.
 fn faults_at(number: usize, tried: usize) -> impl Iterator<Item = Fault> {
     let once = |done| Fault::Operations(number..number + 1, done);
@@ -116,13 +160,7 @@ fn with_fault(edited: &Edited<'_>, steps: &[Step], first: &[u8], fault: &Fault) 
     }
     // Where it could not be closed, it is left as by a cut.
     check_left(edited, &recording.now(), &disk.since, &what);
-    // What was not flushed is lost, every other sector of it.
-    let mut kept = failing.tried().is_multiple_of(2);
-    let mut keep = || {
-        kept = !kept;
-        kept
-    };
-    let cut = recording.cut(recording.len(), &mut keep);
+    let cut = cut_in_the_end(&recording);
     check_left(edited, &cut, &disk.since, &format!("cut in the end, {what}"));
     (failing.tried(), outcome)
 }
@@ -150,11 +188,16 @@ fn check_left(edited: &Edited<'_>, left: &[(String, Vec<u8>)], state: &State, wh
     let files = Recording::new(left).files();
     assert_known(edited, &files, state, what);
     let Some(repair) = edited.format.abilities().check.and_then(|check| check.repairs()) else { return };
-    edited.check(&files, Some(repair)).unwrap_or_else(|e| panic!("repair: {}: {what}", whole_message(&e)));
-    let (findings, _) = edited.check(&files, None).unwrap_or_else(|e| panic!("{}: {what}", whole_message(&e)));
+    mend(edited, &files, repair, what);
+    assert_known(edited, &files, state, &format!("repaired, {what}"));
+}
+
+/// Repairs the image, after which nothing is wrong with it.
+fn mend(edited: &Edited<'_>, files: &Files, repair: Repair, what: &str) {
+    edited.check(files, Some(repair)).unwrap_or_else(|e| panic!("repair: {}: {what}", whole_message(&e)));
+    let (findings, _) = edited.check(files, None).unwrap_or_else(|e| panic!("{}: {what}", whole_message(&e)));
     let bad = [Severity::Leak, Severity::Unchecked, Severity::Corruption];
     assert!(bad.iter().all(|severity| findings.open(*severity) == 0), "{:?}: {what}", findings.kept());
-    assert_known(edited, &files, state, &format!("repaired, {what}"));
 }
 
 /// Checks that the image shows what may be there.

@@ -1,8 +1,10 @@
 //! A medium that fails, as a full one does, loses nothing of what was there.
 
-use imgfmt_core::conformance::{Failing, Fault, Recording, Step, check_faults, random_steps};
-use imgfmt_core::{Erase, ImageEditor, Preallocation, Secrets, Severity};
+use imgfmt_core::conformance::{Failing, Fault, Recording, Step, check_change_faults, check_faults, random_steps};
+use imgfmt_core::{BitmapChange, Erase, ImageEditor, Preallocation, Secrets, Severity};
 
+use crate::amend::amend;
+use crate::bitmaps::change;
 use crate::images::{KINDS, edited, files};
 use crate::snapshots::snapshots;
 
@@ -70,4 +72,22 @@ fn a_full_disk_takes_no_space_for_a_size_that_it_cannot_have() {
             }
         }
     }
+}
+
+#[test]
+fn options_that_cannot_be_changed_lose_nothing() {
+    for kind in KINDS.iter().filter(|kind| !kind.options.contains("64k")) {
+        let (source, secrets) = (files(kind, usize::try_from(SIZE).unwrap()), Secrets::new());
+        let edited = edited(&source, &secrets);
+        check_change_faults(&edited, &|files| amend(files, "compat=1.1,lazy_refcounts=on"));
+        check_change_faults(&edited, &|files| amend(files, "compat=1.1,refcount_bits=32"));
+    }
+}
+
+#[test]
+fn a_bitmap_that_cannot_be_added_loses_nothing() {
+    let (source, secrets) = (files(&KINDS[0], usize::try_from(SIZE).unwrap()), Secrets::new());
+    let edited = edited(&source, &secrets);
+    let add = [BitmapChange::Add { granularity: Some(512) }];
+    check_change_faults(&edited, &|files| change(files, "b", &add));
 }
