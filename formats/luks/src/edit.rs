@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use imgfmt_core::{Edit, Erase, Error, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, Storage};
+use imgfmt_core::{Edit, Erase, Error, Halt, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, Storage};
 use imgfmt_crypt::{LuksHeader, SECTOR_LEN, SectorCipher};
 
 use crate::read::LuksImage;
@@ -31,6 +31,7 @@ impl LuksEditor {
     /// Opens the container in `medium`.
     fn new(medium: Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<Self> {
         context.without_snapshots()?;
+        let medium = Halt::default().guard(medium);
         let header = open::read_header(medium.as_ref())?;
         // Whoever edits needs the key, also to describe what is edited.
         let secret = options::secret(&OpenContext { describe_only: false, ..*context })?;

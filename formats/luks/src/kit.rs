@@ -1,9 +1,10 @@
 //! Containers keep the contracts of the core: the same key gives the same file, for any number of threads.
 
 use imgfmt_core::conformance::{
-    Disk, Edited, Fill, Kit, Step, Variant, WithSecret, check, check_cuts, check_edits, random_steps, write,
+    Disk, Edited, Fill, Kit, Step, Variant, WithSecret, check, check_cuts, check_edits, check_faults, random_steps,
+    write,
 };
-use imgfmt_core::{Erase, Options};
+use imgfmt_core::{Erase, Options, Preallocation};
 use imgfmt_crypt::random::counting;
 use proptest::prelude::{any, proptest};
 
@@ -45,6 +46,17 @@ proptest! {
             check_cuts(edited, &steps, seed);
         });
     }
+}
+
+#[test]
+fn a_container_loses_nothing_to_a_medium_that_fails() {
+    with_container(&mut |edited, size| {
+        let steps =
+            [Step::Write(100, 5000, 1), Step::Flush, Step::Erase(512, 1100, Erase::Zero), Step::Write(0, 512, 2)];
+        check_faults(edited, &steps);
+        let smaller = [Step::Resize(size - 1024, Preallocation::Off), Step::Write(0, 700, 2)];
+        check_faults(edited, &smaller);
+    });
 }
 
 /// Calls `act` with a container that can be edited, and the size of its disk.

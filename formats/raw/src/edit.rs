@@ -1,12 +1,12 @@
 //! Editing in place: guest byte n is host byte n, so whatever is written is where it belongs.
 
 use std::ops::Range;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use imgfmt_core::storage::is_device;
 use imgfmt_core::{
-    Edit, Erase, Error, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, Role, Storage, Target,
+    Edit, Erase, Error, Halt, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, Role, Storage,
 };
 
 use crate::open::{self, Part};
@@ -38,10 +38,11 @@ impl RawEditor {
     fn new(medium: Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<Self> {
         context.without_snapshots()?;
         let (part, split) = (Part::of(context.options)?, Split::of(context.options)?);
-        let admit = |name: &Path| Ok(context.admit_to_write(name, Role::Extent)?.medium);
+        let halt = Halt::default();
+        let admit = |name: &Path| Ok(halt.guard(context.admit_to_write(name, Role::Extent)?.medium));
         // Whoever edits needs all of the disk, so all of its files are opened, even to be described.
         let context = OpenContext { describe_only: false, ..*context };
-        let files = split::join(medium, split, &context, &admit)?.parts;
+        let files = split::join(halt.guard(medium), split, &context, &admit)?.parts;
         let len = files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.len()));
         let len = len.ok_or_else(|| Error::limit("the files together are longer than any disk"))?;
         Ok(Self { files, part, window: part.within(len)? })
@@ -124,7 +125,7 @@ impl ImageEditor for RawEditor {
             let what = if self.part.is_whole() { "a disk of several files" } else { "a window on a file" };
             Error::unsupported(format!("{what} keeps its size")).in_format(NAME)
         })?;
-        if is_device(file.as_ref())? {
+        if is_device(file.as_ref()).map_err(|e| e.in_format(NAME))? {
             return Err(Error::unsupported("a device keeps its size").in_format(NAME));
         }
         if preallocation == Preallocation::Metadata {
@@ -163,14 +164,6 @@ fn write_zeros(file: &dyn Medium, range: Range<u64>) -> Result<()> {
         next += len as u64;
     }
     Ok(())
-}
-
-/// Whether `medium` is a device.
-fn is_device(medium: &dyn Medium) -> Result<bool> {
-    let Some(fd) = Target::as_file(medium) else { return Ok(false) };
-    let cannot = |e| Error::io("cannot ask for the type of the file", e);
-    let file = std::fs::File::from(fd.try_clone_to_owned().map_err(cannot)?);
-    Ok(file.metadata().map_err(cannot)?.file_type().is_block_device())
 }
 
 /// Bytes of zeros that are written at once.

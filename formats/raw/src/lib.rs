@@ -26,7 +26,7 @@ impl Format for Raw {
     }
 
     fn aliases(&self) -> &'static [&'static str] {
-        &[]
+        FILE_DRIVERS
     }
 
     /// Raw claims nothing: it is what a file is called that no format claims.
@@ -63,6 +63,10 @@ impl Format for Raw {
 
 /// The format's name.
 const NAME: &str = "raw";
+
+/// What images by QEMU call their backing file where it is the bytes of a file or a device as they are: names of its drivers for those,
+/// qemu-block-drivers(7).
+const FILE_DRIVERS: &[&str] = &["file", "host_device", "host_cdrom"];
 
 /// Options of a new raw image.
 const OPTIONS: &[OptionSpec] = &[OptionSpec {

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::conformance::{Edited, Files, Noise, Recording, Step, check_cuts, check_edits, random_steps};
+use imgfmt_core::conformance::{
+    Edited, Files, Noise, Recording, Step, check_cuts, check_edits, check_faults, random_steps,
+};
 use imgfmt_core::{
     DenyAll, Erase, ErrorKind, FileMedium, Format, Limits, Locking, OpenContext, Options, Preallocation, Secrets,
     Severity,
@@ -69,6 +71,15 @@ proptest! {
         assert_eq!(after.len(), before.len());
         assert!(after[..from] == before[..from] && after[to..] == before[to..], "bytes beside the window changed");
         assert!(after[from..to] == model, "the window differs");
+    }
+
+    #[test]
+    fn a_medium_that_fails_leaves_old_or_new_sectors(sectors in 1..12_usize, seed in any::<u64>()) {
+        let (files, options) = ([("disk".to_owned(), noise(sectors * 512, seed))], Options::new());
+        let edited = Edited { size_unit: 512, ..edited(&files, "disk", &options) };
+        let mut steps = random_steps(&edited, seed, 6, sectors as u64 * 512, 512);
+        steps.extend([Step::Resize(40_960, Preallocation::Full), Step::Resize(81_920, Preallocation::Falloc)]);
+        check_faults(&edited, &steps);
     }
 
     #[test]

@@ -96,7 +96,8 @@ fn child(info: &ImageInfo, file: &ImageFile) -> Value {
     file.actual_size.map(|size| put("actual-size", size.into()));
     // QEMU's driver for exports answers neither.
     if file.protocol != Some("nbd") {
-        put("format-specific", json!({"type": protocol, "data": {}}));
+        // It says `file` of devices, too.
+        put("format-specific", json!({"type": file.protocol.unwrap_or("file"), "data": {}}));
         put("dirty-flag", false.into());
     }
     json!({"name": child_name(file), "info": told})

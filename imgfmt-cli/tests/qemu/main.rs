@@ -8,6 +8,7 @@
 mod both;
 mod callers;
 mod desk;
+mod devices;
 mod limits;
 mod names;
 mod remote;

@@ -285,7 +285,7 @@ fn check_left(edited: &Edited<'_>, left: &[(String, Vec<u8>)], states: &[Vec<u8>
 }
 
 /// Repairs the image, and pulls the plug at each write of the repair: a second repair succeeds, and leaves an image that
-/// reads as the first one did.
+/// reads as the first one did. So it does where writes of the first one fail.
 ///
 /// # Panics
 ///
@@ -306,6 +306,7 @@ pub fn check_repair(edited: &Edited<'_>, repair: Repair, seed: u64) -> Findings 
             assert!(edited.read(&files).ok() == content, "{what}: another disk");
         }
     }
+    super::faults::check_repair_faults(edited, repair);
     findings
 }
 

@@ -12,12 +12,15 @@
 //! | what is written reads back, with every byte and every zero run | [`check_writer`] |
 //! | edits in place read back as those of a byte vector would, and leave a whole image | [`check_edits`] |
 //! | cut at any write, sectors are old or new, and repair mends the rest | [`check_cuts`], [`check_repair`] |
+//! | a medium that fails loses nothing, and after a flush that failed nothing is written | [`check_faults`], [`check_change_faults`], [`check_repair`] |
 //! | every file of `testdata/` gives what its manifest says | [`check_testdata`] |
 //! | no bytes make a reader panic, hang, or use memory without bound | [`survive`](fn@survive), [`check_harm`] |
 
 mod config;
 mod disks;
 mod editing;
+mod failing;
+mod faults;
 mod files;
 mod harm;
 mod pipe;
@@ -37,6 +40,8 @@ pub use disks::{Disk, Fill, Noise, disks};
 pub use editing::{
     Edited, Step, apply, apply_to_model, check_cuts, check_deeply, check_edits, check_repair, random_steps,
 };
+pub use failing::{Done, Failing, Fault};
+pub use faults::{check_change_faults, check_faults};
 pub use files::Files;
 pub use harm::check_harm;
 pub use pipe::Pipe;

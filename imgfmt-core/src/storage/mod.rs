@@ -131,6 +131,17 @@ pub trait StorageExt: Storage {
 
 impl<S: Storage + ?Sized> StorageExt for S {}
 
+/// Whether `storage` is a block device, whose length nobody has chosen for what lies on it.
+///
+/// # Errors
+///
+/// [`Io`](crate::ErrorKind::Io) where the operating system fails.
+pub fn is_device(storage: &dyn Storage) -> Result<bool> {
+    let Some(file) = storage.as_file() else { return Ok(false) };
+    let stat = rustix::fs::fstat(file.fd).map_err(|e| Error::io("cannot ask for the type of the file", e.into()))?;
+    Ok(rustix::fs::FileType::from_raw_mode(stat.st_mode).is_block_device())
+}
+
 /// The range of `len` bytes from `offset` on, for a [`Storage`] that ends at `end`.
 ///
 /// # Errors

@@ -61,6 +61,21 @@ pub trait Target: Send + Sync + Debug {
     fn in_order(&self) -> bool;
 }
 
+/// The bytes of the block device that `target` is; `None` for a file, which ends where its image does.
+///
+/// # Errors
+///
+/// [`Io`](ErrorKind::Io) where the operating system fails.
+pub fn device_len(target: &dyn Target) -> Result<Option<u64>> {
+    let Some(file) = target.as_file() else { return Ok(None) };
+    let stat = rustix::fs::fstat(file).map_err(|e| Error::io("cannot ask for the type of the target", e.into()))?;
+    if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_block_device() {
+        return Ok(None);
+    }
+    let end = rustix::fs::seek(file, rustix::fs::SeekFrom::End(0));
+    end.map(Some).map_err(|e| Error::io("cannot ask for the size of the device", e.into()))
+}
+
 /// A regular file or block device as a target.
 #[derive(Debug)]
 pub struct FileTarget {

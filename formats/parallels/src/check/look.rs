@@ -1,5 +1,6 @@
 //! The look at an image.
 
+use imgfmt_core::storage::is_device;
 use imgfmt_core::{CheckStats, Finding, Findings, OpenContext, Repair, Result, Severity, Storage};
 
 use super::plan::{Fault, Looked, Plan, Wrong};
@@ -23,7 +24,7 @@ pub(super) fn look(
         return Ok(Looked { stats, plan: None });
     }
     let bat = Bat::read(storage, &header, context.limits)?;
-    let look = Look { len: storage.len(), header, allowed, findings };
+    let look = Look { len: storage.len(), on_device: is_device(storage)?, header, allowed, findings };
     Ok(look.run(&bat, stats))
 }
 
@@ -31,6 +32,8 @@ pub(super) fn look(
 struct Look<'a> {
     /// Bytes of the file.
     len: u64,
+    /// Whether that is a device, which has a rest.
+    on_device: bool,
     /// The header.
     header: Header,
     /// What may be mended.
@@ -181,7 +184,7 @@ impl Look<'_> {
         let mut at = end;
         // A sparse file may end very far away: all behind the last one that is told counts as one.
         for _ in 0..MAX_LEAKS {
-            if at >= self.len {
+            if at >= self.len || self.on_device {
                 break;
             }
             let what = format!("nothing leads to the bytes from byte {at} on, behind the last cluster");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use byteorder::{BigEndian, ByteOrder};
 use imgfmt_core::codec::Decoder;
-use imgfmt_core::{Error, Medium, OpenContext, Result, Role, StorageExt};
+use imgfmt_core::{Error, Halt, Medium, OpenContext, Result, Role, StorageExt};
 
 use super::counts::Counts;
 use super::head::Head;
@@ -96,7 +96,8 @@ impl<'a> Disk<'a> {
     /// As [`Header::read`]; [`Malformed`](imgfmt_core::ErrorKind::Malformed) for an image that is marked as corrupt, or that
     /// was not closed.
     pub(super) fn open(medium: Arc<dyn Medium>, context: &OpenContext<'a>) -> Result<Self> {
-        let limits = context.limits;
+        let (limits, halt) = (context.limits, Halt::default());
+        let medium = halt.guard(medium);
         let header = Header::read(medium.as_ref(), limits)?;
         check_usable(&header)?;
         let head = Head::read(medium.as_ref(), &header)?;
@@ -105,7 +106,7 @@ impl<'a> Disk<'a> {
             .map_err(|e| Place::in_header("l1_table_offset", L1_TABLE_OFFSET_AT).tell(e))?;
         let counts = Counts::read(medium.as_ref(), &header, limits)?;
         let encryption = Encryption::open(header.crypt, medium.as_ref(), context)?;
-        let data = data_medium(&header, context)?;
+        let data = data_medium(&header, context)?.map(|data| halt.guard(data));
         let bitmaps = Bitmap::read_all(medium.as_ref(), &header, limits)?;
         let reserved = Reserved::new(&header, &l1, &counts);
         Ok(Self {

@@ -18,6 +18,8 @@ impl Disk<'_> {
         if self.failed {
             return Err(Error::new(ErrorKind::Io, "the image could not be written before, and is left as it is"));
         }
+        // What fails here has put nothing onto the medium that anything refers to.
+        self.settle_places()?;
         let done = self.flush_all();
         self.failed = done.is_err();
         done
@@ -28,7 +30,6 @@ impl Disk<'_> {
         if let Some(data) = &self.data {
             data.sync()?;
         }
-        self.settle_places()?;
         self.medium.sync()?;
         if self.is_dirty() {
             self.write_counts()?;

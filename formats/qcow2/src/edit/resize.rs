@@ -80,7 +80,12 @@ impl Disk<'_> {
         let erased = if first < before { self.erase(first..before, Erase::Absent) } else { Ok(()) };
         self.size = size;
         erased?;
-        // Tables that cover nothing any more are given up, too.
+        self.drop_tables(size);
+        self.flush()
+    }
+
+    /// Gives up the tables that cover nothing of a disk of `size` bytes, and are empty.
+    fn drop_tables(&mut self, size: u64) {
         let kept = usize::try_from(size.div_ceil(1 << self.header.l2.span_bits())).unwrap_or(usize::MAX);
         for index in kept..self.l1.len() {
             let host = std::mem::take(&mut self.l1[index]) & OFFSET_MASK;
@@ -90,7 +95,6 @@ impl Disk<'_> {
                 self.l1_dirty = true;
             }
         }
-        self.flush()
     }
 
     /// Makes the disk larger: what comes to it is zero before it does.
@@ -109,8 +113,18 @@ impl Disk<'_> {
         let done = self.fill_and_tell(before, size, preallocation);
         if done.is_err() {
             self.size = before;
+            // Where that fails, too, the image is left as it is: what went wrong before is what is told.
+            self.failed |= self.undo_growth(before).is_err();
         }
         done
+    }
+
+    /// Gives up what has been put behind the end of the disk, at guest byte `end`, and of which nothing tells.
+    fn undo_growth(&mut self, end: u64) -> Result<()> {
+        self.places = Places::default();
+        self.zero_tail(end)?;
+        self.drop_tables(end);
+        self.flush()
     }
 
     /// Fills what comes to the disk, where it has to be, and then says that the disk is larger.
@@ -246,11 +260,15 @@ impl Disk<'_> {
     ///
     /// [`Io`](imgfmt_core::ErrorKind::Io).
     pub(super) fn settle_places(&mut self) -> Result<()> {
-        let Places { run, reserved } = std::mem::take(&mut self.places);
+        let Places { run, reserved } = &self.places;
         if self.medium.len() < run.end {
             self.medium.set_len(run.end)?;
         }
-        if reserved { self.medium.reserve(run) } else { Ok(()) }
+        if *reserved {
+            self.medium.reserve(run.clone())?;
+        }
+        self.places = Places::default();
+        Ok(())
     }
 }
 

@@ -66,8 +66,11 @@ impl Disk<'_> {
         }
         self.check_let_go(words[0], entry)?;
         let host = self.place_for(guest)?;
-        self.store(&content, host, guest)?;
-        self.set_words(guest, [host | COPIED, 0])?;
+        let stored = self.store(&content, host, guest).and_then(|()| self.set_words(guest, [host | COPIED, 0]));
+        if stored.is_err() && self.data.is_none() {
+            self.give_up(host >> self.cluster().bits());
+        }
+        stored?;
         self.let_go(words[0], entry)
     }
 

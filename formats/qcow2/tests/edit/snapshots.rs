@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use imgfmt_core::conformance::{Edited, Files, Recording, Step, apply, apply_to_model};
+use imgfmt_core::conformance::{Edited, Files, Recording, Step, apply, apply_to_model, check_change_faults};
 use imgfmt_core::{
     Chain, Erase, ErrorKind, Format, Image, Limits, OpenContext, Opener, Repair, Result, Secrets, Severity,
 };
@@ -125,6 +125,8 @@ fn changes_of_snapshots_may_be_cut_anywhere() {
             snapshots(&recording.files(), act, if act == "create" { "new" } else { "old" }).unwrap();
             let after = if act == "apply" { disk(SIZE) } else { model.clone() };
             check_cuts(&before, &recording, &[&model, &after], &format!("{kind:?} {act}"));
+            let name = if act == "create" { "new" } else { "old" };
+            check_change_faults(&edited(&before, &secrets), &|files| snapshots(files, act, name));
         }
     }
 }

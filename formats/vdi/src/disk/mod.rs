@@ -11,7 +11,7 @@ mod room;
 use std::ops::Range;
 use std::sync::Arc;
 
-use imgfmt_core::{Error, Limits, Medium, Result, Storage};
+use imgfmt_core::{Error, Halt, Limits, Medium, Result, Storage};
 use uuid::Uuid;
 
 use crate::entries;
@@ -26,6 +26,8 @@ pub(crate) use place::Space;
 pub(crate) struct Disk {
     /// The file.
     pub(crate) medium: Arc<dyn Medium>,
+    /// Stops all that would build on an entry or a header which may be there or not.
+    halt: Halt,
     /// The header.
     pub(crate) header: Header,
     /// Its bytes.
@@ -48,10 +50,12 @@ impl Disk {
     /// The image of `header` in `medium`, whose entries name these blocks, each once.
     pub(crate) fn new(medium: Arc<dyn Medium>, header: Header, used: Used) -> Result<Self> {
         check_places(&header)?;
+        let halt = Halt::default();
+        let medium = halt.guard(medium);
         let raw = RawHeader::read(medium.as_ref(), &header)?;
         let next = used.end();
         let free = Vec::new();
-        Ok(Self { medium, header, raw, used, free, freed: Vec::new(), next, shrinks: false, is_marked: false })
+        Ok(Self { medium, halt, header, raw, used, free, freed: Vec::new(), next, shrinks: false, is_marked: false })
     }
 
     /// The image in `medium`, which keeps the rules of readers, if nothing of it has to be repaired first.
@@ -92,7 +96,8 @@ impl Disk {
         for run in changes.chunk_by(|one, next| one.0 + 1 == next.0) {
             let values: Vec<u32> = run.iter().map(|(_, value)| *value).collect();
             let first = run.first().map_or(0, |(index, _)| *index);
-            entries::write(self.medium.as_ref(), self.header.map_offset + first * ENTRY_LEN, &values)?;
+            let written = entries::write(self.medium.as_ref(), self.header.map_offset + first * ENTRY_LEN, &values);
+            self.halt.on_error(written)?;
         }
         Ok(())
     }
@@ -101,7 +106,7 @@ impl Disk {
     pub(crate) fn write_header(&mut self, header: Header) -> Result<()> {
         let mut raw = self.raw;
         raw.set(&header);
-        raw.write(self.medium.as_ref())?;
+        self.halt.on_error(raw.write(self.medium.as_ref()))?;
         (self.raw, self.header) = (raw, header);
         Ok(())
     }

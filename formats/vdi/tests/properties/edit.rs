@@ -1,6 +1,6 @@
 //! Images are edited as byte vectors are, and what a cut leaves of them can be mended.
 
-use imgfmt_core::conformance::{Recording, Step, check_cuts, check_edits, random_steps};
+use imgfmt_core::conformance::{Recording, Step, check_cuts, check_edits, check_faults, random_steps};
 use imgfmt_core::{Erase, ErrorKind, Preallocation};
 use proptest::prelude::{any, proptest};
 
@@ -41,6 +41,17 @@ proptest! {
         let edited = edited(&files, unit(&layout, 512));
         let steps = random_steps(&edited, seed, 7, layout.size as u64, unit(&layout, 512));
         check_cuts(&edited, &steps, seed);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(16))]
+
+    #[test]
+    fn a_medium_that_fails_loses_nothing(layout in layouts(), base in 0..70_usize, seed in any::<u64>()) {
+        let files = files_of(&layout, base);
+        let edited = edited(&files, unit(&layout, 512));
+        check_faults(&edited, &random_steps(&edited, seed, 5, layout.size as u64, unit(&layout, 512)));
     }
 }
 

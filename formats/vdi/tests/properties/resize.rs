@@ -1,6 +1,6 @@
 //! Disks become larger and smaller, wherever the map has no room.
 
-use imgfmt_core::conformance::{Recording, Step, check_cuts, check_edits};
+use imgfmt_core::conformance::{Recording, Step, check_cuts, check_edits, check_faults};
 use imgfmt_core::{Erase, ErrorKind, Preallocation};
 use proptest::prelude::{any, proptest};
 
@@ -33,6 +33,7 @@ proptest! {
         let has_room = (number(file, 344) - map) as u64 >= 4 * more;
         assert_eq!(number(&after[0].1, 340) == map, has_room);
         check_cuts(&edited, &steps, seed);
+        check_faults(&edited, &steps);
     }
 }
 
@@ -48,6 +49,7 @@ fn what_comes_to_a_disk_is_preallocated_on_demand() {
         ] {
             let steps = [Step::Erase(0, 9 * 512, Erase::Zero), Step::Resize(40 * 512, preallocation)];
             let after = check_edits(&edited(&files, 512), &steps);
+            check_faults(&edited(&files, 512), &steps);
             let kept = if kind == 2 { 9 } else { 0 };
             assert_eq!(number(&after[0].1, 388), kept + if all { 31 } else { 0 }, "{kind} {preallocation:?}");
         }

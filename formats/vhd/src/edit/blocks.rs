@@ -173,6 +173,7 @@ impl Disk {
         }
         let gaps = space::gaps(&self.structures()?, &self.table, self.grid, self.footers.end);
         self.freed.sort_unstable_by_key(|range| range.start);
+        let mut free = Vec::new();
         let mut freed = self.freed.iter().peekable();
         for gap in gaps {
             // Padding around what was freed is in nobody's use, either; and of what was freed, some may be in use again.
@@ -180,7 +181,7 @@ impl Disk {
             while let Some(range) = freed.next_if(|range| range.start < gap.end) {
                 here |= gap.start < range.end;
                 if gap.start <= range.start && range.end <= gap.end && range.end - range.start == self.grid.stride() {
-                    self.free.push(range.start);
+                    free.push(range.start);
                 }
             }
             if here {
@@ -188,6 +189,7 @@ impl Disk {
             }
         }
         self.freed.clear();
+        self.free.append(&mut free);
         Ok(())
     }
 

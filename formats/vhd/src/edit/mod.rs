@@ -14,7 +14,7 @@ mod resize;
 use std::ops::Range;
 use std::sync::Arc;
 
-use imgfmt_core::{Edit, Error, ImageEditor, Medium, OpenContext, Preallocation, Result};
+use imgfmt_core::{Edit, Error, Halt, ImageEditor, Medium, OpenContext, Preallocation, Result};
 
 use crate::copies::{self, Chosen};
 use crate::footer::DiskType;
@@ -31,7 +31,9 @@ impl Edit for Vhd {
 
 /// Starts to edit the disk in `medium`.
 fn start<'a>(medium: Arc<dyn Medium>, context: &OpenContext<'a>) -> Result<Box<dyn ImageEditor + 'a>> {
-    let (chosen, footers, size) = whole(&medium, context)?;
+    let halt = Halt::default();
+    let medium = halt.guard(medium);
+    let (chosen, footers, size) = whole(&medium, context, halt)?;
     match chosen.footer.disk_type {
         DiskType::Fixed => Ok(Box::new(fixed::FixedEditor::new(medium, *context, footers, size))),
         DiskType::Dynamic | DiskType::Differencing => {
@@ -41,7 +43,8 @@ fn start<'a>(medium: Arc<dyn Medium>, context: &OpenContext<'a>) -> Result<Box<d
 }
 
 /// The footers and the size of a disk that is whole: one that opens, and of which nothing has to be repaired first.
-fn whole(medium: &Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<(Chosen, Footers, u64)> {
+/// `halt` stops changes of `medium`.
+fn whole(medium: &Arc<dyn Medium>, context: &OpenContext<'_>, halt: Halt) -> Result<(Chosen, Footers, u64)> {
     let size = open::open(Arc::clone(medium) as _, context)?.image.size();
     let chosen = copies::choose(medium.as_ref(), open::wanted(context)?, false)?;
     if let Some(note) = chosen.note {
@@ -51,6 +54,7 @@ fn whole(medium: &Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<(Chosen,
         bytes: RawFooter::read(medium.as_ref(), chosen.at)?,
         end: chosen.data_end,
         has_front: chosen.footer.disk_type != DiskType::Fixed,
+        halt,
     };
     Ok((chosen, footers, size))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imgfmt_core::{Backing, Error, Medium, OpenContext, Reparent, Result};
+use imgfmt_core::{Backing, Error, Halt, Medium, OpenContext, Reparent, Result};
 use uuid::Uuid;
 
 use super::blocks::Disk;
@@ -26,7 +26,9 @@ impl Reparent for Vhd {
 /// The header takes two sectors, which do not change in one step. So a second header is put at the end and
 /// the footers lead to it while the first one is written; then they lead back.
 fn set_parent(medium: &Arc<dyn Medium>, parent: Option<&Backing>, context: &OpenContext<'_>) -> Result<()> {
-    let (chosen, mut footers, _) = whole(medium, context)?;
+    let halt = Halt::default();
+    let medium = &halt.guard(Arc::clone(medium));
+    let (chosen, mut footers, _) = whole(medium, context, halt)?;
     if chosen.footer.disk_type == DiskType::Fixed {
         return Err(Error::unsupported("a fixed disk has no parent"));
     }
@@ -60,10 +62,10 @@ fn set_parent(medium: &Arc<dyn Medium>, parent: Option<&Backing>, context: &Open
 
 /// Makes zero where the names were that the header `old` led to, as far as nothing else is there.
 fn forget_names(medium: &Arc<dyn Medium>, old: &RawHeader, context: &OpenContext<'_>) -> Result<()> {
-    let (chosen, footers, size) = whole(medium, context)?;
+    let (chosen, footers, size) = whole(medium, context, Halt::default())?;
     // Where a disk cannot be edited, nothing is certain enough to be made zero.
     let Ok(disk) = Disk::new(medium, &chosen.footer, footers, size) else { return Ok(()) };
-    let gaps = space::gaps(&disk.structures()?, &disk.table, disk.grid, footers.end);
+    let gaps = space::gaps(&disk.structures()?, &disk.table, disk.grid, disk.footers.end);
     for name in space::names(&Header::parse(&old.0)?) {
         for gap in &gaps {
             let (start, end) = (name.start.max(gap.start), name.end.min(gap.end));

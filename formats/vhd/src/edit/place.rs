@@ -25,25 +25,25 @@ impl Disk {
     /// guest `range`; all of it where there is no parent. Nothing leads there yet.
     pub(super) fn place(&mut self, indices: &[u64], range: &Range<u64>, space: Space) -> Result<Vec<(u64, u64)>> {
         let stride = self.grid.stride();
-        let mut placed = Vec::with_capacity(indices.len());
         // Places that are free already.
-        let mut rest = indices.iter();
-        while !self.free.is_empty()
-            && let Some(index) = rest.next()
-        {
-            if let Some(at) = self.free.pop() {
-                placed.push((*index, at));
-                self.medium.clear(at..at + stride)?;
-            }
-        }
-        let rest = rest.as_slice();
-        if !rest.is_empty() {
-            placed.extend(self.append(rest)?);
-        }
-        for (index, at) in &placed {
-            self.start_block(*index, *at, range, space)?;
+        let (reused, rest) = indices.split_at(indices.len().min(self.free.len()));
+        let free = self.free.split_off(self.free.len() - reused.len());
+        let mut placed: Vec<_> = reused.iter().copied().zip(free).collect();
+        let started = placed.iter().try_for_each(|(_, at)| self.medium.clear(*at..at + stride)).and_then(|()| {
+            placed.extend(if rest.is_empty() { Vec::new() } else { self.append(rest)? });
+            placed.iter().try_for_each(|(index, at)| self.start_block(*index, *at, range, space))
+        });
+        if let Err(error) = started {
+            self.take_back(&placed);
+            return Err(error);
         }
         Ok(placed)
+    }
+
+    /// Lets the places go that were given and that nothing leads to.
+    pub(super) fn take_back(&mut self, placed: &[(u64, u64)]) {
+        self.free.extend(placed.iter().map(|(_, at)| *at));
+        self.shrinks = true;
     }
 
     /// Places for `indices` behind everything else, with the footer behind them.
@@ -132,7 +132,8 @@ impl Disk {
             let slots = usize::try_from(*first).unwrap_or(usize::MAX)..usize::try_from(last + 1).unwrap_or(usize::MAX);
             let entries = self.table.get(slots).unwrap_or_default();
             let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_be_bytes()).collect();
-            self.medium.write_at(&bytes, self.table_at + first * ENTRY_LEN)?;
+            let written = self.medium.write_at(&bytes, self.table_at + first * ENTRY_LEN);
+            self.footers.halt.on_error(written)?;
         }
         Ok(())
     }

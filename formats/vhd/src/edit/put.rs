@@ -65,11 +65,15 @@ impl Disk {
         let placed = if new.is_empty() { Vec::new() } else { self.place(&new, range, content.space())? };
         for (index, part) in parts {
             let within = part.start - range.start..part.end - range.start;
-            match placed.iter().find(|(placed, _)| *placed == index) {
+            let put = match placed.iter().find(|(placed, _)| *placed == index) {
                 // What is new reads as zeros already.
-                Some((_, at)) if matches!(content, Content::Bytes(_)) => self.fill(*at, &part, content, within)?,
-                Some(_) => {}
-                None => self.put_in_block(index, &part, content, within)?,
+                Some((_, at)) if matches!(content, Content::Bytes(_)) => self.fill(*at, &part, content, within),
+                Some(_) => Ok(()),
+                None => self.put_in_block(index, &part, content, within),
+            };
+            if let Err(error) = put {
+                self.take_back(&placed);
+                return Err(error);
             }
         }
         if placed.is_empty() { Ok(()) } else { self.link(&placed) }

@@ -88,7 +88,11 @@ impl Disk {
             let mut done = 0;
             while done < len {
                 let part = usize::try_from(len - done).unwrap_or(COPY_LEN).min(COPY_LEN);
-                self.medium.write_at(&self.medium.read_vec(at + done, part)?, to + done)?;
+                let bytes = self.medium.read_vec(at + done, part);
+                if let Err(error) = bytes.and_then(|bytes| self.medium.write_at(&bytes, to + done)) {
+                    self.take_back(&placed);
+                    return Err(error);
+                }
                 done += part as u64;
             }
         }
@@ -133,7 +137,8 @@ impl Disk {
     /// Makes the header lead to a table at byte `at`, which is on the medium.
     fn switch_table(&mut self, at: u64, entries: u32) -> Result<()> {
         self.header = self.header.with_table(at, entries);
-        self.medium.write_at(self.header.first_sector(), self.header_at)?;
+        let written = self.medium.write_at(self.header.first_sector(), self.header_at);
+        self.footers.halt.on_error(written)?;
         self.medium.sync()?;
         (self.table_at, self.max_entries) = (at, entries);
         Ok(())

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use imgfmt_core::{CreateRequest, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
+use imgfmt_core::target::device_len;
+use imgfmt_core::{CreateRequest, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
 
 use super::settings::Settings;
 use crate::layout::{FOOTER_LEN, SECTOR_LEN};
@@ -28,6 +29,7 @@ impl FixedWriter {
     /// Starts a disk.
     pub(super) fn new(target: Arc<dyn Target>, settings: Settings, request: &CreateRequest<'_>) -> Result<Self> {
         if !target.in_order() {
+            check_device(target.as_ref(), settings.size + FOOTER_LEN as u64)?;
             target.set_len(settings.size)?;
         }
         Ok(Self {
@@ -105,5 +107,18 @@ impl ImageWriter for FixedWriter {
             self.target.set_len(size + FOOTER_LEN as u64)?;
         }
         self.target.write_at(&settings.footer().to_bytes(), size)
+    }
+}
+
+/// Checks that a device has so many bytes: nobody finds the footer but at its end.
+fn check_device(target: &dyn Target, len: u64) -> Result<()> {
+    match device_len(target)? {
+        Some(device) if device != len => {
+            let what = format!(
+                "the footer of a fixed disk has to be the end of the device: that has {device} bytes, not {len}"
+            );
+            Err(Error::unsupported(what))
+        }
+        _ => Ok(()),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use imgfmt_core::conformance::{Noise, Recording, Step, check_cuts, check_edits, random_steps};
+use imgfmt_core::conformance::{
+    Files, Noise, Recording, Step, check_change_faults, check_cuts, check_edits, check_faults, random_steps,
+};
 use imgfmt_core::{
     Backing, Erase, ErrorKind, Format, Identity, Limits, OpenContext, ParentName, Preallocation, Result,
 };
@@ -55,6 +57,22 @@ proptest! {
         let edited = edited(&files);
         let steps = random_steps(&edited, seed, 7, layout.size as u64, 512);
         check_cuts(&edited, &steps, seed);
+    }
+
+    #[test]
+    fn a_medium_that_fails_loses_nothing(layout in small_layouts(), base in 0..70_usize, seed in any::<u64>()) {
+        let files = without_leaks(&files_of(&layout, base));
+        let edited = edited(&files);
+        check_faults(&edited, &random_steps(&edited, seed, 5, layout.size as u64, 512));
+    }
+
+    #[test]
+    fn a_medium_that_fails_loses_nothing_of_a_fixed_disk(sectors in 0..20_usize, seed in any::<u64>()) {
+        let files = fixed(sectors, seed);
+        let edited = edited(&files);
+        let mut steps = random_steps(&edited, seed, 6, sectors as u64 * 512, 512);
+        steps.push(Step::Resize(50 * 512, Preallocation::Full));
+        check_faults(&edited, &steps);
     }
 
     #[test]
@@ -178,10 +196,10 @@ fn backing(name: &str, id: u8) -> Backing {
     }
 }
 
-/// Makes the disk of `recording` build on `parent`.
-fn set_parent(recording: &Recording, parent: Option<&Backing>) -> Result<()> {
-    let (limits, files, path) = (Limits::default(), recording.files(), Path::new("disk"));
-    let context = OpenContext { path: Some(path), ..OpenContext::new(&limits, &files) };
+/// Makes the disk in `files` build on `parent`.
+fn set_parent(files: &Files, parent: Option<&Backing>) -> Result<()> {
+    let (limits, path) = (Limits::default(), Path::new("disk"));
+    let context = OpenContext { path: Some(path), ..OpenContext::new(&limits, files) };
     Vhd.abilities().reparent.unwrap().set_parent(files.medium(path)?, parent, &context)
 }
 
@@ -196,12 +214,13 @@ proptest! {
         let target = (to > 0).then_some(&target);
         let recording = Recording::new(&files);
         let before = edited(&files).read(&recording.files()).unwrap();
-        set_parent(&recording, target).unwrap();
+        set_parent(&recording.files(), target).unwrap();
         let after = edited(&files).read(&recording.files()).unwrap();
         let differencing = target.is_some();
         let image = recording.files().open(&Vhd, "disk").unwrap();
         assert_eq!(imgfmt_core::Image::describe(&image).subformat.as_deref(), Some(if differencing { "differencing" } else { "dynamic" }));
         assert!(faults(&check(&recording.now())).is_empty(), "{:?}", check(&recording.now()).kept());
+        check_change_faults(&edited(&files), &|held| set_parent(held, target));
         let mut noise = Noise(seed | 1);
         for cut in 0..=recording.len() {
             for way in 0..4 {
@@ -223,9 +242,9 @@ fn parents_that_cannot_be_named_leave_the_disk_as_it_is() {
     let files = files_of(&layout(8, true, 3), 8);
     let recording = Recording::new(&files);
     for wrong in [Backing { identities: Vec::new(), ..backing("other.vhd", 7) }, backing("a\\b.vhd", 7)] {
-        assert_eq!(set_parent(&recording, Some(&wrong)).unwrap_err().kind(), ErrorKind::Invalid);
+        assert_eq!(set_parent(&recording.files(), Some(&wrong)).unwrap_err().kind(), ErrorKind::Invalid);
     }
     assert!(recording.now() == files);
     let fixed = Recording::new(&fixed(8, 3));
-    assert_eq!(set_parent(&fixed, None).unwrap_err().kind(), ErrorKind::Unsupported);
+    assert_eq!(set_parent(&fixed.files(), None).unwrap_err().kind(), ErrorKind::Unsupported);
 }

@@ -1,27 +1,33 @@
 //! Space that nothing uses.
 
-use imgfmt_core::{Finding, Findings, Repair, Result, Severity};
+use imgfmt_core::storage::is_device;
+use imgfmt_core::{Finding, Findings, Repair, Result, Severity, Storage};
 
 use super::Mend;
 use super::table::Walk;
 use crate::layout::ALIGN;
 
-/// Looks at the space of a file of `len` bytes whose table has been walked.
+/// Looks at the space of `storage`, whose table has been walked.
 ///
-/// What lies behind everything in use has been left there by a writer that was cut. Gaps between blocks are no fault:
-/// blocks that are discarded leave them, and the next ones fill them.
+/// What lies behind everything in use has been left there by a writer that was cut, unless it is the rest of a device. Gaps
+/// between blocks are no fault: blocks that are discarded leave them, and the next ones fill them.
 ///
 /// # Errors
 ///
 /// [`Io`](imgfmt_core::ErrorKind::Io).
-pub(super) fn look(walk: &Walk<'_>, len: u64, mend: Option<Mend<'_>>, findings: &mut Findings) -> Result<()> {
+pub(super) fn look(
+    walk: &Walk<'_>,
+    storage: &dyn Storage,
+    mend: Option<Mend<'_>>,
+    findings: &mut Findings,
+) -> Result<()> {
     let block_len = walk.block_len();
     for gap in walk.gaps().into_iter().filter(|gap| gap.end - gap.start >= block_len) {
         let what = format!("{} bytes between blocks are free", gap.end - gap.start);
         findings.push(Finding::new("vhdx-space-free", Severity::Warning, what).at(gap.start));
     }
-    let end = walk.end();
-    if len < end.saturating_add(ALIGN) {
+    let (end, len) = (walk.end(), storage.len());
+    if len < end.saturating_add(ALIGN) || is_device(storage)? {
         return Ok(());
     }
     // A file that holds things that the table does not name rightly is not cut.

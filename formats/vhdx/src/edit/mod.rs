@@ -17,7 +17,7 @@ mod state;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use imgfmt_core::{Edit, Erase, Error, Image, ImageEditor, Medium, OpenContext, Preallocation, Result};
+use imgfmt_core::{Edit, Erase, Error, Halt, Image, ImageEditor, Medium, OpenContext, Preallocation, Result};
 
 use crate::{NAME, Vhdx};
 use blocks::Content;
@@ -26,7 +26,7 @@ use state::State;
 impl Edit for Vhdx {
     fn edit<'a>(&self, medium: Arc<dyn Medium>, context: &OpenContext<'a>) -> Result<Box<dyn ImageEditor + 'a>> {
         context.without_snapshots()?;
-        let state = State::open(medium, context.limits).map_err(|e| e.in_format(NAME))?;
+        let state = State::open(Halt::default().guard(medium), context.limits).map_err(|e| e.in_format(NAME))?;
         Ok(Box::new(VhdxEditor(Mutex::new(state))))
     }
 }

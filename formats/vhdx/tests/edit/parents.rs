@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use imgfmt_core::conformance::{Edited, Files, Recording};
+use imgfmt_core::conformance::{Edited, Files, Recording, check_change_faults};
 use imgfmt_core::{Backing, ErrorKind, Format, Limits, OpenContext, ParentName, Result, Severity};
 use imgfmt_vhdx::Vhdx;
 
@@ -31,6 +31,7 @@ fn check(files: &[(String, Vec<u8>)], parent: Option<&Backing>) -> Vec<u8> {
     set(&recording.files(), parent).unwrap();
     let new = edited.read(&recording.files()).unwrap();
     assert_clean(&edited, &recording.files());
+    check_change_faults(&edited, &|files| set(files, parent));
     for cut in 0..=recording.len() {
         for way in 0..2 {
             let left = Recording::new(&recording.cut(cut, &mut || way == 1)).files();

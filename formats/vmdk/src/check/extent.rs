@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use imgfmt_core::storage::is_device;
 use imgfmt_core::{CheckStats, Finding, Limits, Repair, Result, Severity, Storage, StorageExt};
 
 use super::directories::Directories;
@@ -64,9 +65,10 @@ impl Subject<'_> {
         (self.header.table_count() * self.header.entry_len()).div_ceil(SECTOR_LEN)
     }
 
-    /// Whether space that nothing uses can be told from space that something uses.
-    pub(super) fn has_leaks(&self) -> bool {
-        self.header.kind == Kind::Hosted && !self.header.compressed
+    /// Whether space that nothing uses can be told from space that something uses, and is given back: on a device it is the
+    /// rest of that.
+    pub(super) fn has_leaks(&self) -> Result<bool> {
+        Ok(self.header.kind == Kind::Hosted && !self.header.compressed && !is_device(self.storage())?)
     }
 }
 

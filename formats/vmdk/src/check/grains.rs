@@ -50,7 +50,7 @@ pub(super) fn check(
         let mut walk = Walk { job, subject, usage, pairs: &mut pairs, stats: &mut stats, last: 0, tail: None };
         walk.run(directories)?;
         let usage = walk.usage;
-        if scope.leaks && subject.has_leaks() {
+        if scope.leaks && subject.has_leaks()? {
             leaks.find(subject, &usage)?;
         }
         start = window.end;

@@ -12,8 +12,9 @@ impl Grains {
         if self.tables.values().any(|table| table.dirty) {
             self.flush_tables()?;
         }
-        for sector in std::mem::take(&mut self.freed) {
+        while let Some(&sector) = self.freed.last() {
             self.clear_grain(sector)?;
+            self.freed.pop();
         }
         Ok(())
     }
@@ -21,7 +22,8 @@ impl Grains {
     /// Writes all tables that have changed.
     pub(super) fn flush_tables(&mut self) -> Result<()> {
         let dirty: Vec<u64> = self.tables.iter().filter(|(_, table)| table.dirty).map(|(&index, _)| index).collect();
-        let placed = self.place_tables(&dirty)?;
+        self.place_tables(&dirty)?;
+        let placed = self.unlinked.clone();
         // The data first, with tables that nothing leads to yet.
         for &index in &placed {
             self.write_table(index, Which::First)?;
@@ -38,6 +40,7 @@ impl Grains {
                 placed.iter().try_for_each(|&index| self.write_directory_entry(index, which))?;
                 self.medium.sync()?;
             }
+            self.unlinked.clear();
         }
         for index in dirty {
             self.tables.entry(index).and_modify(|table| table.dirty = false);
@@ -45,24 +48,21 @@ impl Grains {
         Ok(())
     }
 
-    /// Gives a place to those of the tables `dirty` that have none; says which.
-    fn place_tables(&mut self, dirty: &[u64]) -> Result<Vec<u64>> {
+    /// Gives a place to those of the tables `dirty` that have none.
+    fn place_tables(&mut self, dirty: &[u64]) -> Result<()> {
         let sectors = self.table_sectors();
-        let mut placed = Vec::new();
         for &index in dirty {
             let slot = usize::try_from(index).unwrap_or(usize::MAX);
             if self.first.get(slot).is_none_or(|&sector| sector != 0) {
                 continue;
             }
-            if self.spare.is_some() {
-                let sector = self.append(sectors)?;
-                self.spare.iter_mut().filter_map(|spare| spare.get_mut(slot)).for_each(|entry| *entry = sector);
-            }
-            let sector = self.append(sectors)?;
-            self.first.get_mut(slot).into_iter().for_each(|entry| *entry = sector);
-            placed.push(index);
+            let spare = if self.spare.is_some() { self.append(sectors)? } else { 0 };
+            let first = self.append(sectors)?;
+            self.spare.iter_mut().filter_map(|entries| entries.get_mut(slot)).for_each(|entry| *entry = spare);
+            self.first.get_mut(slot).into_iter().for_each(|entry| *entry = first);
+            self.unlinked.push(index);
         }
-        Ok(placed)
+        Ok(())
     }
 
     /// Writes table number `index`, which is in memory, to one of its places.

@@ -27,6 +27,8 @@ pub(super) struct Grains {
     pub(super) spare: Option<Vec<u32>>,
     /// Grain tables in memory.
     pub(super) tables: BTreeMap<u64, Table>,
+    /// Tables that have a place, to which no directory on the medium may lead yet.
+    pub(super) unlinked: Vec<u64>,
     /// Grains that no table in memory leads to, while one on the medium may.
     pub(super) freed: Vec<u32>,
     /// Whole grains of zeros that no table leads to.
@@ -80,6 +82,7 @@ impl Grains {
             first,
             spare,
             tables: BTreeMap::new(),
+            unlinked: Vec::new(),
             freed: Vec::new(),
             free: FreeRuns::default(),
             end,
@@ -232,9 +235,10 @@ impl Grains {
     pub(super) fn clear_grain(&mut self, sector: u32) -> Result<()> {
         let start = byte_of(u64::from(sector));
         if self.short_last == Some(sector) {
-            self.short_last = None;
             let last = self.range_of(self.count().saturating_sub(1));
-            return self.medium.clear(start..start + (last.end - last.start));
+            self.medium.clear(start..start + (last.end - last.start))?;
+            self.short_last = None;
+            return Ok(());
         }
         self.medium.clear(start..start + self.header.grain_len())?;
         self.free.add(u64::from(sector), self.header.grain_size);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imgfmt_core::{Error, Limits, Medium, OpenContext, Parent, Result, Role, SourceId, Storage, StorageExt};
+use imgfmt_core::{Error, Halt, Limits, Medium, OpenContext, Parent, Result, Role, SourceId, Storage, StorageExt};
 
 use super::grains::{Grain, Grains};
 use super::state::{Content, Part, State, Text};
@@ -18,13 +18,19 @@ use crate::sparse::SparseExtent;
 /// Opens the image in `medium`, whichever of the two kinds of file it is.
 pub(super) fn open(medium: Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<State> {
     context.without_snapshots()?;
+    let halt = Halt::default();
+    let medium = halt.guard(medium);
     let mut head = [0; 8];
     medium.read_padded(&mut head, 0)?;
-    if header::recognise(&head).is_some() { open_one_file(medium, context) } else { open_text(medium, context) }
+    if header::recognise(&head).is_some() {
+        open_one_file(medium, halt, context)
+    } else {
+        open_text(medium, halt, context)
+    }
 }
 
 /// Opens a sparse extent that is the image.
-fn open_one_file(medium: Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<State> {
+fn open_one_file(medium: Arc<dyn Medium>, halt: Halt, context: &OpenContext<'_>) -> Result<State> {
     let storage = Arc::clone(&medium) as Arc<dyn Storage>;
     let header = Header::read_any(storage.as_ref(), context.limits)?;
     check_editable(&header)?;
@@ -45,11 +51,11 @@ fn open_one_file(medium: Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<S
     assembly.add_embedded(storage, sparse);
     let assembled = assembly.into_image(&descriptor)?;
     let text = text.map(|text| text_in(Arc::clone(&medium), text, &descriptor));
-    state(vec![medium], text, assembled, context)
+    state(vec![medium], text, assembled, halt, context)
 }
 
 /// Opens a disk whose descriptor is a file of its own.
-fn open_text(medium: Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<State> {
+fn open_text(medium: Arc<dyn Medium>, halt: Halt, context: &OpenContext<'_>) -> Result<State> {
     let text = open::text_file(medium.as_ref(), context.limits)?;
     let descriptor = open::parse_text(&text.bytes, context.limits)?;
     check_lines(&descriptor)?;
@@ -60,7 +66,7 @@ fn open_text(medium: Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<State
             continue;
         }
         let name = descriptor.encoding.path(&line.name)?;
-        let extent = context.admit_to_write(&name, Role::Extent)?.medium;
+        let extent = halt.guard(context.admit_to_write(&name, Role::Extent)?.medium);
         assembly.add_file(&line.name, Arc::clone(&extent) as Arc<dyn Storage>, assembly.shown(&name));
         media.push(extent);
         names.push(&line.name);
@@ -68,7 +74,7 @@ fn open_text(medium: Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<State
     assembly.add_lines(&descriptor)?;
     let assembled = assembly.into_image(&descriptor)?;
     let text = text_in(medium, text, &descriptor);
-    state(media, Some(text), assembled, context)
+    state(media, Some(text), assembled, halt, context)
 }
 
 /// The descriptor in `medium`.
@@ -114,6 +120,7 @@ fn state(
     media: Vec<Arc<dyn Medium>>,
     text: Option<Text>,
     (image, parent): (VmdkImage, Option<Parent>),
+    halt: Halt,
     context: &OpenContext<'_>,
 ) -> Result<State> {
     let (mut parts, mut size) = (Vec::new(), 0);
@@ -132,6 +139,7 @@ fn state(
     let has_parent = parent.is_some();
     Ok(State {
         media,
+        halt,
         parts,
         size,
         has_parent,

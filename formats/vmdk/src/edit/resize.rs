@@ -33,19 +33,19 @@ impl State {
         // The identity has been renewed before, so that this is the text as it is.
         let patch = self.patch_for(part_size, size)?;
         let plan = Plan { number, size: part_size, preallocation, patch };
-        match self.parts[number].content {
-            Content::Flat { medium, host } => self.resize_flat(plan, medium, host)?,
-            Content::Sparse(_) => self.resize_sparse(plan)?,
-        }
-        self.parts[number].size = part_size;
-        self.size = size;
-        Ok(())
+        let resized = match self.parts[number].content {
+            Content::Flat { medium, host } => self.resize_flat(plan, medium, host),
+            Content::Sparse(_) => self.resize_sparse(plan),
+        };
+        // It has its new size once the medium says so, whatever fails then.
+        self.size = self.parts[number].start + self.parts[number].size;
+        resized
     }
 
     /// Writes what `plan` says to the descriptor.
     pub(super) fn resize_text(&mut self, plan: &Plan) -> Result<()> {
         match (&mut self.text, &plan.patch) {
-            (Some(text), Some(patch)) => text.write(patch),
+            (Some(text), Some(patch)) => self.halt.on_error(text.write(patch)),
             _ => Ok(()),
         }
     }

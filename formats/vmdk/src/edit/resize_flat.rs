@@ -22,11 +22,11 @@ impl State {
         let (old, new) = (host + self.parts[plan.number].size, host.saturating_add(plan.size));
         if new > old {
             grow(file.as_ref(), old, new, plan.preallocation)?;
-            return self.resize_text(&plan);
         }
         self.resize_text(&plan)?;
+        self.parts[plan.number].size = plan.size;
         // What lies behind the extent may be somebody's; a device stays as long as it is.
-        if file.len() == old && file.set_len(new).is_ok() {
+        if new < old && file.len() == old && file.set_len(new).is_ok() {
             file.sync()?;
         }
         Ok(())

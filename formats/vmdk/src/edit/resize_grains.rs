@@ -27,24 +27,27 @@ impl State {
         if plan.size > grains.size {
             let (first, spare) = (grains.first.clone(), grains.spare.clone());
             let prepared = grains.prepare_growth(plan.size, plan.preallocation, has_parent);
-            if let Err(error) = prepared.and_then(|()| grains.write_header()) {
+            if let Err(error) = prepared.and_then(|()| self.halt.on_error(grains.write_header())) {
                 // The header does not lead to what has been prepared.
                 (grains.size, grains.header) = old;
                 (grains.first, grains.spare) = (first, spare);
                 return Err(error);
             }
+            self.parts[plan.number].size = plan.size;
             let grains = Self::grains_of(&mut self.parts, plan.number);
             let abandoned = grains.map(|grains| grains.abandoned(&old.1)).unwrap_or_default();
             self.resize_text(&plan)?;
             let medium = Self::grains_of(&mut self.parts, plan.number).map(|grains| &grains.medium);
             return medium.map_or(Ok(()), |medium| abandoned.into_iter().try_for_each(|range| medium.clear(range)));
         }
-        let mut header = grains.header;
-        header.capacity = plan.size / SECTOR_LEN;
-        grains.header = header;
+        grains.header.capacity = plan.size / SECTOR_LEN;
         grains.size = plan.size;
+        if let Err(error) = self.halt.on_error(grains.write_header()) {
+            (grains.size, grains.header) = old;
+            return Err(error);
+        }
         grains.tables.clear();
-        grains.write_header()?;
+        self.parts[plan.number].size = plan.size;
         self.resize_text(&plan)?;
         match Self::grains_of(&mut self.parts, plan.number) {
             Some(grains) => grains.cut_off(old.0, &old.1),

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use imgfmt_core::{Description, Error, Limits, Medium, Result, Storage};
+use imgfmt_core::{Description, Error, Halt, Limits, Medium, Result, Storage};
 
 use super::grains::Grains;
 use crate::descriptor::{DescriptorText, Patch};
@@ -12,6 +12,8 @@ use crate::descriptor::{DescriptorText, Patch};
 pub(super) struct State {
     /// The files that guest bytes are in, as sources count them.
     pub(super) media: Vec<Arc<dyn Medium>>,
+    /// Stops all that would build on a header or a descriptor which may be there or not.
+    pub(super) halt: Halt,
     /// The extents, one behind the other.
     pub(super) parts: Vec<Part>,
     /// Guest bytes.

@@ -62,19 +62,29 @@ impl Grains {
             let grain = at / self.header.grain_len();
             let whole = self.range_of(grain);
             let (here, after) = rest.split_at(usize_of(whole.end - at).min(rest.len()));
-            let sector = match self.get(grain)? {
-                Grain::Stored(sector) => sector,
-                Grain::Absent | Grain::Zeroed => {
-                    let sector = self.allocate()?;
-                    self.set(grain, Grain::Stored(sector))?;
-                    sector
-                }
-            };
-            write_sectors(self.medium.as_ref(), here, byte_of(u64::from(sector)) + (at - whole.start))?;
+            match self.get(grain)? {
+                Grain::Stored(sector) => self.write_into(sector, here, at - whole.start)?,
+                Grain::Absent | Grain::Zeroed => self.write_new(grain, here, at - whole.start)?,
+            }
             at += here.len() as u64;
             rest = after;
         }
         Ok(())
+    }
+
+    /// Writes bytes of the grain at `sector`, from its byte `within` on.
+    fn write_into(&self, sector: u32, bytes: &[u8], within: u64) -> Result<()> {
+        write_sectors(self.medium.as_ref(), bytes, byte_of(u64::from(sector)) + within)
+    }
+
+    /// Writes bytes of grain number `grain`, which is not stored: nothing leads to its place before they are there.
+    fn write_new(&mut self, grain: u64, bytes: &[u8], within: u64) -> Result<()> {
+        let sector = self.allocate()?;
+        let written = self.write_into(sector, bytes, within).and_then(|()| self.set(grain, Grain::Stored(sector)));
+        if written.is_err() {
+            self.freed.push(sector);
+        }
+        written
     }
 }
 

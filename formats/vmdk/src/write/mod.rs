@@ -23,6 +23,7 @@ mod stream;
 
 use std::sync::Arc;
 
+use imgfmt_core::target::device_len;
 use imgfmt_core::{CreateRequest, Error, ImageWriter, Result, Target};
 
 pub(crate) use settings::{OPTIONS, ParentLink, parent_link};
@@ -40,6 +41,10 @@ pub(crate) fn create(target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Re
     if target.in_order() && settings.subformat != Subformat::StreamOptimized {
         let what = format!("subformat={} cannot be written front to back", settings.subformat.name());
         return Err(Error::unsupported(format!("{what}; subformat=streamOptimized can")));
+    }
+    if settings.subformat == Subformat::StreamOptimized && device_len(target.as_ref())?.is_some() {
+        let what = "a streamOptimized image ends with its footer, and a device does not end there";
+        return Err(Error::unsupported(what));
     }
     match settings.subformat {
         Subformat::StreamOptimized => Ok(Box::new(stream::StreamWriter::new(target, request, settings)?)),

@@ -6,12 +6,12 @@ use imgfmt_core::{Erase, ErrorKind, Preallocation};
 use crate::images::{Made, child};
 
 /// Bytes of a grain.
-const GRAIN: u64 = 8192;
+pub(crate) const GRAIN: u64 = 8192;
 /// Bytes of the disks.
 const SIZE: u64 = 12 * GRAIN + 512;
 
 /// Children that can hide the parent by an entry, and one that cannot.
-fn children() -> [Made; 2] {
+pub(crate) fn children() -> [Made; 2] {
     ["cid=2,grain_size=8k,zeroed_grain=on", "cid=2,grain_size=8k"].map(|options| child(options, SIZE))
 }
 

@@ -7,12 +7,12 @@ use crate::build::{Grain, Layout};
 use crate::images::Made;
 
 /// An image of 75 sectors in this layout.
-fn image(layout: &Layout) -> Made {
+pub(crate) fn image(layout: &Layout) -> Made {
     Made::of(vec![("disk.vmdk".to_owned(), layout.build())])
 }
 
 /// Layouts with tables of 4 grains, of which some are not there.
-fn layouts() -> Vec<Layout> {
+pub(crate) fn layouts() -> Vec<Layout> {
     let mut grains = vec![Grain::Data(1), Grain::Absent, Grain::Data(2), Grain::Zeroed];
     grains.extend([Grain::Absent; 4]);
     grains.extend([Grain::Data(7), Grain::Data(8)]);

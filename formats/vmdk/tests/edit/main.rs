@@ -9,6 +9,8 @@ mod children;
 #[cfg(test)]
 mod closing;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod images;
 #[cfg(test)]
 mod kinds;

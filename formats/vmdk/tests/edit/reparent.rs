@@ -1,6 +1,6 @@
 //! Other parents.
 
-use imgfmt_core::conformance::{Edited, Recording};
+use imgfmt_core::conformance::{Edited, Files, Recording, check_change_faults};
 use imgfmt_core::{Backing, ErrorKind, Format, Limits, OpenContext, Result};
 use imgfmt_vmdk::Vmdk;
 
@@ -9,11 +9,14 @@ use crate::images::{Made, backing, child, made};
 /// Gives the image another parent; returns the files as a cut after so many operations may leave them.
 fn set_parent(edited: &Edited<'_>, parent: Option<&Backing>) -> Result<Recording> {
     let recording = Recording::new(edited.files);
-    let files = recording.files();
+    set_parent_in(&recording.files(), edited.name, parent).map(|()| recording)
+}
+
+/// The same in files.
+fn set_parent_in(files: &Files, name: &str, parent: Option<&Backing>) -> Result<()> {
     let limits = Limits::default();
-    let context = OpenContext::new(&limits, &files);
-    let reparent = Vmdk.abilities().reparent.unwrap();
-    reparent.set_parent(files.medium(edited.name.as_ref())?, parent, &context).map(|()| recording)
+    let context = OpenContext::new(&limits, files);
+    Vmdk.abilities().reparent.unwrap().set_parent(files.medium(name.as_ref())?, parent, &context)
 }
 
 /// What an image in files says of its parent.
@@ -44,6 +47,7 @@ fn a_parent_is_named_renamed_and_forgotten_in_one_step() {
         let new = parent.as_ref().map(|parent| format!("{} 12345678", parent.name.name.display()));
         let recording = set_parent(&edited, parent.as_ref()).unwrap();
         assert_eq!(parent_of(&recording.now()), new);
+        check_change_faults(&edited, &|files| set_parent_in(files, edited.name, parent.as_ref()));
         for cut in 0..=recording.len() {
             for keep in [false, true] {
                 let left = parent_of(&recording.cut(cut, &mut || keep));

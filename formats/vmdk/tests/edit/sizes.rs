@@ -8,7 +8,7 @@ use crate::build::Layout;
 use crate::images::{Made, made};
 
 /// A disk of two extents of 75 sectors, sparse or flat.
-fn two(kind: &str) -> Made {
+pub(crate) fn two(kind: &str) -> Made {
     let text = format!(
         "# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType=\"custom\"\n\
          # Extent description\nRW 75 {kind} \"a\"\nRW 75 {kind} \"b\"\n"

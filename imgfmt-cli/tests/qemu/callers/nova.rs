@@ -63,6 +63,23 @@ fn images_are_converted() {
 }
 
 #[test]
+fn disks_of_containers_are_described_and_converted() {
+    let desk = desk();
+    let folder = desk.folder();
+    std::fs::create_dir(desk.path("ploop")).unwrap();
+    desk.ok("convert -t none -O parallels -f raw _base/base.raw ploop/root.hds");
+    desk.write("ploop/DiskDescriptor.xml", "<?xml version='1.0' encoding='UTF-8'?><Parallels_disk_image/>");
+    let ran = env(&desk, &format!("info {folder}/ploop/root.hds --force-share --output=json"));
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let info: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((info["format"].as_str(), info["virtual-size"].as_u64()), (Some("parallels"), Some(4 << 20)));
+    for line in ["-O raw -f parallels", "-O raw"] {
+        desk.ok(&format!("convert -t none {line} {folder}/ploop/root.hds out.raw"));
+        assert!(desk.read("out.raw") == desk.read("_base/base.raw"));
+    }
+}
+
+#[test]
 fn encrypted_images_are_made_and_read() {
     let desk = desk();
     let settings = "-o encrypt.cipher-alg=aes-256 -o encrypt.cipher-mode=xts -o encrypt.hash-alg=sha256 \
