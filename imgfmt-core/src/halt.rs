@@ -111,6 +111,10 @@ impl Target for Halting {
     fn in_order(&self) -> bool {
         self.medium.in_order()
     }
+
+    fn kept_len(&self) -> Option<u64> {
+        self.medium.kept_len()
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +177,10 @@ mod tests {
 
         fn in_order(&self) -> bool {
             false
+        }
+
+        fn kept_len(&self) -> Option<u64> {
+            None
         }
     }
 

@@ -141,6 +141,10 @@ impl Target for FileMedium {
     fn in_order(&self) -> bool {
         false
     }
+
+    fn kept_len(&self) -> Option<u64> {
+        self.target.kept_len()
+    }
 }
 
 /// Bytes in memory to be edited, for tests.
@@ -224,6 +228,10 @@ impl Target for MemoryMedium {
 
     fn in_order(&self) -> bool {
         false
+    }
+
+    fn kept_len(&self) -> Option<u64> {
+        None
     }
 }
 

@@ -240,6 +240,10 @@ impl Target for FailingFile {
     fn in_order(&self) -> bool {
         false
     }
+
+    fn kept_len(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Bytes that a disk writes as one.

@@ -207,6 +207,10 @@ impl Target for RecordedFile {
     fn in_order(&self) -> bool {
         false
     }
+
+    fn kept_len(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The path of the file called `name`, as gates see it.

@@ -59,21 +59,12 @@ pub trait Target: Send + Sync + Debug {
     /// Whether bytes have to be written front to back, as into a pipe. Writers then have [`Order::Ordered`](crate::Order),
     /// and leave no gap: [`clear`](Self::clear) fills what is to be zero.
     fn in_order(&self) -> bool;
-}
 
-/// The bytes of the block device that `target` is; `None` for a file, which ends where its image does.
-///
-/// # Errors
-///
-/// [`Io`](ErrorKind::Io) where the operating system fails.
-pub fn device_len(target: &dyn Target) -> Result<Option<u64>> {
-    let Some(file) = target.as_file() else { return Ok(None) };
-    let stat = rustix::fs::fstat(file).map_err(|e| Error::io("cannot ask for the type of the target", e.into()))?;
-    if !rustix::fs::FileType::from_raw_mode(stat.st_mode).is_block_device() {
-        return Ok(None);
+    /// Its length in bytes, where that stays whatever is written, as that of a device; `None` for a file, which ends where its
+    /// image does.
+    fn kept_len(&self) -> Option<u64> {
+        None
     }
-    let end = rustix::fs::seek(file, rustix::fs::SeekFrom::End(0));
-    end.map(Some).map_err(|e| Error::io("cannot ask for the size of the device", e.into()))
 }
 
 /// A regular file or block device as a target.
@@ -184,6 +175,10 @@ impl Target for FileTarget {
 
     fn in_order(&self) -> bool {
         false
+    }
+
+    fn kept_len(&self) -> Option<u64> {
+        self.device_len
     }
 }
 

@@ -164,6 +164,10 @@ impl Target for PipeTarget {
     fn in_order(&self) -> bool {
         true
     }
+
+    fn kept_len(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Bytes that may wait for their turn: 64 MiB.

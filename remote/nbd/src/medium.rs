@@ -123,6 +123,10 @@ impl Target for NbdExport {
     fn in_order(&self) -> bool {
         false
     }
+
+    fn kept_len(&self) -> Option<u64> {
+        (!self.is_resizable()).then(|| self.len())
+    }
 }
 
 impl NbdExport {

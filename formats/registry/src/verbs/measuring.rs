@@ -113,4 +113,8 @@ impl Target for Length {
     fn in_order(&self) -> bool {
         false
     }
+
+    fn kept_len(&self) -> Option<u64> {
+        None
+    }
 }

@@ -129,4 +129,8 @@ impl Target for KeptLen {
     fn in_order(&self) -> bool {
         self.target.in_order()
     }
+
+    fn kept_len(&self) -> Option<u64> {
+        Some(self.len)
+    }
 }

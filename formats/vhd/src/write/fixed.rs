@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use imgfmt_core::target::device_len;
 use imgfmt_core::{CreateRequest, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
 
 use super::settings::Settings;
@@ -112,7 +111,7 @@ impl ImageWriter for FixedWriter {
 
 /// Checks that a device has so many bytes: nobody finds the footer but at its end.
 fn check_device(target: &dyn Target, len: u64) -> Result<()> {
-    match device_len(target)? {
+    match target.kept_len() {
         Some(device) if device != len => {
             let what = format!(
                 "the footer of a fixed disk has to be the end of the device: that has {device} bytes, not {len}"

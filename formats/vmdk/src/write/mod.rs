@@ -23,7 +23,6 @@ mod stream;
 
 use std::sync::Arc;
 
-use imgfmt_core::target::device_len;
 use imgfmt_core::{CreateRequest, Error, ImageWriter, Result, Target};
 
 pub(crate) use settings::{OPTIONS, ParentLink, parent_link};
@@ -42,7 +41,7 @@ pub(crate) fn create(target: Arc<dyn Target>, request: &CreateRequest<'_>) -> Re
         let what = format!("subformat={} cannot be written front to back", settings.subformat.name());
         return Err(Error::unsupported(format!("{what}; subformat=streamOptimized can")));
     }
-    if settings.subformat == Subformat::StreamOptimized && device_len(target.as_ref())?.is_some() {
+    if settings.subformat == Subformat::StreamOptimized && target.kept_len().is_some() {
         let what = "a streamOptimized image ends with its footer, and a device does not end there";
         return Err(Error::unsupported(what));
     }

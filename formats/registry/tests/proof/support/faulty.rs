@@ -185,4 +185,8 @@ impl Target for FaultyTarget {
     fn in_order(&self) -> bool {
         false
     }
+
+    fn kept_len(&self) -> Option<u64> {
+        self.inner.kept_len()
+    }
 }

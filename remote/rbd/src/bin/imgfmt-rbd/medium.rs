@@ -163,6 +163,10 @@ impl Target for RbdMedium {
     fn in_order(&self) -> bool {
         false
     }
+
+    fn kept_len(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl Known {
