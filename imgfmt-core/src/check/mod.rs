@@ -32,7 +32,7 @@ pub trait Check: Send + Sync {
     ) -> Result<CheckStats>;
 
     /// Mends what `repair` allows, and tells `findings` of everything, with what was mended marked
-    /// [`fixed`](Finding::fixed).
+    /// [`fixed`](Finding::fixed): where nothing is, nothing was written.
     ///
     /// Never makes worse: no guest byte that could be read before is lost, and cut at any write, as long as the writes
     /// before a [`sync`](crate::Target::sync) that succeeded are kept, a second repair succeeds.

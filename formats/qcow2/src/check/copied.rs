@@ -71,12 +71,19 @@ impl Known<'_> {
     /// Checks the entries of an L2 table.
     fn check_table(&self, table: L2Table, words: &mut [u64], findings: &mut Findings) -> Result<bool> {
         let subject = self.passes.subject;
-        let rules = L2Rules::new(&subject.header);
+        let rules = L2Rules::new(subject);
         let word_bits = subject.header.l2.entry_word_bits();
         let target = self.passes.target.filter(|_| !self.passes.plan.rebuild);
         let old = target.map(|_| words.to_vec());
         for at in (0..words.len()).step_by(1 << word_bits) {
             let raw = words[at];
+            let bitmap = if word_bits > 0 { words[at + 1] } else { 0 };
+            // Of most entries it is known already.
+            if let Some(host) = rules.ordinary([raw, bitmap])
+                && !self.counts.is_wrong(host >> subject.cluster().bits())
+            {
+                continue;
+            }
             let Class::Plain(host) = rules.class(raw) else { continue };
             let wanted = if rules.external() { self.external() } else { self.wanted(host)? };
             let Some(wanted) = wanted.filter(|wanted| wanted.differs(raw)) else { continue };
