@@ -84,7 +84,7 @@ pub use snapshot::{SnapshotInfo, Snapshots};
 pub use storage::MmapStorage;
 pub use storage::{FileSlice, FileStorage, MemoryStorage, Pages, Segment, Storage, StorageExt, Window};
 pub use stream::{ImageStream, StreamForm, StreamPart, Streamed};
-pub use target::{FileTarget, MemoryTarget, PipeTarget, Target};
+pub use target::{FileTarget, MemoryTarget, PipeTarget, Target, write_zeros};
 pub use vacant::Vacant;
 pub use wrap::{Contents, Member, Wrapper};
 pub use writer::{Form, ImageWriter, Order, Piece, Placed, Shape};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use imgfmt_core::{
     Edit, Erase, Error, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, Role, Storage, Target,
+    write_zeros,
 };
 
 use crate::open::{self, Part};
@@ -150,18 +151,6 @@ impl ImageEditor for RawEditor {
     }
 }
 
-/// Writes zeros over `range` of `file`.
-fn write_zeros(file: &dyn Medium, range: Range<u64>) -> Result<()> {
-    let zeros = vec![0; ZEROS_LEN.min(usize::try_from(range.end - range.start).unwrap_or(ZEROS_LEN))];
-    let mut next = range.start;
-    while next < range.end {
-        let len = zeros.len().min(usize::try_from(range.end - next).unwrap_or(ZEROS_LEN));
-        file.write_at(&zeros[..len], next)?;
-        next += len as u64;
-    }
-    Ok(())
-}
-
 /// Whether `medium` is a device.
 fn is_device(medium: &dyn Medium) -> Result<bool> {
     let Some(fd) = Target::as_file(medium) else { return Ok(false) };
@@ -169,6 +158,3 @@ fn is_device(medium: &dyn Medium) -> Result<bool> {
     let file = std::fs::File::from(fd.try_clone_to_owned().map_err(cannot)?);
     Ok(file.metadata().map_err(cannot)?.file_type().is_block_device())
 }
-
-/// Bytes of zeros that are written at once.
-const ZEROS_LEN: usize = 1 << 20;
