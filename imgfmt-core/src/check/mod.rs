@@ -55,7 +55,7 @@ pub trait Check: Send + Sync {
 /// How much may be mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Repair {
-    /// Space that nothing uses is given back; nothing else changes.
+    /// Space that nothing uses is given back, and what only follows from the rest is made to; nothing else changes.
     Leaks,
     /// Everything that can be mended, by what is most likely meant.
     All,
