@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::compose::{Parts, read_composed};
 use crate::extent::{Encoded, Extent, ExtentKind, ExtentSink};
-use crate::image::{Image, ImageExt};
+use crate::image::{Image, ImageExt, Kept};
 use crate::info::Description;
 use crate::storage::Storage;
 use crate::{Error, Result};
@@ -100,6 +100,19 @@ impl Image for Chain {
 
     fn describe(&self) -> Description {
         self.layers()[0].describe()
+    }
+
+    /// The place is in the layer that answers.
+    fn kept(&self, range: Range<u64>) -> Result<Kept> {
+        let mut extents = Vec::new();
+        self.extents(range.clone(), 1, &mut extents)?;
+        let Some(extent) = extents.first() else { return Ok(Kept::nowhere(&range)) };
+        let index = usize::from(extent.layer);
+        let end = self.layers().get(index).map_or(0, |image| image.size());
+        if extent.start >= end {
+            return Ok(Kept::nowhere(&(extent.start..extent.end())));
+        }
+        self.parts.kept(index, extent.start..extent.end().min(end))
     }
 }
 

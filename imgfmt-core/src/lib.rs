@@ -49,7 +49,7 @@ pub mod wrap;
 pub mod writer;
 
 pub use abilities::Abilities;
-pub use amend::Amend;
+pub use amend::{Amend, AmendRequest};
 pub use bitmap::{Bitmap, BitmapChange, BitmapInfo, EditBitmaps};
 pub use blank::Blank;
 pub use chain::Chain;
@@ -64,7 +64,7 @@ pub use extent::{Encoded, Extent, ExtentKind, ExtentSink, SourceId};
 pub use format::{Backing, CreateRequest, Format, OneFile, OpenContext, Opened, Parent, Siblings};
 pub use gate::{Admitted, Beneath, DenyAll, Gate, Reference, Role, Writable};
 pub use hash::{HashAlgorithm, HashValue};
-pub use image::{Image, ImageExt};
+pub use image::{Image, ImageExt, Kept};
 pub use info::{ByteCounts, Description, Identity, ParentName};
 pub use limits::Limits;
 pub use lock::{Locking, lock};

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use imgfmt_core::codec::Compression;
 use imgfmt_core::convert::{Cancel, Progress};
 use imgfmt_core::{
-    Backing, Chain, Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, ImageEditor, ImageExt, Layer,
-    Opener, Pairs, ParentName, Result, Storage, Target, workers,
+    Backing, Chain, Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, ImageEditor, ImageExt, Kept,
+    Layer, Opener, Pairs, ParentName, Result, Storage, Target, workers,
 };
 
 use super::backing::{as_stored, backing_of, folder_of};
@@ -207,6 +207,10 @@ impl Image for OnParent {
 
     fn describe(&self) -> Description {
         self.0.describe()
+    }
+
+    fn kept(&self, range: Range<u64>) -> Result<Kept> {
+        self.0.kept(range)
     }
 }
 
