@@ -46,6 +46,9 @@ impl RefcountWidth {
 
     /// Refcount `index` of those in `bytes`.
     pub(crate) fn get(self, bytes: &[u8], index: usize) -> u64 {
+        if self.order == V2_REFCOUNT_ORDER {
+            return u64::from(u16::from_be_bytes([bytes[2 * index], bytes[2 * index + 1]]));
+        }
         let number = bytes[self.bytes_of(index)].iter().fold(0u64, |number, &byte| number << 8 | u64::from(byte));
         number >> self.shift(index) & self.max()
     }

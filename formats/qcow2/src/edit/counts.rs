@@ -74,7 +74,8 @@ impl Counts {
 
     /// The block that counts `cluster`.
     pub(super) fn block_of(&self, cluster: u64) -> usize {
-        usize::try_from(cluster / self.per_block()).unwrap_or(usize::MAX)
+        // A power of two, and asked for each cluster.
+        usize::try_from(cluster >> self.per_block().trailing_zeros()).unwrap_or(usize::MAX)
     }
 
     /// Whether there is a block that counts `cluster`.
@@ -115,7 +116,7 @@ impl Counts {
 
     /// Which of its block's counts that of `cluster` is.
     fn index(&self, cluster: u64) -> usize {
-        usize::try_from(cluster % self.per_block()).unwrap_or(usize::MAX)
+        usize::try_from(cluster & (self.per_block() - 1)).unwrap_or(usize::MAX)
     }
 
     /// The block that counts `cluster`, in memory.
