@@ -8,7 +8,7 @@ use crate::extent::{Encoded, Extent, ExtentKind, ExtentSink};
 use crate::image::{Image, ImageExt, Kept};
 use crate::info::Description;
 use crate::storage::Storage;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// An image and the layers that it builds on, as one image without a parent.
 ///
@@ -93,6 +93,14 @@ impl Image for Chain {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        // An image alone knows best how it is read: its map may cost a question to the file system. What it leaves to a parent
+        // that is not here is zero.
+        if let [only] = self.layers() {
+            match only.read_at(buf, offset) {
+                Err(error) if error.kind() == ErrorKind::Missing => {}
+                done => return done,
+            }
+        }
         read_composed(self, buf, offset, &|extent, part| {
             self.layers()[usize::from(extent.layer)].read_at(part, extent.start)
         })
