@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::extent::{Encoded, Extent, ExtentKind, ExtentSink};
-use crate::image::Image;
+use crate::image::{Image, Kept};
 use crate::info::Description;
 use crate::read::end_of_read;
 use crate::storage::Storage;
@@ -62,6 +62,10 @@ impl Image for Blank {
 
     fn describe(&self) -> Description {
         Description::default()
+    }
+
+    fn kept(&self, range: Range<u64>) -> Result<Kept> {
+        Ok(Kept::nowhere(&range))
     }
 }
 

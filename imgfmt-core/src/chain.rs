@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use crate::compose::{Parts, read_composed};
 use crate::extent::{Encoded, Extent, ExtentKind, ExtentSink};
-use crate::image::{Image, ImageExt};
+use crate::image::{Image, ImageExt, Kept};
 use crate::info::Description;
 use crate::storage::Storage;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// An image and the layers that it builds on, as one image without a parent.
 ///
@@ -93,6 +93,14 @@ impl Image for Chain {
     }
 
     fn read_at(&self, buf: &mut [u8], offset: u64) -> Result<()> {
+        // An image alone knows best how it is read: its map may cost a question to the file system. What it leaves to a parent
+        // that is not here is zero.
+        if let [only] = self.layers() {
+            match only.read_at(buf, offset) {
+                Err(error) if error.kind() == ErrorKind::Missing => {}
+                done => return done,
+            }
+        }
         read_composed(self, buf, offset, &|extent, part| {
             self.layers()[usize::from(extent.layer)].read_at(part, extent.start)
         })
@@ -100,6 +108,19 @@ impl Image for Chain {
 
     fn describe(&self) -> Description {
         self.layers()[0].describe()
+    }
+
+    /// The place is in the layer that answers.
+    fn kept(&self, range: Range<u64>) -> Result<Kept> {
+        let mut extents = Vec::new();
+        self.extents(range.clone(), 1, &mut extents)?;
+        let Some(extent) = extents.first() else { return Ok(Kept::nowhere(&range)) };
+        let index = usize::from(extent.layer);
+        let end = self.layers().get(index).map_or(0, |image| image.size());
+        if extent.start >= end {
+            return Ok(Kept::nowhere(&(extent.start..extent.end())));
+        }
+        self.parts.kept(index, extent.start..extent.end().min(end))
     }
 }
 

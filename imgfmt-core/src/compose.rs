@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::extent::{Encoded, Extent, ExtentKind, SourceId};
-use crate::image::Image;
+use crate::image::{Image, Kept};
 use crate::read::UnitReader;
 use crate::storage::Storage;
 use crate::{Error, Result};
@@ -52,6 +52,15 @@ impl Parts {
             other => other,
         };
         Extent { kind, ..extent }
+    }
+
+    /// As [`Image::kept`], of `range` of image `index`, with its source counted through.
+    pub(crate) fn kept(&self, index: usize, range: Range<u64>) -> Result<Kept> {
+        let Some((image, base)) = self.images.get(index).zip(self.bases.get(index)) else {
+            return Ok(Kept::nowhere(&range));
+        };
+        let kept = image.kept(range)?;
+        Ok(Kept { place: kept.place.map(|(source, host)| (SourceId(source.0 + base), host)), ..kept })
     }
 
     /// Hands [`Image::stored_body`] to the image that `unit` is from. `start_of` gives the byte of the whole

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::compose::{Parts, read_composed};
 use crate::extent::{Encoded, Extent, ExtentSink};
-use crate::image::{Image, ImageExt};
+use crate::image::{Image, ImageExt, Kept};
 use crate::info::Description;
 use crate::storage::Storage;
 use crate::{Error, Result};
@@ -91,6 +91,12 @@ impl Image for Concat {
 
     fn describe(&self) -> Description {
         self.parts.images()[0].describe()
+    }
+
+    fn kept(&self, range: Range<u64>) -> Result<Kept> {
+        let index = self.disk_at(range.start);
+        let start = self.starts[index];
+        self.parts.kept(index, range.start - start..range.end.min(self.starts[index + 1]) - start)
     }
 }
 

@@ -35,36 +35,67 @@ impl Entries {
         Ok(&mut page[index % PAGE_ENTRIES])
     }
 
-    /// Writes the table to byte `at` of `target`, a page after the other; with `skips_empty`, not those of which nothing has been
-    /// set.
+    /// Writes the table to byte `at` of `target`; with `skips_empty`, without the pages of which nothing has been set.
     ///
     /// # Errors
     ///
     /// [`Io`](crate::ErrorKind::Io) from the target.
     pub fn write(&self, target: &dyn Target, at: u64, skips_empty: bool) -> Result<()> {
         let empty = vec![self.empty; PAGE_ENTRIES];
-        for (index, page) in self.pages.iter().enumerate() {
-            if skips_empty && page.is_none() {
+        let run = if skips_empty { 1 } else { RUN_PAGES.min(self.pages.len()).max(1) };
+        let mut bytes = vec![0; run * PAGE_LEN];
+        bytes.chunks_exact_mut(PAGE_LEN).for_each(|page| put(&empty, page));
+        let mut is_empty = vec![true; run];
+        for (first, pages) in (0..).step_by(run).zip(self.pages.chunks(run)) {
+            if skips_empty && pages.iter().all(Option::is_none) {
                 continue;
             }
-            let first = index * PAGE_ENTRIES;
-            let entries = &page.as_deref().unwrap_or(&empty)[..PAGE_ENTRIES.min(self.len - first)];
-            let bytes: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
-            target.write_at(&bytes, at + first as u64 * ENTRY_LEN)?;
+            for ((page, place), was_empty) in pages.iter().zip(bytes.chunks_exact_mut(PAGE_LEN)).zip(&mut is_empty) {
+                if page.is_some() || !*was_empty {
+                    put(page.as_deref().unwrap_or(&empty), place);
+                }
+                *was_empty = page.is_none();
+            }
+            let len = (self.len * size_of::<u32>() - first * PAGE_LEN).min(pages.len() * PAGE_LEN);
+            target.write_at(&bytes[..len], at + (first * PAGE_LEN) as u64)?;
         }
         Ok(())
     }
 }
 
-/// Bytes of an entry.
-const ENTRY_LEN: u64 = 4;
-/// Entries that are kept and written as one: 16 KiB of them, for 4 GiB of guest bytes in units of 1 MiB.
+/// Puts `entries` into `bytes`, as they are stored.
+fn put(entries: &[u32], bytes: &mut [u8]) {
+    for (entry, place) in entries.iter().zip(bytes.chunks_exact_mut(size_of::<u32>())) {
+        place.copy_from_slice(&entry.to_le_bytes());
+    }
+}
+
+/// Entries that are kept as one: 16 KiB of them, for 4 GiB of guest bytes in units of 1 MiB.
 const PAGE_ENTRIES: usize = 4096;
+/// Bytes of a page.
+const PAGE_LEN: usize = PAGE_ENTRIES * size_of::<u32>();
+/// Pages that are written as one: 256 KiB, which stay close to the processor.
+const RUN_PAGES: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{ErrorKind, MemoryTarget};
+
+    #[test]
+    fn a_table_of_many_pages_is_the_same_in_runs() {
+        let len = PAGE_ENTRIES * (2 * RUN_PAGES + 3) + 5;
+        let mut entries = Entries::new(u32::try_from(len).unwrap(), 9);
+        let mut expected = vec![9u32; len];
+        for index in [3, PAGE_ENTRIES + 1, PAGE_ENTRIES * RUN_PAGES * 2, len - 1] {
+            *entries.entry(index as u64).unwrap() = 1;
+            expected[index] = 1;
+        }
+        let target = MemoryTarget::new();
+        entries.write(&target, 8, false).unwrap();
+        let bytes: Vec<u8> = expected.iter().flat_map(|entry| entry.to_le_bytes()).collect();
+        assert!(target.to_vec()[8..] == bytes);
+    }
 
     #[test]
     fn entries_are_where_they_belong_and_the_rest_is_empty() {

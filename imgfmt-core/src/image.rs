@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::extent::{Encoded, Extent, ExtentSink};
+use crate::extent::{Encoded, Extent, ExtentSink, SourceId};
 use crate::info::Description;
 use crate::storage::Storage;
 use crate::{Error, Result};
@@ -55,6 +55,34 @@ pub trait Image: Send + Sync {
 
     /// What is to be said about the image beyond its bytes.
     fn describe(&self) -> Description;
+
+    /// Says whether the bytes of `range`, which [`map`](Self::map) says are zero, have a place on the host all the same, from
+    /// the start of the range on. Nothing is read from there, so that maps do not tell, and zeros that have places far apart
+    /// stay one extent.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map).
+    fn kept(&self, range: Range<u64>) -> Result<Kept> {
+        Ok(Kept::nowhere(&range))
+    }
+}
+
+/// Whether zeros have a place on the host that nothing is read from: space that is there for what will be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The source and the host byte in it of the first of them.
+    pub place: Option<(SourceId, u64)>,
+    /// Guest bytes of which that is true, each at the next host byte; at least 1.
+    pub len: u64,
+}
+
+impl Kept {
+    /// None of the zeros of `range` has a place.
+    #[must_use]
+    pub fn nowhere(range: &Range<u64>) -> Self {
+        Self { place: None, len: range.end.saturating_sub(range.start).max(1) }
+    }
 }
 
 /// Conveniences on every [`Image`].

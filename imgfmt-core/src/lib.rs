@@ -51,7 +51,7 @@ pub mod wrap;
 pub mod writer;
 
 pub use abilities::Abilities;
-pub use amend::Amend;
+pub use amend::{Amend, AmendRequest};
 pub use bitmap::{Bitmap, BitmapChange, BitmapInfo, EditBitmaps};
 pub use blank::Blank;
 pub use chain::Chain;
@@ -67,7 +67,7 @@ pub use format::{Backing, CreateRequest, Format, OneFile, OpenContext, Opened, P
 pub use gate::{Admitted, Beneath, DenyAll, Gate, Reference, Role, Writable};
 pub use halt::Halt;
 pub use hash::{HashAlgorithm, HashValue};
-pub use image::{Image, ImageExt};
+pub use image::{Image, ImageExt, Kept};
 pub use info::{ByteCounts, Description, Identity, ParentName};
 pub use limits::Limits;
 pub use lock::{Locking, lock};
@@ -88,7 +88,7 @@ pub use snapshot::{SnapshotInfo, Snapshots};
 pub use storage::MmapStorage;
 pub use storage::{FileSlice, FileStorage, MemoryStorage, Pages, Segment, Storage, StorageExt, Window};
 pub use stream::{ImageStream, StreamForm, StreamPart, Streamed};
-pub use target::{FileTarget, MemoryTarget, PipeTarget, Target};
+pub use target::{FileTarget, MemoryTarget, PipeTarget, Target, write_zeros};
 pub use vacant::Vacant;
 pub use wrap::{Contents, Member, Wrapper};
 pub use writer::{Form, ImageWriter, Order, Piece, Placed, Shape};

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::OFlags;
 
 use crate::lock::{LockedFile, Locking};
-use crate::storage::{FileSlice, FileStorage, Segment, Storage};
+use crate::storage::{FileSlice, FileStorage, Segment, Storage, segment_in, segment_to};
 use crate::target::{FileTarget, Target};
 use crate::{Error, MemoryTarget, Result};
 
@@ -63,12 +63,6 @@ impl FileMedium {
         file.lock(locking)?;
         Ok(Self { file, target, len: AtomicU64::new(len) })
     }
-
-    /// A reader of the file as it is now.
-    fn storage(&self) -> Result<FileStorage> {
-        let file = self.file.try_clone().map_err(|e| Error::io("cannot open it a second time", e))?;
-        FileStorage::from_file(file)
-    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -89,7 +83,10 @@ impl Storage for FileMedium {
     }
 
     fn segment(&self, offset: u64) -> Result<Segment> {
-        self.storage()?.segment(offset)
+        if self.target.is_device() {
+            return segment_to(self.len(), offset, false);
+        }
+        segment_in(&self.file, self.len(), offset)
     }
 
     fn as_file(&self) -> Option<FileSlice<'_>> {
@@ -188,7 +185,7 @@ impl Storage for MemoryMedium {
     }
 
     fn segment(&self, offset: u64) -> Result<Segment> {
-        crate::storage::segment_to(self.0.len(), offset, false)
+        segment_to(self.0.len(), offset, false)
     }
 
     fn as_file(&self) -> Option<FileSlice<'_>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::compose::read_composed;
 use crate::extent::{Encoded, Extent, ExtentKind, ExtentSink};
-use crate::image::{Image, ImageExt};
+use crate::image::{Image, ImageExt, Kept};
 use crate::info::Description;
 use crate::storage::Storage;
 use crate::{Error, Result};
@@ -80,6 +80,10 @@ impl Image for Part {
 
     fn describe(&self) -> Description {
         self.whole.describe()
+    }
+
+    fn kept(&self, range: Range<u64>) -> Result<Kept> {
+        self.whole.kept(self.range.start + range.start..self.range.start + range.end)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imgfmt_core::{Amend, Error, Medium, OpenContext, OptionSpec, Options, Result};
+use imgfmt_core::{Amend, AmendRequest, Error, Medium, OpenContext, OptionSpec, Options, Result};
 use imgfmt_crypt::{KeySlots, SlotChange, random};
 
 use crate::{Luks, NAME, open, options};
@@ -12,8 +12,8 @@ impl Amend for Luks {
         options::AMEND
     }
 
-    fn amend(&self, medium: Arc<dyn Medium>, given: &Options, force: bool, context: &OpenContext<'_>) -> Result<()> {
-        change_slots(medium.as_ref(), given, force, context).map_err(|e| e.in_format(NAME))
+    fn amend(&self, medium: Arc<dyn Medium>, request: &AmendRequest<'_>, context: &OpenContext<'_>) -> Result<()> {
+        change_slots(medium.as_ref(), request.options, request.force, context).map_err(|e| e.in_format(NAME))
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use imgfmt_core::conformance::{Noise, Recording};
 use imgfmt_core::{
-    Blank, CreateRequest, DenyAll, ErrorKind, Format, Limits, Medium, MemoryMedium, MemoryTarget, OpenContext, Options,
-    Result, Secrets, Storage, Target, convert::Convert,
+    AmendRequest, Blank, CreateRequest, DenyAll, ErrorKind, Format, Limits, Medium, MemoryMedium, MemoryTarget,
+    OpenContext, Options, Result, Secrets, Storage, Target, convert::Convert,
 };
 use imgfmt_luks::Luks;
 
@@ -36,7 +36,9 @@ fn options(text: &str) -> Options {
 fn amend(medium: &Arc<dyn Medium>, secret: &str, text: &str, force: bool) -> Result<()> {
     let (limits, open, secrets) = (Limits::default(), options(&format!("key-secret={secret}")), secrets());
     let context = OpenContext { options: &open, secrets: &secrets, ..OpenContext::new(&limits, &DenyAll) };
-    Luks.abilities().amend.expect("it amends").amend(Arc::clone(medium), &options(text), force, &context)
+    let options = options(text);
+    let request = AmendRequest { force, ..AmendRequest::new(&options) };
+    Luks.abilities().amend.expect("it amends").amend(Arc::clone(medium), &request, &context)
 }
 
 /// Whether a passphrase opens the container, and its disk is zero.

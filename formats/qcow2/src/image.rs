@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use imgfmt_core::{
-    Description, Encoded, ExtentSink, Image, OpenContext, Opened, ParentName, Result, Storage, read::through_map,
+    Description, Encoded, ExtentSink, Image, Kept, OpenContext, Opened, ParentName, Result, Storage, read::through_map,
 };
 
 use crate::bitmap_data::StoredBitmap;
@@ -113,6 +113,10 @@ impl Image for Qcow2Image {
 
     fn describe(&self) -> Description {
         info::describe(self)
+    }
+
+    fn kept(&self, range: Range<u64>) -> Result<Kept> {
+        self.kept_places(range)
     }
 }
 

@@ -15,6 +15,7 @@ mod features;
 mod header;
 mod image;
 mod info;
+mod kept;
 mod layout;
 mod map;
 mod measure;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use imgfmt_core::storage::is_device;
 use imgfmt_core::{
     Edit, Erase, Error, Halt, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, Role, Storage,
+    write_zeros,
 };
 
 use crate::open::{self, Part};
@@ -153,18 +154,3 @@ impl ImageEditor for RawEditor {
         self.flush()
     }
 }
-
-/// Writes zeros over `range` of `file`.
-fn write_zeros(file: &dyn Medium, range: Range<u64>) -> Result<()> {
-    let zeros = vec![0; ZEROS_LEN.min(usize::try_from(range.end - range.start).unwrap_or(ZEROS_LEN))];
-    let mut next = range.start;
-    while next < range.end {
-        let len = zeros.len().min(usize::try_from(range.end - next).unwrap_or(ZEROS_LEN));
-        file.write_at(&zeros[..len], next)?;
-        next += len as u64;
-    }
-    Ok(())
-}
-
-/// Bytes of zeros that are written at once.
-const ZEROS_LEN: usize = 1 << 20;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use imgfmt_core::{CreateRequest, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target};
+use imgfmt_core::{CreateRequest, Error, Form, ImageWriter, Order, Piece, Placed, Result, Shape, Target, write_zeros};
 
 use crate::OPTIONS;
 
@@ -90,21 +90,9 @@ impl RawWriter {
         let writer = Self { target, zeros, reserve, grown };
         writer.resize(request.size)?;
         if fills {
-            writer.fill(request.size)?;
+            write_zeros(writer.target.as_ref(), 0..request.size)?;
         }
         Ok(writer)
-    }
-
-    /// Writes zeros over all of the disk, from a buffer that stays in the processor's cache.
-    fn fill(&self, size: u64) -> Result<()> {
-        let zeros = [0; FILL_LEN];
-        let mut next = 0;
-        while next < size {
-            let len = usize::try_from(size - next).unwrap_or(FILL_LEN).min(FILL_LEN);
-            self.target.write_at(&zeros[..len], next)?;
-            next += len as u64;
-        }
-        Ok(())
     }
 
     /// Makes the target `size` bytes long.
@@ -247,7 +235,5 @@ fn unasked() -> Error {
     Error::unsupported("the size of the disk was known before")
 }
 
-/// Bytes of zeros that are written at once.
-const FILL_LEN: usize = 64 << 10;
 /// Guest bytes of a unit: a sector, so that an option for larger runs of zeros has its way.
 pub(crate) const UNIT_LEN: u64 = 512;

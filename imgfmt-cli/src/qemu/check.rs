@@ -68,12 +68,6 @@ fn run(call: &Call<'_>) -> Outcome {
     call.watch(&cancel)?;
     let mut report = imgfmt::check(&request).map_err(|error| cannot_check(&image, &error))?;
     tell(&report);
-    if repair.is_some() {
-        // What a repair counted on its way is not what is there in the end.
-        let request = CheckRequest { repair: None, ..request.clone() };
-        let again = imgfmt::check(&request).map_err(|error| cannot_check(&image, &error))?;
-        (report.stats, report.after_repair) = (again.stats, Some(again.findings));
-    }
     let last = report.after_repair.as_ref().unwrap_or(&report.findings);
     let open = Open::new(image.format_name(), last);
     if !COUNTED.contains(&image.format_name()) {

@@ -61,6 +61,8 @@ struct Below {
     sees_holes: bool,
     /// Whether what is stored is encrypted.
     encrypted: bool,
+    /// Whether zeros may have a place in its file that counts.
+    keeps_places: bool,
 }
 
 /// The bytes of a disk.
@@ -85,6 +87,7 @@ impl Runs {
                 is_fixed: layer.format == VHD && told.subformat.as_deref() == Some("fixed"),
                 sees_holes: SEE_HOLES.contains(&layer.format),
                 encrypted: told.encrypted,
+                keeps_places: !told.encrypted,
             }
         };
         let known = layers.iter().map(below).collect();
@@ -111,7 +114,7 @@ impl Runs {
             let reached = self.chain.extents(next..range.end, EXTENTS_AT_ONCE, &mut extents);
             next = reached.map_err(|error| Fault::of("Failed to read the image's map", &error))?;
             for extent in extents.iter().flat_map(|extent| self.parted(extent)).flatten() {
-                self.split(self.run(&extent), &mut holes, &mut |run| {
+                self.split(&extent, &mut holes, &mut |run| {
                     if last.as_mut().is_some_and(|last| last.join(&run)) {
                         return Ok(());
                     }
@@ -133,8 +136,45 @@ impl Runs {
         [Some(Extent { len: inside, ..*extent }), Some(Extent { start: end, len: behind, ..*extent })]
     }
 
-    /// Hands out a run in parts: what is stored in a hole of its file is zero for all that.
+    /// Hands out the runs that an extent is.
     fn split(
+        &self,
+        extent: &Extent,
+        holes: &mut Holes,
+        take: &mut dyn FnMut(Run) -> std::result::Result<(), Fault>,
+    ) -> std::result::Result<(), Fault> {
+        let run = self.run(extent);
+        if extent.is_zero() && run.host.is_none() {
+            self.split_zeros(run, take)
+        } else {
+            self.split_data(run, holes, take)
+        }
+    }
+
+    /// Hands out a run of zeros in parts: some of them may have a place in a file all the same.
+    fn split_zeros(
+        &self,
+        run: Run,
+        take: &mut dyn FnMut(Run) -> std::result::Result<(), Fault>,
+    ) -> std::result::Result<(), Fault> {
+        let end = run.start + run.len;
+        if !self.layers.get(run.depth).is_some_and(|known| known.keeps_places && run.start < known.size) {
+            return take(run);
+        }
+        let mut next = run.start;
+        while next < end {
+            let kept = self.chain.kept(next..end);
+            let kept = kept.map_err(|error| Fault::of("Failed to read the image's map", &error))?;
+            let len = kept.len.clamp(1, end - next);
+            let host = kept.place.map(|(source, host)| (source.0 as usize, host));
+            take(Run { start: next, len, host, ..run.clone() })?;
+            next += len;
+        }
+        Ok(())
+    }
+
+    /// Hands out a run in parts: what is stored in a hole of its file is zero for all that.
+    fn split_data(
         &self,
         run: Run,
         holes: &mut Holes,

@@ -158,6 +158,12 @@ impl Findings {
         self.counts[severity as usize].fixed
     }
 
+    /// Whether anything has been mended.
+    #[must_use]
+    pub fn is_any_fixed(&self) -> bool {
+        self.counts.iter().any(|count| count.fixed > 0)
+    }
+
     /// How many there are in all.
     #[must_use]
     pub fn total(&self) -> u64 {
@@ -178,8 +184,10 @@ mod tests {
         for _ in 0..MAX_KEPT + 5 {
             findings.push(Finding::new("x-leak", Severity::Leak, "nothing uses it"));
         }
+        assert!(!findings.is_any_fixed());
         findings.push(Finding::new("x-bad", Severity::Corruption, "is wrong").fixed(true));
         assert_eq!((findings.kept().len(), findings.total()), (MAX_KEPT, MAX_KEPT as u64 + 6));
+        assert!(findings.is_any_fixed());
         assert_eq!(findings.open(Severity::Leak), MAX_KEPT as u64 + 5);
         assert_eq!((findings.open(Severity::Corruption), findings.fixed(Severity::Corruption)), (0, 1));
     }

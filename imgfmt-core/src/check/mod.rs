@@ -32,7 +32,7 @@ pub trait Check: Send + Sync {
     ) -> Result<CheckStats>;
 
     /// Mends what `repair` allows, and tells `findings` of everything, with what was mended marked
-    /// [`fixed`](Finding::fixed).
+    /// [`fixed`](Finding::fixed): where nothing is, nothing was written.
     ///
     /// Never makes worse: no guest byte that could be read before is lost, and cut at any write, as long as the writes
     /// before a [`sync`](crate::Target::sync) that succeeded are kept, a second repair succeeds.
@@ -55,7 +55,7 @@ pub trait Check: Send + Sync {
 /// How much may be mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Repair {
-    /// Space that nothing uses is given back; nothing else changes.
+    /// Space that nothing uses is given back, and what only follows from the rest is made to; nothing else changes.
     Leaks,
     /// Everything that can be mended, by what is most likely meant.
     All,

@@ -113,22 +113,7 @@ impl Storage for FileStorage {
     }
 
     fn segment(&self, offset: u64) -> Result<Segment> {
-        let all_data = segment_to(self.len, offset, false);
-        if !self.may_have_holes || all_data.is_err() {
-            return all_data;
-        }
-        // The cursor that this moves is never used. A file system without holes says EINVAL or answers
-        // that all is data; ENXIO means that nothing but a hole follows.
-        let data = match rustix::fs::seek(&*self.file, rustix::fs::SeekFrom::Data(offset)) {
-            Ok(data) => data.min(self.len),
-            Err(rustix::io::Errno::NXIO) => self.len,
-            Err(_) => return all_data,
-        };
-        if data > offset {
-            return segment_to(data, offset, true);
-        }
-        let hole = rustix::fs::seek(&*self.file, rustix::fs::SeekFrom::Hole(offset)).unwrap_or(self.len);
-        segment_to(hole.clamp(offset + 1, self.len), offset, false)
+        if self.may_have_holes { segment_in(&self.file, self.len, offset) } else { segment_to(self.len, offset, false) }
     }
 
     fn as_file(&self) -> Option<FileSlice<'_>> {
@@ -138,6 +123,27 @@ impl Storage for FileStorage {
     fn as_slice(&self) -> Option<&[u8]> {
         None
     }
+}
+
+/// Asks the file system what lies at `offset` of a regular file of `len` bytes.
+///
+/// # Errors
+///
+/// As [`Storage::segment`].
+pub(crate) fn segment_in(file: &File, len: u64, offset: u64) -> Result<Segment> {
+    let all_data = segment_to(len, offset, false)?;
+    // The cursor that this moves is never used. A file system without holes says EINVAL or answers
+    // that all is data; ENXIO means that nothing but a hole follows.
+    let data = match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(offset)) {
+        Ok(data) => data.min(len),
+        Err(rustix::io::Errno::NXIO) => len,
+        Err(_) => return Ok(all_data),
+    };
+    if data > offset {
+        return segment_to(data, offset, true);
+    }
+    let hole = rustix::fs::seek(file, rustix::fs::SeekFrom::Hole(offset)).unwrap_or(len);
+    segment_to(hole.clamp(offset + 1, len), offset, false)
 }
 
 #[cfg(test)]

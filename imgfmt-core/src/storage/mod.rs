@@ -17,6 +17,7 @@ use std::ops::Range;
 use std::os::fd::BorrowedFd;
 
 pub use file::FileStorage;
+pub(crate) use file::segment_in;
 pub use memory::MemoryStorage;
 #[cfg(feature = "mmap")]
 pub use mmap::MmapStorage;

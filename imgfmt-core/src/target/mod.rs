@@ -1,6 +1,7 @@
 //! Host bytes to write: the other side of [`Storage`](crate::Storage), kept apart so that readers stay small.
 
 mod pipe;
+mod zeros;
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::FallocateFlags;
 
 pub use pipe::PipeTarget;
+pub use zeros::write_zeros;
 
 use crate::{Error, ErrorKind, Result};
 
@@ -113,18 +115,6 @@ impl FileTarget {
             self.takes_ahead.store(false, Ordering::Relaxed);
         }
     }
-
-    /// Writes zeros over `range`.
-    fn write_zeros(&self, range: Range<u64>) -> Result<()> {
-        let zeros = vec![0; ZEROS_LEN];
-        let mut at = range.start;
-        while at < range.end {
-            let len = ZEROS_LEN.min(usize::try_from(range.end - at).unwrap_or(ZEROS_LEN));
-            self.write_at(&zeros[..len], at)?;
-            at += len as u64;
-        }
-        Ok(())
-    }
 }
 
 impl Target for FileTarget {
@@ -161,7 +151,7 @@ impl Target for FileTarget {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         match rustix::fs::fallocate(&self.file, flags, range.start, range.end - range.start) {
             Ok(()) => Ok(()),
-            Err(_) => self.write_zeros(range),
+            Err(_) => write_zeros(self, range),
         }
     }
 
@@ -290,8 +280,6 @@ fn grow(bytes: &mut Vec<u8>, len: usize) {
     bytes.extend_from_slice(&vec![0; len.saturating_sub(bytes.len())]);
 }
 
-/// Bytes of zeros written at once.
-const ZEROS_LEN: usize = 1 << 20;
 /// Shortest write for which blocks are taken before it: below, the call costs what it saves.
 const TAKE_AHEAD_LEN: usize = 128 << 10;
 /// `f_type` of ext4, and of ext2 and ext3, which refuse to take space.

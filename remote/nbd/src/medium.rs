@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use imgfmt_core::storage::check_bounds;
-use imgfmt_core::{Error, FileSlice, Result, Segment, Storage, Target};
+use imgfmt_core::{Error, FileSlice, Result, Segment, Storage, Target, write_zeros};
 
 use crate::export::{NbdExport, index, length, request};
 use crate::wire::{CMD_FLUSH, CMD_RESIZE, CMD_WRITE_ZEROES, FLAG_SEND_FLUSH, FLAG_SEND_WRITE_ZEROES};
@@ -102,11 +102,11 @@ impl Target for NbdExport {
         let block = u64::from(self.export.min_block);
         let inner = range.start.next_multiple_of(block)..range.end / block * block;
         if !self.export.has(FLAG_SEND_WRITE_ZEROES) || inner.is_empty() {
-            return self.write_zeros(range);
+            return write_zeros(self, range);
         }
-        self.write_zeros(range.start..inner.start)?;
+        write_zeros(self, range.start..inner.start)?;
         self.clear_blocks(&inner)?;
-        self.write_zeros(inner.end..range.end)
+        write_zeros(self, inner.end..range.end)
     }
 
     fn sync(&self) -> Result<()> {
@@ -159,19 +159,6 @@ impl NbdExport {
         }
         Ok(())
     }
-
-    /// Writes zeros over `range`, which need not be whole blocks.
-    fn write_zeros(&self, range: Range<u64>) -> Result<()> {
-        let most = ZEROS_LEN.min(range.end - range.start);
-        let zeros = vec![0; index(&(0..most), 0).len()];
-        let mut at = range.start;
-        while at < range.end {
-            let part = at..range.end.min(at + most);
-            self.write_at(&zeros[index(&(0..part.end - at), 0)], at)?;
-            at = part.end;
-        }
-        Ok(())
-    }
 }
 
 /// Bytes that one question about what is allocated covers at most, and one request for zeros: a multiple of every block,
@@ -179,5 +166,3 @@ impl NbdExport {
 const MAX_STATUS_LEN: u64 = 1 << 31;
 /// Zeros that one request writes at most.
 const MAX_ZEROES_LEN: u64 = 1 << 30;
-/// Zeros that are written at once where the server has no command for it, in bytes.
-const ZEROS_LEN: u64 = 1 << 20;

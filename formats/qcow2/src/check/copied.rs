@@ -1,12 +1,12 @@
 //! COPIED flags of the active state: each says whether the refcount of what its entry names is 1.
 
-use imgfmt_core::{Findings, Result};
+use imgfmt_core::{Findings, Repair, Result};
 
 use super::counts::Counts;
 use super::entries::write_words;
 use super::l2::{Class, L2Rules};
 use super::pass::Passes;
-use super::rules;
+use super::rules::{self, Rule};
 use super::stored::Stored;
 use super::tables::{L2Table, each_table};
 use crate::layout::{COPIED, OFFSET_MASK, TABLE_ENTRY_LEN};
@@ -25,6 +25,9 @@ struct Known<'a> {
 struct Wanted {
     /// The refcount.
     refcount: u64,
+    /// Whether to make the flag say so makes nothing worse. Not where more entries have the cluster than its refcount says: one
+    /// that could be written in place is not told so, and one that is about to be copied stays.
+    safe: bool,
     /// Whether the flag is to be changed.
     mend: bool,
 }
@@ -52,7 +55,7 @@ pub(super) fn check(
             let at = l1.host + index * TABLE_ENTRY_LEN;
             let refcount = wanted.refcount;
             let what = format!("OFLAG_COPIED L2 cluster: l1_index={index} l1_entry={raw:x} refcount={refcount}");
-            findings.push(rules::L1_COPIED.finding(what).at(at).fixed(wanted.mend));
+            findings.push(wanted.rule(rules::L1_COPIED).finding(what).at(at).fixed(wanted.mend));
             if let Some(target) = passes.target.filter(|_| wanted.mend && !passes.plan.rebuild) {
                 target.write_at(&(raw ^ COPIED).to_be_bytes(), at)?;
                 wrote = true;
@@ -71,18 +74,25 @@ impl Known<'_> {
     /// Checks the entries of an L2 table.
     fn check_table(&self, table: L2Table, words: &mut [u64], findings: &mut Findings) -> Result<bool> {
         let subject = self.passes.subject;
-        let rules = L2Rules::new(&subject.header);
+        let rules = L2Rules::new(subject);
         let word_bits = subject.header.l2.entry_word_bits();
         let target = self.passes.target.filter(|_| !self.passes.plan.rebuild);
         let old = target.map(|_| words.to_vec());
         for at in (0..words.len()).step_by(1 << word_bits) {
             let raw = words[at];
+            let bitmap = if word_bits > 0 { words[at + 1] } else { 0 };
+            // Of most entries it is known already.
+            if let Some(host) = rules.ordinary([raw, bitmap])
+                && !self.counts.is_wrong(host >> subject.cluster().bits())
+            {
+                continue;
+            }
             let Class::Plain(host) = rules.class(raw) else { continue };
             let wanted = if rules.external() { self.external() } else { self.wanted(host)? };
             let Some(wanted) = wanted.filter(|wanted| wanted.differs(raw)) else { continue };
             let what = format!("OFLAG_COPIED data cluster: l2_entry={raw:x} refcount={}", wanted.refcount);
-            let finding =
-                rules::L2_COPIED.finding(what).at(table.host + at as u64 * TABLE_ENTRY_LEN).fixed(wanted.mend);
+            let place = table.host + at as u64 * TABLE_ENTRY_LEN;
+            let finding = wanted.rule(rules::L2_COPIED).finding(what).at(place).fixed(wanted.mend);
             findings.push(match table.active {
                 Some(l1) => finding.guest(self.guest(l1, at as u64 >> word_bits)),
                 None => finding,
@@ -110,17 +120,19 @@ impl Known<'_> {
             return Ok(None);
         }
         let (stored, plan) = (self.stored.get(cluster)?, self.passes.plan);
-        let counted = self.counts.get(cluster).min(self.passes.subject.width().max());
+        let used = self.counts.get(cluster);
+        let counted = used.min(self.passes.subject.width().max());
         // What the file does not have and nothing uses keeps its refcount.
         let kept = counted == 0 && cluster >= self.passes.subject.clusters() && !plan.rebuild;
         let refcount = if kept { stored } else { plan.refcount(stored, counted) };
-        Ok(Some(Wanted { refcount, mend: plan.flags || (plan.lower && refcount < stored) }))
+        let safe = refcount > 1 || refcount >= used;
+        Ok(Some(Wanted { refcount, safe, mend: plan.flags && safe }))
     }
 
     /// What the flag of a cluster in a data file has to say: it is nobody else's.
     fn external(&self) -> Option<Wanted> {
         let first = self.counts.window().start == 0;
-        first.then_some(Wanted { refcount: 1, mend: self.passes.plan.flags })
+        first.then_some(Wanted { refcount: 1, safe: true, mend: self.passes.plan.flags })
     }
 }
 
@@ -128,5 +140,10 @@ impl Wanted {
     /// Whether the flag of `raw` says something else.
     fn differs(&self, raw: u64) -> bool {
         (raw & COPIED != 0) != (self.refcount == 1)
+    }
+
+    /// `rule`, or the same with the repair that it takes here: a refcount that is too low comes first.
+    fn rule(&self, rule: Rule) -> Rule {
+        if self.safe { rule } else { Rule { repair: Some(Repair::All), ..rule } }
     }
 }

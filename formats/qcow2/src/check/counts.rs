@@ -2,63 +2,61 @@
 //!
 //! Counts are kept for the units that are used at all. Where they take too much memory, the highest are forgotten and
 //! the window of clusters that is counted ends before them; the next window begins there, in another pass.
+//!
+//! What COPIED flags say is noted beside the counts, so that tables are read again only where a flag is wrong.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What a cluster is used as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u16)]
-pub(super) enum Kind {
-    /// Metadata that has its clusters for itself: header, L1 tables, snapshots, bitmaps, LUKS header.
-    Fixed = 1 << 11,
-    /// An L2 table.
-    Table = 1 << 12,
-    /// A cluster of guest data, or a zero cluster that keeps its place.
-    Data = 1 << 13,
-    /// Compressed guest data, which shares clusters with its like.
-    Compressed = 1 << 14,
-    /// The refcount table and its blocks.
-    Refcounts = 1 << 15,
+use super::kinds::{Kind, Kinds};
+
+/// What is known of the clusters of a unit.
+#[derive(Clone, Debug)]
+struct Slot {
+    /// Which unit it is.
+    unit: u64,
+    /// How often each is used, and as what.
+    words: [u16; UNIT],
+    /// Those that an entry of the active state names with the COPIED flag.
+    copied: Bits,
+    /// Those that an entry of the active state names without it.
+    bare: Bits,
+    /// Those with a flag that is wrong.
+    wrong: Bits,
 }
 
-/// Everything that a cluster is used as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kinds(u16);
+/// A bit for each cluster of a unit.
+pub(super) type Bits = [u64; UNIT / 64];
 
-impl Kinds {
-    /// Whether two uses of a cluster cannot both be right, where it is used `count` times in all.
-    pub(super) fn overlap(self, count: u64) -> bool {
-        let alone = self.0 & (Kind::Fixed as u16 | Kind::Refcounts as u16) != 0;
-        self.0.count_ones() > 1 || (alone && count > 1)
+impl Slot {
+    /// No uses of unit `unit`.
+    fn new(unit: u64) -> Self {
+        Self { unit, words: [0; UNIT], copied: [0; UNIT / 64], bare: [0; UNIT / 64], wrong: [0; UNIT / 64] }
+    }
+}
+
+/// The counts of a unit.
+#[derive(Clone, Copy)]
+pub(super) struct Unit<'a> {
+    /// All counts.
+    counts: &'a Counts,
+    /// Its first cluster.
+    first: u64,
+    /// What is known, if anything.
+    slot: Option<&'a Slot>,
+}
+
+impl Unit<'_> {
+    /// How often its cluster `index` is used, and as what.
+    pub(super) fn uses(&self, index: usize) -> (u64, Kinds) {
+        let word = self.slot.map_or(0, |slot| slot.words[index]);
+        let low = u64::from(word & COUNT_MASK);
+        (if low == WIDE { self.counts.wide_count(self.first + index as u64) } else { low }, Kinds(word & !COUNT_MASK))
     }
 
-    /// Whether uses that cannot all be right are left when the refcounts are put elsewhere.
-    pub(super) fn overlap_beside_refcounts(self, count: u64) -> bool {
-        let refcounts = self.0 & Kind::Refcounts as u16;
-        if refcounts == 0 {
-            return self.overlap(count);
-        }
-        // How many of the uses are of which kind is not known; two others of metadata count twice or more.
-        Self(self.0 ^ refcounts).overlap(count.saturating_sub(1))
-    }
-
-    /// Whether the refcount structures are among them.
-    pub(super) fn refcounts(self) -> bool {
-        self.0 & Kind::Refcounts as u16 != 0
-    }
-
-    /// The uses in words.
-    pub(super) fn names(self) -> String {
-        let named = [
-            (Kind::Fixed, "metadata"),
-            (Kind::Refcounts, "refcounts"),
-            (Kind::Table, "L2 table"),
-            (Kind::Data, "data"),
-            (Kind::Compressed, "compressed data"),
-        ];
-        let names: Vec<_> = named.iter().filter(|(kind, _)| self.0 & *kind as u16 != 0).map(|named| named.1).collect();
-        names.join(" and ")
+    /// Which of its clusters from `64 * index` on entries of the active state name with the COPIED flag, and which without.
+    pub(super) fn flags(&self, index: usize) -> (u64, u64) {
+        self.slot.map_or((0, 0), |slot| (slot.copied[index], slot.bare[index]))
     }
 }
 
@@ -70,11 +68,11 @@ pub(super) struct Counts {
     /// Bytes that the counts may take.
     budget: usize,
     /// Units of counts.
-    slots: Vec<[u16; UNIT]>,
+    slots: Vec<Slot>,
     /// Which slot the unit of this number is in.
     units: BTreeMap<u64, usize>,
-    /// The unit that was used last, and its slot.
-    last: Option<(u64, usize)>,
+    /// The slots of units that were used last, each where the last digits of the unit's number say, and one more than it is.
+    near: Vec<u32>,
     /// Counts that do not fit beside the kinds.
     wide: BTreeMap<u64, u64>,
 }
@@ -87,7 +85,7 @@ impl Counts {
             budget: usize::try_from(budget).unwrap_or(usize::MAX).max(MIN_BUDGET),
             slots: Vec::new(),
             units: BTreeMap::new(),
-            last: None,
+            near: vec![0; NEAR],
             wide: BTreeMap::new(),
         }
     }
@@ -107,44 +105,64 @@ impl Counts {
         }
     }
 
-    /// Counts uses of one cluster of the window.
-    fn add_one(&mut self, cluster: u64, times: u64, kind: Kind) {
-        let Some(slot) = self.slot(cluster / UNIT_LEN) else { return };
-        let word = &mut self.slots[slot][(cluster % UNIT_LEN) as usize];
-        let low = u64::from(*word & COUNT_MASK);
-        let now = if low == WIDE { self.wide.get(&cluster).copied().unwrap_or(0) } else { low };
-        let next = now.saturating_add(times);
-        let kinds = *word & !COUNT_MASK | kind as u16;
-        *word = kinds | u16::try_from(next.min(WIDE)).unwrap_or(COUNT_MASK);
-        if next >= WIDE {
-            self.wide.insert(cluster, next);
+    /// Counts `times` more uses as `kind` of one cluster, if it is within the window.
+    pub(super) fn add_one(&mut self, cluster: u64, times: u64, kind: Kind) {
+        let Some(slot) = self.slot(cluster) else { return };
+        let word = &mut self.slots[slot].words[(cluster % UNIT_LEN) as usize];
+        let (low, kinds) = (u64::from(*word & COUNT_MASK), *word & !COUNT_MASK | kind as u16);
+        if low < WIDE && times < WIDE - low {
+            *word = kinds | (low + times) as u16;
+            return;
         }
+        *word = kinds | COUNT_MASK;
+        let now = if low == WIDE { self.wide_count(cluster) } else { low };
+        self.wide.insert(cluster, now.saturating_add(times));
         self.keep_budget();
     }
 
-    /// The slot of unit `unit`, made where there is none.
-    fn slot(&mut self, unit: u64) -> Option<usize> {
-        if let Some((last, slot)) = self.last
-            && last == unit
-        {
-            return Some(slot);
+    /// Takes note that an entry of the active state names `cluster`, and whether with the COPIED flag.
+    pub(super) fn note_flag(&mut self, cluster: u64, copied: bool) {
+        let Some(slot) = self.slot(cluster) else { return };
+        let slot = &mut self.slots[slot];
+        let bits = if copied { &mut slot.copied } else { &mut slot.bare };
+        set(bits, cluster);
+    }
+
+    /// The slot of `cluster`, made where there is none; `None` outside of the window.
+    fn slot(&mut self, cluster: u64) -> Option<usize> {
+        let unit = cluster / UNIT_LEN;
+        match self.near_slot(unit) {
+            None if self.window.contains(&cluster) => self.far_slot(unit),
+            near => near,
         }
+    }
+
+    /// The slot of unit `unit`, where it was used lately.
+    fn near_slot(&self, unit: u64) -> Option<usize> {
+        let slot = (self.near[(unit % NEAR as u64) as usize] as usize).checked_sub(1)?;
+        (self.slots[slot].unit == unit).then_some(slot)
+    }
+
+    /// The slot of a unit that is not near.
+    fn far_slot(&mut self, unit: u64) -> Option<usize> {
         if !self.units.contains_key(&unit) {
-            let slot = if self.used() + size_of::<[u16; UNIT]>() > self.budget && !self.units.is_empty() {
+            let slot = if self.used() + size_of::<Slot>() > self.budget && !self.units.is_empty() {
                 // The highest unit makes room, unless this one is higher still.
                 let highest = *self.units.last_key_value()?.0;
                 self.end_before(highest.max(unit))?
             } else {
-                self.slots.push([0; UNIT]);
+                self.slots.push(Slot::new(unit));
                 self.slots.len() - 1
             };
             if unit * UNIT_LEN >= self.window.end {
                 return None;
             }
+            self.slots[slot].unit = unit;
             self.units.insert(unit, slot);
         }
-        self.last = self.units.get(&unit).map(|slot| (unit, *slot));
-        self.last.map(|(_, slot)| slot)
+        let slot = *self.units.get(&unit)?;
+        self.near[(unit % NEAR as u64) as usize] = u32::try_from(slot + 1).unwrap_or(0);
+        Some(slot)
     }
 
     /// Ends the window before `unit`; the slot of the unit, which is the highest if it has one, is free then.
@@ -152,9 +170,8 @@ impl Counts {
         let end = unit * UNIT_LEN;
         self.window.end = end.max(self.window.start);
         self.wide.split_off(&end);
-        self.last = None;
         let slot = self.units.remove(&unit)?;
-        self.slots[slot].fill(0);
+        self.slots[slot] = Slot::new(NO_UNIT);
         Some(slot)
     }
 
@@ -170,39 +187,64 @@ impl Counts {
 
     /// Bytes that are taken.
     fn used(&self) -> usize {
-        self.units.len() * (size_of::<[u16; UNIT]>() + MAP_ENTRY_LEN) + self.wide.len() * MAP_ENTRY_LEN
+        self.units.len() * (size_of::<Slot>() + MAP_ENTRY_LEN) + self.wide.len() * MAP_ENTRY_LEN
     }
 
     /// How often `cluster` is used.
     pub(super) fn get(&self, cluster: u64) -> u64 {
-        let low = u64::from(self.word(cluster) & COUNT_MASK);
-        if low == WIDE { self.wide.get(&cluster).copied().unwrap_or(low) } else { low }
+        self.unit(cluster / UNIT_LEN).uses((cluster % UNIT_LEN) as usize).0
+    }
+
+    /// The count of a cluster that does not fit beside its kinds.
+    fn wide_count(&self, cluster: u64) -> u64 {
+        self.wide.get(&cluster).copied().unwrap_or(WIDE)
+    }
+
+    /// The counts of unit `unit`.
+    pub(super) fn unit(&self, unit: u64) -> Unit<'_> {
+        Unit { counts: self, first: unit * UNIT_LEN, slot: self.known(unit) }
+    }
+
+    /// What is known of unit `unit`.
+    fn known(&self, unit: u64) -> Option<&Slot> {
+        let slot = self.near_slot(unit).or_else(|| self.units.get(&unit).copied())?;
+        self.slots.get(slot)
     }
 
     /// Fills `counts` with those of the clusters of unit `unit`.
     pub(super) fn get_unit(&self, unit: u64, counts: &mut [u64; UNIT]) {
-        let Some(&slot) = self.units.get(&unit) else { return counts.fill(0) };
-        for ((cluster, word), count) in (unit * UNIT_LEN..).zip(self.slots[slot].iter()).zip(counts) {
-            let low = u64::from(word & COUNT_MASK);
-            *count = if low == WIDE { self.get(cluster) } else { low };
+        let unit = self.unit(unit);
+        for (index, count) in counts.iter_mut().enumerate() {
+            *count = unit.uses(index).0;
         }
     }
 
-    /// What `cluster` is used as.
-    pub(super) fn kinds(&self, cluster: u64) -> Kinds {
-        Kinds(self.word(cluster) & !COUNT_MASK)
+    /// Takes note which clusters of unit `unit` have flags that are wrong.
+    pub(super) fn keep_wrong(&mut self, unit: u64, wrong: Bits) {
+        if let Some(slot) = self.units.get(&unit) {
+            self.slots[*slot].wrong = wrong;
+        }
+    }
+
+    /// Whether a flag that was noted of `cluster` is wrong.
+    pub(super) fn is_wrong(&self, cluster: u64) -> bool {
+        self.known(cluster / UNIT_LEN).is_some_and(|slot| is_set(&slot.wrong, cluster))
     }
 
     /// The first unit from `unit` on that has a cluster in use.
     pub(super) fn next_unit(&self, unit: u64) -> Option<u64> {
         self.units.range(unit..).next().map(|(unit, _)| *unit)
     }
+}
 
-    /// What is kept of `cluster`.
-    fn word(&self, cluster: u64) -> u16 {
-        let slot = self.units.get(&(cluster / UNIT_LEN));
-        slot.map_or(0, |&slot| self.slots[slot][(cluster % UNIT_LEN) as usize])
-    }
+/// Sets the bit of `cluster` in those of its unit.
+fn set(bits: &mut Bits, cluster: u64) {
+    bits[(cluster % UNIT_LEN / 64) as usize] |= 1 << (cluster % 64);
+}
+
+/// Whether the bit of `cluster` is set in those of its unit.
+fn is_set(bits: &Bits, cluster: u64) -> bool {
+    bits[(cluster % UNIT_LEN / 64) as usize] >> (cluster % 64) & 1 != 0
 }
 
 /// Clusters that are counted as one unit.
@@ -215,8 +257,12 @@ const COUNT_MASK: u16 = (1 << 11) - 1;
 const WIDE: u64 = COUNT_MASK as u64;
 /// What an entry of a map takes, about, in bytes.
 const MAP_ENTRY_LEN: usize = 48;
+/// The unit of a slot that is free: no cluster has so high a number.
+const NO_UNIT: u64 = u64::MAX;
+/// Units that are found at once: with 8 million clusters they all are.
+const NEAR: usize = 16 << 10;
 /// The least budget: a few units.
-const MIN_BUDGET: usize = 4 * (size_of::<[u16; UNIT]>() + MAP_ENTRY_LEN);
+const MIN_BUDGET: usize = 4 * (size_of::<Slot>() + MAP_ENTRY_LEN);
 
 #[cfg(test)]
 mod tests {
@@ -228,7 +274,7 @@ mod tests {
         counts.add(5..7, 2, Kind::Data);
         counts.add(6..7, 4, Kind::Compressed);
         assert_eq!((counts.get(5), counts.get(6), counts.get(7)), (2, 6, 0));
-        assert_eq!(counts.kinds(6).names(), "data and compressed data");
+        assert_eq!(counts.unit(0).uses(6).1.names(), "data and compressed data");
         for _ in 0..3 {
             counts.add(1..2, 2000, Kind::Data);
         }
@@ -268,13 +314,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_share_a_cluster_overlaps() {
-        let kinds = |list: &[Kind]| Kinds(list.iter().fold(0, |all, kind| all | *kind as u16));
-        assert!(!kinds(&[Kind::Data]).overlap(2) && !kinds(&[Kind::Table]).overlap(9));
-        assert!(kinds(&[Kind::Fixed]).overlap(2) && kinds(&[Kind::Data, Kind::Compressed]).overlap(2));
-        assert!(kinds(&[Kind::Data, Kind::Table]).overlap(2) && kinds(&[Kind::Refcounts]).overlap(2));
-        assert!(!kinds(&[Kind::Refcounts, Kind::Data]).overlap_beside_refcounts(2));
-        assert!(kinds(&[Kind::Refcounts, Kind::Data, Kind::Fixed]).overlap_beside_refcounts(3));
-        assert!(!kinds(&[Kind::Refcounts]).overlap_beside_refcounts(2));
+    fn flags_of_the_active_state_are_known_where_uses_are_counted() {
+        let mut counts = Counts::new(0, 0);
+        counts.add(3..4, 1, Kind::Data);
+        counts.note_flag(3, true);
+        counts.note_flag(70, false);
+        assert_eq!((counts.unit(0).flags(0), counts.unit(0).flags(1)), ((1 << 3, 0), (0, 1 << 6)));
+        assert_eq!(counts.unit(9).flags(0), (0, 0));
+        counts.keep_wrong(0, [0, 1 << 6, 0, 0, 0, 0, 0, 0]);
+        assert!(counts.is_wrong(70) && !counts.is_wrong(3) && !counts.is_wrong(70 + UNIT_LEN));
     }
 }

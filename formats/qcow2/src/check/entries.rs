@@ -3,11 +3,13 @@
 use byteorder::{BigEndian, ByteOrder};
 use imgfmt_core::{CheckStats, Findings, Result, Target};
 
+use super::counts::Counts;
 use super::l2::{Class, L2Rules, outside};
 use super::references::References;
 use super::rules::{self, Rule};
 use super::subject::Subject;
 use super::tables::{L1, L2Table, each_table};
+use super::tally::Tally;
 use crate::layout::{OFFSET_MASK, TABLE_ENTRY_LEN};
 
 /// A look at all entries.
@@ -18,6 +20,15 @@ pub(super) struct Look<'a> {
     rules: L2Rules,
     /// Where entries are mended, if they are.
     mend: Option<&'a dyn Target>,
+    /// Counts what they use.
+    tally: Tally<'a>,
+    /// What was seen.
+    seen: Seen,
+}
+
+/// What a look at all entries has seen.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
     /// What was counted.
     pub(super) stats: CheckStats,
     /// Whether a table could not be followed.
@@ -28,11 +39,13 @@ pub(super) struct Look<'a> {
     pub(super) table_cut: bool,
     /// Whether something was written.
     pub(super) wrote: bool,
+    /// Whether the counts do not know the COPIED flag of an entry.
+    pub(super) untold_flags: bool,
 }
 
 impl<'a> Look<'a> {
-    /// Looks at all entries of the tables in `references`, tells `findings` what is wrong with them, and writes to `mend`
-    /// what they should be.
+    /// Looks at all entries of the tables in `references`, tells `findings` what is wrong with them, writes to `mend`
+    /// what they should be, and adds to `counts` what they use then.
     ///
     /// # Errors
     ///
@@ -41,25 +54,23 @@ impl<'a> Look<'a> {
         subject: &'a Subject<'a>,
         references: &References,
         mend: Option<&'a dyn Target>,
+        counts: &'a mut Counts,
         findings: &mut Findings,
-    ) -> Result<Self> {
+    ) -> Result<Seen> {
         // As QEMU counts them: what lies behind the last whole sector is no part of its disk.
         let total_units = (subject.header.size / SECTOR_LEN * SECTOR_LEN).div_ceil(subject.cluster().len());
         let mut look = Self {
             subject,
-            rules: L2Rules::new(&subject.header),
+            rules: L2Rules::new(subject),
             mend,
-            stats: CheckStats { total_units, ..CheckStats::default() },
-            incomplete: false,
-            cut: false,
-            table_cut: false,
-            wrote: false,
+            tally: Tally::new(subject, counts),
+            seen: Seen { stats: CheckStats { total_units, ..CheckStats::default() }, ..Seen::default() },
         };
         for l1 in &references.l1s {
             look.l1(l1, findings)?;
         }
         each_table(subject, &references.l1s, &mut |table, words| look.l2(table, words, findings))?;
-        Ok(look)
+        Ok(Seen { untold_flags: look.tally.untold, ..look.seen })
     }
 
     /// Looks at the entries of an L1 table.
@@ -68,6 +79,9 @@ impl<'a> Look<'a> {
         l1.each_entry(subject, &mut |index, raw| {
             let (at, host) = (l1.host + index * TABLE_ENTRY_LEN, raw & OFFSET_MASK);
             let guest = index.checked_shl(subject.header.l2.span_bits()).filter(|_| l1.active);
+            if l1.active {
+                self.tally.l1_entry(raw);
+            }
             let mut tell = |rule: Rule, fixed: bool, what: String| {
                 let finding = rule.finding(what).at(at).fixed(fixed);
                 findings.push(guest.map_or(finding.clone(), |guest| finding.guest(guest)));
@@ -81,7 +95,7 @@ impl<'a> Look<'a> {
                 tell(rule, mend.is_some(), format!("found L1 entry with reserved bits set: {raw:x}"));
                 if let Some(target) = mend {
                     target.write_at(&(raw & !L1_RESERVED_MASK).to_be_bytes(), at)?;
-                    self.wrote = true;
+                    self.seen.wrote = true;
                 }
             }
             if !aligned {
@@ -91,7 +105,7 @@ impl<'a> Look<'a> {
             if !there {
                 tell(rules::L2_OUTSIDE, false, outside(host, subject.cluster().len()));
             }
-            self.incomplete |= !aligned || !there;
+            self.seen.incomplete |= !aligned || !there;
             Ok(())
         })
     }
@@ -101,11 +115,12 @@ impl<'a> Look<'a> {
         let subject = self.subject;
         let cluster = subject.cluster();
         if table.follows && table.host + cluster.len() > subject.file_len {
-            self.table_cut = true;
+            self.seen.table_cut = true;
             let what =
                 format!("the file ends inside the L2 table at byte {}; what is missing is taken for zeros", table.host);
             findings.push(rules::L2_CUT.finding(what).at(table.host));
         }
+        self.tally.table(&table);
         let old = self.mend.map(|_| words.to_vec());
         let mut next_host = 0;
         let word_bits = subject.header.l2.entry_word_bits();
@@ -113,6 +128,13 @@ impl<'a> Look<'a> {
             let at = index << word_bits;
             let pair = [words[at], if word_bits > 0 { words[at + 1] } else { 0 }];
             if pair == [0, 0] {
+                continue;
+            }
+            if let Some(host) = self.rules.ordinary(pair) {
+                self.tally.ordinary(host, pair[0], &table);
+                if table.active.is_some() {
+                    self.count_stored(host, &mut next_host);
+                }
                 continue;
             }
             let guest = table.active.map(|l1| {
@@ -127,14 +149,14 @@ impl<'a> Look<'a> {
             };
             self.rules.judge(subject, pair, &mut tell);
             if let Some(guest) = guest {
-                self.cut |= self.judge_place(pair, guest, &mut tell);
+                self.seen.cut |= self.judge_place(pair, guest, &mut tell);
                 self.count(pair[0], &mut next_host);
             } else if let Class::Plain(host) = self.rules.class(pair[0]) {
                 // How large the disks of snapshots are is not looked up.
                 let end = host.saturating_add(self.rules.shown_len(pair[0], pair[1]));
-                self.cut |= !self.rules.external() && end > subject.file_len;
+                self.seen.cut |= !self.rules.external() && end > subject.file_len;
             }
-            self.cut |= self.rules.stays_outside(subject, pair);
+            self.seen.cut |= self.rules.stays_outside(subject, pair);
             if mends {
                 let mended = self.rules.mended(subject, pair);
                 words[at] = mended[0];
@@ -142,9 +164,10 @@ impl<'a> Look<'a> {
                     words[at + 1] = mended[1];
                 }
             }
+            self.tally.entry([words[at], if word_bits > 0 { words[at + 1] } else { 0 }], &table);
         }
         if let (Some(target), Some(old)) = (self.mend, old) {
-            self.wrote |= write_words(target, table.host, &old, words)?;
+            self.seen.wrote |= write_words(target, table.host, &old, words)?;
         }
         Ok(())
     }
@@ -179,7 +202,7 @@ impl<'a> Look<'a> {
 
     /// Counts a cluster of the active state. `next_host` is the end of the one before it in its table, 0 at first.
     fn count(&mut self, raw: u64, next_host: &mut u64) {
-        let stats = &mut self.stats;
+        let stats = &mut self.seen.stats;
         match self.rules.class(raw) {
             Class::Absent => {}
             Class::Compressed(..) if self.rules.external() => {}
@@ -188,12 +211,15 @@ impl<'a> Look<'a> {
                 stats.compressed_units += 1;
                 stats.fragmented_units += 1;
             }
-            Class::Plain(host) => {
-                stats.allocated_units += 1;
-                stats.fragmented_units += u64::from(*next_host != 0 && host != *next_host);
-                *next_host = host.saturating_add(self.subject.cluster().len());
-            }
+            Class::Plain(host) => self.count_stored(host, next_host),
         }
+    }
+
+    /// Counts a cluster of the active state at host byte `host`, as [`count`](Self::count) does.
+    fn count_stored(&mut self, host: u64, next_host: &mut u64) {
+        self.seen.stats.allocated_units += 1;
+        self.seen.stats.fragmented_units += u64::from(*next_host != 0 && host != *next_host);
+        *next_host = host.saturating_add(self.subject.cluster().len());
     }
 }
 

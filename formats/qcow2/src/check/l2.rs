@@ -1,13 +1,12 @@
 //! One L2 entry: what it uses, what is wrong with it, and what it should be.
 
 use crate::cluster::ClusterBits;
-use crate::header::Header;
 use crate::layout::{
     COMPRESSED, COMPRESSED_SECTOR_LEN, COPIED, OFFSET_MASK, SUBCLUSTERS, SUBCLUSTERS_STORED, VERSION_2, ZERO,
     compressed_offset_bits,
 };
 
-use super::counts::Kind;
+use super::kinds::Kind;
 use super::rules::{self, Rule};
 use super::subject::Subject;
 
@@ -22,6 +21,10 @@ pub(super) struct L2Rules {
     v2: bool,
     /// Whether clusters are in a data file.
     external: bool,
+    /// Bits that no entry has of which nothing is to be said.
+    odd: u64,
+    /// The last host byte at which a cluster can be that is whole.
+    last: u64,
 }
 
 /// What kind of cluster an entry names.
@@ -36,14 +39,26 @@ pub(super) enum Class {
 }
 
 impl L2Rules {
-    /// The rules of an image with this header.
-    pub(super) fn new(header: &Header) -> Self {
-        Self {
-            cluster: header.cluster,
-            extended: header.l2.extended(),
-            v2: header.version == VERSION_2,
-            external: header.features.data_file(),
-        }
+    /// The rules of an image.
+    pub(super) fn new(subject: &Subject<'_>) -> Self {
+        let header = &subject.header;
+        let (v2, external) = (header.version == VERSION_2, header.features.data_file());
+        Self::of(header.cluster, (header.l2.extended(), v2, external), subject.file_len)
+    }
+
+    /// The rules for clusters of that length in a file of that length.
+    fn of(cluster: ClusterBits, (extended, v2, external): (bool, bool, bool), file_len: u64) -> Self {
+        let odd = COMPRESSED | L2_RESERVED_MASK | ((cluster.len() - 1) & OFFSET_MASK) | if v2 { ZERO } else { 0 };
+        let odd = if external { u64::MAX } else { odd };
+        Self { cluster, extended, v2, external, odd, last: file_len.saturating_sub(cluster.len()) }
+    }
+
+    /// The host byte of an entry of which nothing is to be said: it names a cluster at a cluster border that is whole, in the
+    /// image's own file.
+    pub(super) fn ordinary(self, [raw, bitmap]: [u64; 2]) -> Option<u64> {
+        let host = raw & OFFSET_MASK;
+        let ordinary = raw & self.odd == 0 && host != 0 && host <= self.last && both(bitmap) == 0;
+        ordinary.then_some(host)
     }
 
     /// Whether clusters are in a data file.
@@ -116,7 +131,7 @@ impl L2Rules {
         tell: &mut dyn FnMut(Rule, String),
     ) {
         let shown = self.shown_len(raw, bitmap) > 0;
-        if self.extended && bitmap & bitmap >> SUBCLUSTERS & SUBCLUSTERS_STORED != 0 {
+        if self.extended && both(bitmap) != 0 {
             let what = format!("offset={host:x}: Allocated cluster has corrupted subcluster allocation bitmap");
             tell(rules::SUBCLUSTER_BOTH, what);
         }
@@ -196,6 +211,11 @@ impl L2Rules {
     }
 }
 
+/// The subclusters that are said to be both stored and zero.
+fn both(bitmap: u64) -> u64 {
+    bitmap & bitmap >> SUBCLUSTERS & SUBCLUSTERS_STORED
+}
+
 /// What is said of a region that the file does not have.
 pub(super) fn outside(host: u64, len: u64) -> String {
     format!(
@@ -212,7 +232,23 @@ mod tests {
     use super::*;
 
     fn of(bits: u32, extended: bool, v2: bool, external: bool) -> L2Rules {
-        L2Rules { cluster: ClusterBits::new(bits).unwrap(), extended, v2, external }
+        L2Rules::of(ClusterBits::new(bits).unwrap(), (extended, v2, external), 0x6_0000)
+    }
+
+    #[test]
+    fn nothing_is_said_of_whole_clusters_in_the_file() {
+        let plain = of(16, false, false, false);
+        for (raw, host) in [(COPIED | 0x5_0000, 0x5_0000), (0x1_0000 | ZERO, 0x1_0000)] {
+            assert_eq!(plain.ordinary([raw, 0]), Some(host), "{raw:x}");
+        }
+        for raw in [0, ZERO, 0x6_0000, 0x5_0200, 0x5_0002, COMPRESSED | 0x5_0000, 1 << 60 | 0x5_0000] {
+            assert_eq!(plain.ordinary([raw, 0]), None, "{raw:x}");
+        }
+        assert_eq!(of(16, false, true, false).ordinary([0x5_0000 | ZERO, 0]), None);
+        assert_eq!(of(16, false, false, true).ordinary([COPIED | 0x5_0000, 0]), None);
+        let extended = of(16, true, false, false);
+        assert_eq!(extended.ordinary([0x5_0000, 1 << 33 | 1]), Some(0x5_0000));
+        assert_eq!(extended.ordinary([0x5_0000, 1 << 33 | 2]), None);
     }
 
     #[test]

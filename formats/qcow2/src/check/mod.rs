@@ -18,6 +18,7 @@ mod bits;
 mod copied;
 mod counts;
 mod entries;
+mod kinds;
 mod l2;
 mod lists;
 mod pass;
@@ -29,6 +30,7 @@ mod rules;
 mod stored;
 mod subject;
 mod tables;
+mod tally;
 mod vacant;
 pub(crate) mod width;
 

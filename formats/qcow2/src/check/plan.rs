@@ -25,7 +25,7 @@ pub(super) struct Plan {
     pub(super) raise: bool,
     /// Refcounts that are too high are lowered.
     pub(super) lower: bool,
-    /// COPIED flags are set and cleared; else only where a refcount was lowered.
+    /// COPIED flags are set and cleared.
     pub(super) flags: bool,
     /// Entries are cleared of what is no part of them.
     pub(super) entries: bool,
@@ -55,7 +55,7 @@ impl Plan {
         Self {
             raise: all && blocks,
             lower: blocks && !survey.incomplete,
-            flags: all && blocks,
+            flags: blocks,
             entries: all && blocks,
             rebuild,
             header: true,
@@ -82,7 +82,7 @@ mod tests {
         let plan = |repair, survey| Plan::new(repair, survey);
         let clear = Survey::default();
         let leaks = plan(Repair::Leaks, clear);
-        assert!(leaks.lower && !leaks.raise && !leaks.flags && !leaks.entries && !leaks.bits);
+        assert!(leaks.lower && leaks.flags && !leaks.raise && !leaks.entries && !leaks.bits);
         let all = plan(Repair::All, clear);
         assert!(all.lower && all.raise && all.flags && all.entries && all.bits && !all.rebuild);
         let overlap = plan(Repair::All, Survey { overlap: true, ..clear });
@@ -93,7 +93,7 @@ mod tests {
         let broken = Survey { broken: true, ..clear };
         assert!(plan(Repair::All, broken).rebuild && plan(Repair::All, broken).lower);
         let leaks = plan(Repair::Leaks, broken);
-        assert!(!leaks.rebuild && !leaks.lower);
+        assert!(!leaks.rebuild && !leaks.lower && !leaks.flags);
         for worse in [Survey { overlap: true, ..broken }, Survey { incomplete: true, ..broken }] {
             let plan = plan(Repair::All, worse);
             assert!(!plan.rebuild && !plan.raise && !plan.lower && !plan.flags && !plan.entries);

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use imgfmt_core::{Findings, Result};
 
-use super::counts::{Counts, Kind};
-use super::l2::{L2Rules, outside};
+use super::counts::Counts;
+use super::kinds::Kind;
+use super::l2::outside;
 use super::lists;
 use super::rules;
 use super::stored::Stored;
 use super::subject::Subject;
 use super::tables::{L1, each_table, each_word};
+use super::tally::Tally;
 use crate::crypto::CryptMethod;
 use crate::layout::{OFFSET_MASK, TABLE_ENTRY_LEN};
 
@@ -161,6 +163,37 @@ impl References {
     ///
     /// [`Io`](imgfmt_core::ErrorKind::Io).
     pub(super) fn count(&self, subject: &Subject<'_>, stored: Option<&Stored<'_>>, counts: &mut Counts) -> Result<()> {
+        self.count_structures(subject, stored, counts)?;
+        let mut tally = Tally::new(subject, counts);
+        for l1 in self.active() {
+            l1.each_entry(subject, &mut |_, raw| {
+                tally.l1_entry(raw);
+                Ok(())
+            })?;
+        }
+        let extended = subject.header.l2.extended();
+        each_table(subject, &self.l1s, &mut |table, words| {
+            tally.table(&table);
+            for entry in words.chunks_exact(1 << subject.header.l2.entry_word_bits()) {
+                if entry[0] != 0 {
+                    tally.entry([entry[0], if extended { entry[1] } else { 0 }], &table);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Counts what is in the window of `counts` but for L2 tables and what they name.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](imgfmt_core::ErrorKind::Io).
+    pub(super) fn count_structures(
+        &self,
+        subject: &Subject<'_>,
+        stored: Option<&Stored<'_>>,
+        counts: &mut Counts,
+    ) -> Result<()> {
         let mut add = |host, len, times, kind| {
             if let Some(range) = subject.region(host, len) {
                 counts.add(range, times, kind);
@@ -178,23 +211,12 @@ impl References {
                 Ok(())
             })?;
         }
-        if let Some(stored) = stored {
-            let header = &subject.header;
-            if !subject.has_lost(&rules::REFCOUNT_TABLE_LOST) {
-                add(header.refcount_table_offset, header.refcount_table_clusters * cluster_len, 1, Kind::Refcounts);
-            }
-            stored.blocks().for_each(|block| add(block, cluster_len, 1, Kind::Refcounts));
+        let Some(stored) = stored else { return Ok(()) };
+        let header = &subject.header;
+        if !subject.has_lost(&rules::REFCOUNT_TABLE_LOST) {
+            add(header.refcount_table_offset, header.refcount_table_clusters * cluster_len, 1, Kind::Refcounts);
         }
-        let rules = L2Rules::new(&subject.header);
-        let step = 1 << subject.header.l2.entry_word_bits();
-        each_table(subject, &self.l1s, &mut |table, words| {
-            add(table.host, cluster_len, table.times, Kind::Table);
-            for raw in words.iter().step_by(step) {
-                if let Some((host, len, kind)) = rules.uses(*raw) {
-                    add(host, len, table.times, kind);
-                }
-            }
-            Ok(())
-        })
+        stored.blocks().for_each(|block| add(block, cluster_len, 1, Kind::Refcounts));
+        Ok(())
     }
 }

@@ -13,7 +13,8 @@
 use imgfmt_core::{CheckStats, Findings, Limits, Medium, Repair, Result, Severity, Storage, Target};
 
 use super::bits;
-use super::entries::Look;
+use super::counts::Counts;
+use super::entries::{Look, Seen};
 use super::pass::Passes;
 use super::plan::{Plan, Survey};
 use super::rebuild::rebuild;
@@ -27,10 +28,7 @@ use super::subject::Subject;
 ///
 /// As [`Check::check`](imgfmt_core::Check::check).
 pub(super) fn check(storage: &dyn Storage, limits: &Limits, findings: &mut Findings) -> Result<CheckStats> {
-    let subject = Subject::read(storage, limits, false, findings)?;
-    bits::tell(subject.header.features, false, findings);
-    bits::tell_autoclear(subject.header.features, false, findings);
-    look(&subject, Plan::CHECK, None, findings).map(|(stats, _)| stats)
+    survey(storage, limits, findings).map(|(stats, _)| stats)
 }
 
 /// Mends what `repair` allows of the image in `medium`.
@@ -44,7 +42,11 @@ pub(super) fn repair(
     limits: &Limits,
     findings: &mut Findings,
 ) -> Result<CheckStats> {
-    let survey = survey(medium, limits)?;
+    let mut first = Findings::new();
+    let (stats, survey) = survey(medium, limits, &mut first)?;
+    if first.total() == 0 {
+        return Ok(stats);
+    }
     let plan = Plan::new(repair, survey);
     let before = bad(findings);
     let subject = Subject::read(medium, limits, plan.rebuild, findings)?;
@@ -53,7 +55,10 @@ pub(super) fn repair(
     if plan.header {
         bits::clear_autoclear(features, medium)?;
     }
-    let (mut stats, references) = look(&subject, plan, Some(medium), findings)?;
+    let (mut stats, references) = {
+        let looked = look(&subject, plan, Some(medium), findings)?;
+        (looked.stats, looked.references)
+    };
     if plan.rebuild {
         let stored = Stored::read(&subject, true, &mut Findings::new())?;
         rebuild(&subject, &references, &stored, medium)?;
@@ -61,7 +66,7 @@ pub(super) fn repair(
         let plan = Plan { rebuild: false, ..plan };
         let mut told = Findings::new();
         let subject = Subject::read(medium, limits, false, &mut told)?;
-        stats = look(&subject, plan, Some(medium), &mut told)?.0;
+        stats = look(&subject, plan, Some(medium), &mut told)?.stats;
     }
     let mended = plan.bits && bad(findings) == before;
     bits::tell(features, mended, findings);
@@ -71,41 +76,46 @@ pub(super) fn repair(
     Ok(stats)
 }
 
-/// What decides about the repair of the image in `storage`.
-fn survey(storage: &dyn Storage, limits: &Limits) -> Result<Survey> {
-    let mut unheard = Findings::new();
-    let subject = Subject::read(storage, limits, false, &mut unheard)?;
-    let references = References::find(&subject, &mut unheard)?;
-    let look = Look::at(&subject, &references, None, &mut unheard)?;
-    let mut stored = Stored::read(&subject, false, &mut unheard)?;
-    let mut passes = Passes::new(&subject, &references, Plan::CHECK, None);
-    passes.run(&mut stored, &mut unheard)?;
-    Ok(Survey {
-        broken: stored.broken || passes.broken,
-        overlap: passes.overlap,
-        incomplete: references.incomplete || look.incomplete,
-        table_cut: look.table_cut,
-        cut: look.cut,
-    })
+/// Looks at the image in `storage`, and finds what decides about its repair.
+fn survey(storage: &dyn Storage, limits: &Limits, findings: &mut Findings) -> Result<(CheckStats, Survey)> {
+    let subject = Subject::read(storage, limits, false, findings)?;
+    bits::tell(subject.header.features, false, findings);
+    bits::tell_autoclear(subject.header.features, false, findings);
+    look(&subject, Plan::CHECK, None, findings).map(|looked| (looked.stats, looked.survey))
+}
+
+/// What a look at everything gives.
+struct Looked {
+    /// What was counted.
+    stats: CheckStats,
+    /// What decides about a repair.
+    survey: Survey,
+    /// What uses clusters.
+    references: References,
 }
 
 /// Looks at everything, does to `medium` what `plan` says but for what is rebuilt, and tells `findings` of it all.
-fn look(
-    subject: &Subject<'_>,
-    plan: Plan,
-    target: Option<&dyn Target>,
-    findings: &mut Findings,
-) -> Result<(CheckStats, References)> {
+fn look(subject: &Subject<'_>, plan: Plan, target: Option<&dyn Target>, findings: &mut Findings) -> Result<Looked> {
     let references = References::find(subject, findings)?;
-    let look = Look::at(subject, &references, target.filter(|_| plan.entries), findings)?;
-    if let Some(target) = target.filter(|_| look.wrote) {
+    let mut counts = Counts::new(0, subject.limits.metadata_bytes);
+    let mend = target.filter(|_| plan.entries);
+    let Seen { stats, incomplete, cut, table_cut, wrote, untold_flags } =
+        Look::at(subject, &references, mend, &mut counts, findings)?;
+    if let Some(target) = target.filter(|_| wrote) {
         target.sync()?;
     }
     let mut stored = Stored::read(subject, plan.rebuild, findings)?;
-    let mut passes = Passes::new(subject, &references, plan, target);
-    passes.run(&mut stored, findings)?;
+    let mut passes = Passes::new(subject, &references, plan, target, untold_flags);
+    passes.run(counts, &mut stored, findings)?;
     let end = passes.highest.map_or(0, |cluster| cluster + 1) << subject.cluster().bits();
-    Ok((CheckStats { image_end: Some(end), ..look.stats }, references))
+    let survey = Survey {
+        broken: stored.broken || passes.broken,
+        overlap: passes.overlap,
+        incomplete: references.incomplete || incomplete,
+        table_cut,
+        cut,
+    };
+    Ok(Looked { stats: CheckStats { image_end: Some(end), ..stats }, survey, references })
 }
 
 /// How much is wrong and has not been mended.

@@ -24,6 +24,11 @@ impl Rule {
         Self { id, severity: Severity::Corruption, repair: Some(Repair::All) }
     }
 
+    /// Damage that any repair mends: what is right follows from the refcounts.
+    const fn consequence(id: &'static str) -> Self {
+        Self { id, severity: Severity::Corruption, repair: Some(Repair::Leaks) }
+    }
+
     /// Something worth knowing.
     const fn warning(id: &'static str, repair: Option<Repair>) -> Self {
         Self { id, severity: Severity::Warning, repair }
@@ -71,7 +76,7 @@ pub(super) const L1_LOST: Rule = Rule::corruption("qcow2-l1-lost");
 /// An L1 entry has reserved bits set.
 pub(super) const L1_RESERVED: Rule = Rule::mendable("qcow2-l1-reserved");
 /// An L1 entry's COPIED flag does not say whether the refcount is 1.
-pub(super) const L1_COPIED: Rule = Rule::mendable("qcow2-l1-copied");
+pub(super) const L1_COPIED: Rule = Rule::consequence("qcow2-l1-copied");
 /// An L2 table is at no cluster border.
 pub(super) const L2_UNALIGNED: Rule = Rule::corruption("qcow2-l2-unaligned");
 /// An L2 table is behind the end of the file.
@@ -81,7 +86,7 @@ pub(super) const L2_CUT: Rule = Rule::warning("qcow2-l2-cut", None);
 /// An L2 entry has reserved bits set.
 pub(super) const L2_RESERVED: Rule = Rule::mendable("qcow2-l2-reserved");
 /// An L2 entry's COPIED flag does not say whether the refcount is 1.
-pub(super) const L2_COPIED: Rule = Rule::mendable("qcow2-l2-copied");
+pub(super) const L2_COPIED: Rule = Rule::consequence("qcow2-l2-copied");
 /// A zero flag in version 2.
 pub(super) const L2_ZERO_V2: Rule = Rule::corruption("qcow2-l2-zero-v2");
 /// The COPIED flag of a compressed cluster.

@@ -158,10 +158,8 @@ impl<'a> Stored<'a> {
                 continue;
             };
             let page = self.page(place)?;
-            for count in index..index + len {
-                counts[done] = self.width.get(&page, count);
-                done += 1;
-            }
+            self.width.get_run(&page, index, &mut counts[done..done + len]);
+            done += len;
         }
         Ok(())
     }

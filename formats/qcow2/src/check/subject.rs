@@ -1,5 +1,6 @@
 //! The image that is looked at: as much of its header as can be used, and which places its file has.
 
+use std::cell::Cell;
 use std::ops::Range;
 
 use imgfmt_core::{Findings, Limits, Result, Storage, StorageExt};
@@ -25,6 +26,8 @@ pub(super) struct Subject<'a> {
     pub(super) file_len: u64,
     /// Fields of the header that nothing can be done with.
     pub(super) lost: Vec<&'static Lost>,
+    /// Bytes of the file that are known to be no hole.
+    data: Cell<(u64, u64)>,
 }
 
 /// A field of the header without which a part of the image is lost.
@@ -72,7 +75,7 @@ impl<'a> Subject<'a> {
             }
             lost.push(field);
         };
-        Ok(Self { storage, header, limits, file_len: storage.len(), lost })
+        Ok(Self { storage, header, limits, file_len: storage.len(), lost, data: Cell::default() })
     }
 
     /// Length of the clusters.
@@ -103,7 +106,15 @@ impl<'a> Subject<'a> {
 
     /// Whether `len` bytes from host byte `host` on are a hole.
     pub(super) fn is_hole(&self, host: u64, len: u64) -> bool {
-        host < self.file_len && self.storage.segment(host).is_ok_and(|segment| segment.hole && segment.len.get() >= len)
+        let (start, end) = self.data.get();
+        if host >= self.file_len || (start..end).contains(&host) {
+            return false;
+        }
+        let Ok(segment) = self.storage.segment(host) else { return false };
+        if !segment.hole {
+            self.data.set((host, host.saturating_add(segment.len.get())));
+        }
+        segment.hole && segment.len.get() >= len
     }
 
     /// Whether a lost field is of this rule.

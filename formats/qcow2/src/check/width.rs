@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::cluster::ClusterBits;
+use crate::layout::V2_REFCOUNT_ORDER;
 
 /// How wide the refcounts of an image are. Counts of less than a byte fill it from its lowest bit on; longer ones are
 /// big-endian. Specification, "Host cluster management".
@@ -45,8 +46,25 @@ impl RefcountWidth {
 
     /// Refcount `index` of those in `bytes`.
     pub(crate) fn get(self, bytes: &[u8], index: usize) -> u64 {
+        if self.order == V2_REFCOUNT_ORDER {
+            return u64::from(u16::from_be_bytes([bytes[2 * index], bytes[2 * index + 1]]));
+        }
         let number = bytes[self.bytes_of(index)].iter().fold(0u64, |number, &byte| number << 8 | u64::from(byte));
         number >> self.shift(index) & self.max()
+    }
+
+    /// Fills `counts` with the refcounts from `first` on of those in `bytes`.
+    pub(crate) fn get_run(self, bytes: &[u8], first: usize, counts: &mut [u64]) {
+        if self.order == V2_REFCOUNT_ORDER {
+            let pairs = bytes[2 * first..].chunks_exact(2);
+            for (count, pair) in counts.iter_mut().zip(pairs) {
+                *count = u64::from(u16::from_be_bytes([pair[0], pair[1]]));
+            }
+            return;
+        }
+        for (index, count) in (first..).zip(counts) {
+            *count = self.get(bytes, index);
+        }
     }
 
     /// Makes `value`, which fits, refcount `index` of those in `bytes`.
@@ -88,6 +106,10 @@ mod tests {
                     for other in (0..count).filter(|&other| other != index) {
                         assert_eq!(width.get(&bytes, other), width.get(&before, other), "{order} {index} {other}");
                     }
+                    let mut run = [0; 3];
+                    width.get_run(&bytes, index, &mut run[..(count - index).min(3)]);
+                    let alone = [0, 1, 2].map(|by| if index + by < count { width.get(&bytes, index + by) } else { 0 });
+                    assert_eq!(run, alone, "{order} {index}");
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imgfmt_core::{Amend, Error, Medium, OpenContext, OptionSpec, Options, Preallocation, Result};
+use imgfmt_core::{Amend, AmendRequest, Error, Medium, OpenContext, OptionSpec, Options, Preallocation, Result};
 use imgfmt_crypt::{KeySlots, SlotChange, random};
 
 use super::disk::Disk;
@@ -20,21 +20,24 @@ impl Amend for Qcow2 {
         OPTIONS
     }
 
-    fn amend(&self, medium: Arc<dyn Medium>, options: &Options, force: bool, context: &OpenContext<'_>) -> Result<()> {
+    fn amend(&self, medium: Arc<dyn Medium>, request: &AmendRequest<'_>, context: &OpenContext<'_>) -> Result<()> {
+        let options = request.options;
         if let Some(name) = options.names().find(|name| name.starts_with("backing_")) {
             return Err(Error::invalid(format!("{name} cannot be amended; use rebase to change the backing file")));
         }
         options.check(OPTIONS)?;
         let slots = SlotChange::parse(options, crypt::PREFIX, context.secrets)?;
         let mut disk = Disk::open(Arc::clone(&medium), context)?;
+        disk.parent_size = request.parent_size.unwrap_or(u64::MAX);
         let wanted = Wanted::parse(&disk, options)?;
-        wanted.check(&disk)?;
+        wanted.check(&mut disk)?;
         let mut keys = match slots {
             Some(_) => Some(key_slots(disk.header.crypt, medium.as_ref())?),
             None => None,
         };
         let secret = || crypt::secret(context)?.ok_or_else(crypt::no_secret);
-        let plan = keys.as_ref().zip(slots).map(|(keys, change)| keys.plan(&change, force, &secret)).transpose()?;
+        let plan =
+            keys.as_ref().zip(slots).map(|(keys, change)| keys.plan(&change, request.force, &secret)).transpose()?;
         // Bitmaps that record need not hear of it: no option changes what the guest reads, and a new size they follow.
         disk.drop_unknown_features()?;
         wanted.apply(&mut disk)?;
@@ -85,7 +88,7 @@ impl Wanted {
     }
 
     /// Refuses what the image cannot be.
-    fn check(&self, disk: &Disk<'_>) -> Result<()> {
+    fn check(&self, disk: &mut Disk<'_>) -> Result<()> {
         let header = &disk.header;
         if self.version == VERSION_2 {
             if self.lazy_refcounts {
@@ -115,7 +118,10 @@ impl Wanted {
             return Err(Error::invalid("data_file_raw cannot be switched on for an image that exists"));
         }
         disk.check_resize(self.size, self.version.max(header.version))?;
-        if self.refcount_order != header.refcount_order { disk.check_width(self.refcount_order) } else { Ok(()) }
+        if self.refcount_order != header.refcount_order {
+            disk.check_width(self.refcount_order)?;
+        }
+        disk.check_end(self.size)
     }
 
     /// Makes the image so. It becomes one of version 3 first, and one of version 2 last, for that can do less.

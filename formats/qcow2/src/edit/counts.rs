@@ -1,6 +1,6 @@
 //! Refcounts in memory: those that were raised, to be written before what they are for.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use byteorder::{BigEndian, ByteOrder};
 use imgfmt_core::{Error, Limits, Medium, Result, StorageExt};
@@ -33,8 +33,10 @@ pub(super) struct Counts {
     dirty_entries: BTreeSet<usize>,
     /// Whether the whole table has to be written, to its new place.
     pub(super) moved: bool,
-    /// Blocks in memory.
-    blocks: BTreeMap<usize, Block>,
+    /// Blocks in memory, by their number: as many places as the table has entries, for all of a disk is counted now and then.
+    blocks: Vec<Option<Box<Block>>>,
+    /// The numbers of the blocks in memory.
+    held: BTreeSet<usize>,
 }
 
 impl Counts {
@@ -60,7 +62,8 @@ impl Counts {
             table,
             dirty_entries: BTreeSet::new(),
             moved: false,
-            blocks: BTreeMap::new(),
+            blocks: Vec::new(),
+            held: BTreeSet::new(),
         })
     }
 
@@ -71,7 +74,8 @@ impl Counts {
 
     /// The block that counts `cluster`.
     pub(super) fn block_of(&self, cluster: u64) -> usize {
-        usize::try_from(cluster / self.per_block()).unwrap_or(usize::MAX)
+        // A power of two, and asked for each cluster.
+        usize::try_from(cluster >> self.per_block().trailing_zeros()).unwrap_or(usize::MAX)
     }
 
     /// Whether there is a block that counts `cluster`.
@@ -112,19 +116,34 @@ impl Counts {
 
     /// Which of its block's counts that of `cluster` is.
     fn index(&self, cluster: u64) -> usize {
-        usize::try_from(cluster % self.per_block()).unwrap_or(usize::MAX)
+        usize::try_from(cluster & (self.per_block() - 1)).unwrap_or(usize::MAX)
     }
 
     /// The block that counts `cluster`, in memory.
     fn block(&mut self, medium: &dyn Medium, cluster: u64) -> Result<&mut Block> {
         let index = self.block_of(cluster);
-        if !self.blocks.contains_key(&index) {
+        if self.blocks.get(index).is_none_or(Option::is_none) {
             let host = self.table.get(index).copied().unwrap_or(0);
             let mut bytes = vec![0; self.cluster.in_memory()];
             medium.read_padded(&mut bytes, host)?;
-            self.blocks.insert(index, Block { bytes, dirty: false });
+            self.hold(index, Block { bytes, dirty: false });
         }
-        self.blocks.get_mut(&index).ok_or_else(|| Error::malformed("a refcount block is missing"))
+        let block = self.blocks.get_mut(index).and_then(Option::as_deref_mut);
+        block.ok_or_else(|| Error::malformed("a refcount block is missing"))
+    }
+
+    /// Keeps a block in memory.
+    fn hold(&mut self, index: usize, block: Block) {
+        if self.blocks.len() <= index {
+            self.blocks.resize_with(self.table.len().max(index + 1), || None);
+        }
+        self.blocks[index] = Some(Box::new(block));
+        self.held.insert(index);
+    }
+
+    /// The blocks in memory, and their numbers.
+    fn in_memory(&self) -> impl Iterator<Item = (usize, &Block)> {
+        self.held.iter().filter_map(|&index| Some((index, self.blocks.get(index)?.as_deref()?)))
     }
 
     /// Puts a new block, all of whose counts are 0, at host byte `host`.
@@ -134,7 +153,7 @@ impl Counts {
         }
         self.table[index] = host;
         self.dirty_entries.insert(index);
-        self.blocks.insert(index, Block { bytes: vec![0; self.cluster.in_memory()], dirty: true });
+        self.hold(index, Block { bytes: vec![0; self.cluster.in_memory()], dirty: true });
     }
 
     /// Entries that the table has room for where it is.
@@ -153,12 +172,12 @@ impl Counts {
 
     /// Whether anything has to be written.
     pub(super) fn is_dirty(&self) -> bool {
-        self.moved || !self.dirty_entries.is_empty() || self.blocks.values().any(|block| block.dirty)
+        self.moved || !self.dirty_entries.is_empty() || self.in_memory().any(|(_, block)| block.dirty)
     }
 
     /// Bytes that blocks take in memory.
     pub(super) fn held(&self) -> usize {
-        self.blocks.len() * self.cluster.in_memory()
+        self.held.len() * self.cluster.in_memory()
     }
 
     /// Writes all blocks that have changed. Their entries in the table are written later.
@@ -167,9 +186,11 @@ impl Counts {
     ///
     /// [`Io`](imgfmt_core::ErrorKind::Io).
     pub(super) fn write_blocks(&mut self, medium: &dyn Medium) -> Result<()> {
-        for (index, block) in &mut self.blocks {
-            if std::mem::take(&mut block.dirty) {
-                medium.write_at(&block.bytes, self.table[*index])?;
+        for &index in &self.held {
+            if let Some(block) = self.blocks[index].as_deref_mut()
+                && std::mem::take(&mut block.dirty)
+            {
+                medium.write_at(&block.bytes, self.table[index])?;
             }
         }
         Ok(())
@@ -196,6 +217,10 @@ impl Counts {
 
     /// Forgets blocks that are as on the medium, so that few stay in memory.
     pub(super) fn forget_clean(&mut self) {
-        self.blocks.retain(|_, block| block.dirty);
+        let clean: Vec<usize> = self.in_memory().filter(|(_, block)| !block.dirty).map(|(index, _)| index).collect();
+        for index in clean {
+            self.blocks[index] = None;
+            self.held.remove(&index);
+        }
     }
 }

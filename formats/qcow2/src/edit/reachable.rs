@@ -60,7 +60,6 @@ impl Disk<'_> {
     ///
     /// What reading meets.
     pub(super) fn correct_copied(&mut self) -> Result<()> {
-        let step = 1usize << self.header.l2.entry_word_bits();
         for index in 0..self.l1.len() {
             let host = self.l1[index] & OFFSET_MASK;
             if host == 0 {
@@ -71,24 +70,30 @@ impl Disk<'_> {
                 self.l1[index] = corrected;
                 self.l1_dirty = true;
             }
-            let count = self.l2_table(index)?.map_or(0, |table| table.words.len());
-            for word in (0..count).step_by(step) {
-                let raw = self.l2_table(index)?.map_or(0, |table| table.words[word]);
-                let host = raw & OFFSET_MASK;
-                if raw & COMPRESSED != 0 || host == 0 {
-                    continue;
-                }
-                let corrected = self.with_copied(raw, host)?;
-                if corrected != raw
-                    && let Some(table) = self.l2_table(index)?
-                {
-                    table.words[word] = corrected;
-                    table.dirty = true;
-                }
+            let Some(table) = self.l2_table(index)? else { continue };
+            // The table is not in the disk while its words are looked at.
+            let mut words = std::mem::take(&mut table.words);
+            let changed = self.correct_words(&mut words);
+            if let Some(table) = self.l2_table(index)? {
+                table.words = words;
+                table.dirty |= changed?;
             }
             self.write_if_large()?;
         }
         Ok(())
+    }
+
+    /// Makes the flags in the words of a table what the refcounts say; whether any was not.
+    fn correct_words(&mut self, words: &mut [u64]) -> Result<bool> {
+        let mut changed = false;
+        for word in words.iter_mut().step_by(1 << self.header.l2.entry_word_bits()) {
+            let host = *word & OFFSET_MASK;
+            if *word & COMPRESSED == 0 && host != 0 {
+                let corrected = self.with_copied(*word, host)?;
+                changed |= corrected != std::mem::replace(word, corrected);
+            }
+        }
+        Ok(changed)
     }
 
     /// An entry with the flag that its cluster's refcount asks for.

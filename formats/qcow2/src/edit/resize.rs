@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use imgfmt_core::{Erase, Error, ErrorKind, Limits, Preallocation, Result};
+use imgfmt_core::{Erase, Error, ErrorKind, Limits, Preallocation, Result, write_zeros};
 
 use super::disk::Disk;
 use super::flush::bytes_of;
-use crate::layout::{COPIED, MAX_L1_LEN, OFFSET_MASK, TABLE_ENTRY_LEN, VERSION_2};
+use crate::layout::{COPIED, MAX_L1_LEN, OFFSET_MASK, SUBCLUSTERS_STORED, TABLE_ENTRY_LEN, VERSION_2};
 
 impl Disk<'_> {
     /// Makes the disk `size` bytes large.
@@ -230,42 +230,55 @@ impl Disk<'_> {
         let len = usize::try_from(end - guest).unwrap_or(0);
         match preallocation {
             Preallocation::Off => self.erase(guest..end, Erase::Zero),
-            Preallocation::Full => self.write(&vec![0; len], guest),
-            _ if self.header.version == VERSION_2 || self.data.is_some() => self.write(&vec![0; len], guest),
-            Preallocation::Metadata | Preallocation::Falloc => {
+            // A data file has its own places, and encrypted zeros are no zeros.
+            _ if self.data.is_some() || self.encryption.is_some() && preallocation == Preallocation::Full => {
+                self.write(&vec![0; len], guest)
+            }
+            Preallocation::Metadata | Preallocation::Falloc if self.header.version == VERSION_2 => {
+                self.write(&vec![0; len], guest)
+            }
+            Preallocation::Metadata | Preallocation::Falloc | Preallocation::Full => {
                 let host = self.take()?;
-                let words = self.zero_words(host);
+                let full = preallocation == Preallocation::Full;
+                let words = if full { self.stored_words(host) } else { self.zero_words(host) };
                 debug_assert!(words[0] & COPIED != 0, "the cluster is the disk's own");
                 self.set_words(guest, words)?;
-                self.give_place(host, preallocation == Preallocation::Falloc)
+                self.give_place(host, preallocation)
             }
         }
     }
 
-    /// Takes note of a cluster at host byte `host` that the guest has been given, in the file system too where space is to be
-    /// `reserved`. The file has it once that is [settled](Self::settle_places): not for each cluster alone.
-    fn give_place(&mut self, host: u64, reserved: bool) -> Result<()> {
+    /// The words of an entry whose cluster is stored at host byte `host`.
+    fn stored_words(&self, host: u64) -> [u64; 2] {
+        [host | COPIED, if self.header.l2.extended() { SUBCLUSTERS_STORED } else { 0 }]
+    }
+
+    /// Takes note of a cluster at host byte `host` that the guest has been given, in the file system too where `preallocation` wants
+    /// space. The file has it once that is [settled](Self::settle_places): not for each cluster alone.
+    fn give_place(&mut self, host: u64, preallocation: Preallocation) -> Result<()> {
         let end = host + self.cluster().len();
-        if self.places.run.end != host || self.places.reserved != reserved {
+        if self.places.run.end != host || self.places.preallocation != preallocation {
             self.settle_places()?;
-            self.places = Places { run: host..end, reserved };
+            self.places = Places { run: host..end, preallocation };
         }
         self.places.run.end = end;
         Ok(())
     }
 
-    /// Makes the file as long as places that were given want it, before anything refers to them.
+    /// Makes the file have places that were given, as far as they want it, before anything refers to them.
     ///
     /// # Errors
     ///
     /// [`Io`](imgfmt_core::ErrorKind::Io).
     pub(super) fn settle_places(&mut self) -> Result<()> {
-        let Places { run, reserved } = &self.places;
+        let Places { run, preallocation } = &self.places;
         if self.medium.len() < run.end {
             self.medium.set_len(run.end)?;
         }
-        if *reserved {
-            self.medium.reserve(run.clone())?;
+        match preallocation {
+            Preallocation::Falloc => self.medium.reserve(run.clone())?,
+            Preallocation::Full => write_zeros(self.medium.as_ref(), run.clone())?,
+            Preallocation::Off | Preallocation::Metadata => {}
         }
         self.places = Places::default();
         Ok(())
@@ -277,6 +290,6 @@ impl Disk<'_> {
 pub(super) struct Places {
     /// Their host bytes.
     run: Range<u64>,
-    /// Whether the file system is to take space for them.
-    reserved: bool,
+    /// Whether the file system is to take space for them, or zeros are to be written.
+    preallocation: Preallocation,
 }

@@ -9,7 +9,7 @@ use super::flush::bytes_of;
 use super::snapshots::snapshot_l1;
 use super::table::Row;
 use crate::entry::Entry;
-use crate::layout::{COPIED, OFFSET_MASK};
+use crate::layout::{COPIED, OFFSET_MASK, ZERO};
 
 /// L2 tables that have changed and are not written yet: host byte, words.
 type Pending = Vec<(u64, Vec<u64>)>;
@@ -73,12 +73,12 @@ impl Disk<'_> {
             let (host, entries) = row.l1();
             states.push((false, snapshot_l1(self, host, entries)?));
         }
-        let (mut seen, mut pending) = (BTreeSet::new(), Pending::new());
+        let (mut seen, mut pending, mut changed) = (BTreeSet::new(), Pending::new(), false);
         for (active, l1) in states {
             for (index, host) in l1.iter().map(|entry| entry & OFFSET_MASK).enumerate() {
                 if host != 0 && seen.insert(host) {
                     let guest = (index as u64) << self.header.l2.span_bits();
-                    self.expand_table(host, guest, active, &mut pending)?;
+                    changed |= self.expand_table(host, guest, active, &mut pending)?;
                 }
                 if pending.len() * self.cluster().in_memory() > MAX_PENDING {
                     self.write_pending(&mut pending)?;
@@ -86,19 +86,22 @@ impl Disk<'_> {
             }
         }
         self.write_pending(&mut pending)?;
-        // What was let go may be used once now.
-        self.correct_copied()?;
+        if changed {
+            // What was let go may be used once now.
+            self.correct_copied()?;
+        }
         self.flush()
     }
 
-    /// Makes the zero clusters of the L2 table at host byte `host`, which begins with guest byte `start`, such that version 2 has.
-    fn expand_table(&mut self, host: u64, start: u64, active: bool, pending: &mut Pending) -> Result<()> {
+    /// Makes the zero clusters of the L2 table at host byte `host`, which begins with guest byte `start`, such that version 2 has;
+    /// whether there are any.
+    fn expand_table(&mut self, host: u64, start: u64, active: bool, pending: &mut Pending) -> Result<bool> {
         let mut words = self.words_at(host)?;
         let uses = self.uses(host)?;
         let mut changed = false;
         for (index, word) in words.iter_mut().enumerate() {
             // What cannot be read is damage that was there before, and stays what it is.
-            if !matches!(self.rules.decode(*word), Ok(Entry::Zero)) {
+            if *word & ZERO == 0 || !matches!(self.rules.decode(*word), Ok(Entry::Zero)) {
                 continue;
             }
             let old = *word & OFFSET_MASK;
@@ -115,7 +118,7 @@ impl Disk<'_> {
         if changed {
             pending.push((host, words));
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Stores a cluster of zeros, which shows at guest byte `guest` in `uses` states.

@@ -1,5 +1,6 @@
 //! Writing guest bytes.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use imgfmt_core::{Error, Result};
@@ -130,7 +131,10 @@ impl Disk<'_> {
 
     /// The whole cluster at guest byte `guest`, with `bytes` from byte `from` of it on; what lies behind the end of the disk is
     /// zero.
-    fn merged(&mut self, guest: u64, from: u64, bytes: &[u8]) -> Result<Vec<u8>> {
+    fn merged<'b>(&mut self, guest: u64, from: u64, bytes: &'b [u8]) -> Result<Cow<'b, [u8]>> {
+        if bytes.len() == self.cluster().in_memory() {
+            return Ok(Cow::Borrowed(bytes));
+        }
         let mut content = vec![0; self.cluster().in_memory()];
         let there = usize::try_from(self.size - guest).unwrap_or(usize::MAX).min(content.len());
         let place = place(from, bytes.len());
@@ -138,7 +142,7 @@ impl Disk<'_> {
             self.read_part(guest, 0, &mut content[..there])?;
         }
         content[place].copy_from_slice(bytes);
-        Ok(content)
+        Ok(Cow::Owned(content))
     }
 
     /// Writes over bytes that have a place, from byte `from` of the cluster at host byte `host` on.

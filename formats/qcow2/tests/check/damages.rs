@@ -60,6 +60,14 @@ pub(crate) fn all() -> Vec<Damage> {
             with(small(), |i| i.set_refcount(i.host(3) / 512, 3)),
         ),
         mendable("qcow2-refcount-low", with(small(), |i| i.set_refcount(i.host(3) / 512, 0))),
+        of(Severity::Corruption, Some(Repair::Leaks))(
+            "qcow2-l1-copied",
+            with(small(), |i| i.change(i.l1_at(0), |entry| entry ^ COPIED)),
+        ),
+        of(Severity::Corruption, Some(Repair::Leaks))(
+            "qcow2-l2-copied",
+            with(small(), |i| i.change(i.l2_at(3), |entry| entry ^ COPIED)),
+        ),
         of(Severity::Warning, Some(Repair::Leaks))(
             "qcow2-autoclear-unknown",
             Image::sample("valid/autoclear-unknown.qcow2"),
@@ -98,9 +106,7 @@ fn mendable_entries() -> Vec<(&'static str, Image)> {
     let compressed = || Image::written("cluster_size=4k", true);
     vec![
         ("qcow2-l1-reserved", with(small(), |i| i.change(i.l1_at(0), |entry| entry | 2))),
-        ("qcow2-l1-copied", with(small(), |i| i.change(i.l1_at(0), |entry| entry ^ COPIED))),
         ("qcow2-l2-reserved", with(small(), |i| i.change(i.l2_at(3), |entry| entry | 2))),
-        ("qcow2-l2-copied", with(small(), |i| i.change(i.l2_at(3), |entry| entry ^ COPIED))),
         ("qcow2-compressed-copied", with(compressed(), |i| i.change(i.l2_at(0), |entry| entry | COPIED))),
         ("qcow2-compressed-bitmap", with(Image::written("extended_l2=on", true), |i| i.put(i.l2_at(0) + 8, 7))),
         ("qcow2-zero-unaligned", with(middle(), |i| i.change(i.l2_at(3), |entry| (entry + 512) | 1))),

@@ -49,19 +49,37 @@ fn a_repair_may_be_cut_at_any_write() {
 }
 
 #[test]
-fn leaks_alone_are_given_back_and_nothing_else_changes() {
+fn leaks_are_given_back_flags_follow_and_nothing_else_changes() {
     let mut image = damages::small();
     let (leaked, low, flag) = (image.host(3) / 512, image.host(4) / 512, image.l2_at(5));
     image.set_refcount(leaked, 7);
+    let before = image.clone();
     image.set_refcount(low, 0);
     image.change(flag, |entry| entry ^ COPIED);
-    let before = image.clone();
     let findings = image.repair(Repair::Leaks);
     assert_eq!((findings.fixed(Severity::Leak), findings.open(Severity::Leak)), (1, 0));
-    assert_eq!(findings.fixed(Severity::Corruption), 0, "{:?}", findings.kept());
+    assert_eq!(findings.fixed(Severity::Corruption), 1, "{:?}", findings.kept());
     let mut expected = before;
     expected.set_refcount(leaked, 1);
+    expected.set_refcount(low, 0);
     assert!(image.0 == expected.0);
+}
+
+#[test]
+fn a_flag_is_not_set_for_a_cluster_that_more_entries_have_than_its_refcount_says() {
+    let mut image = damages::small();
+    let shared = image.host(3);
+    for index in [3, 4] {
+        image.put(image.l2_at(index), shared);
+    }
+    let findings = image.repair(Repair::Leaks);
+    assert_eq!(findings.fixed(Severity::Corruption), 0, "{:?}", findings.kept());
+    assert_eq!((image.u64(image.l2_at(3)), image.u64(image.l2_at(4))), (shared, shared));
+    image.set_refcount(shared / 512, 2);
+    image.put(image.l2_at(4), shared | COPIED);
+    let findings = image.repair(Repair::Leaks);
+    assert_eq!(findings.fixed(Severity::Corruption), 1, "{:?}", findings.kept());
+    assert_eq!((image.u64(image.l2_at(3)), image.u64(image.l2_at(4))), (shared, shared));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use imgfmt_core::conformance::{Edited, Files, Noise, Recording, Step, apply};
-use imgfmt_core::{BitmapChange, ErrorKind, Format, Limits, OpenContext, Options, Result, Secrets};
+use imgfmt_core::{AmendRequest, BitmapChange, ErrorKind, Format, Limits, OpenContext, Options, Result, Secrets};
 use imgfmt_qcow2::Qcow2;
 
 use crate::bitmaps::{change, dirty};
@@ -21,7 +21,8 @@ const WIDTHS: [u32; 10] = [8, 64, 1, 32, 2, 4, 16, 1, 64, 16];
 pub(crate) fn amend(files: &Files, options: &str) -> Result<()> {
     let (limits, path) = (Limits::default(), Path::new("top"));
     let context = OpenContext { path: Some(path), ..OpenContext::new(&limits, files) };
-    Qcow2.abilities().amend.unwrap().amend(files.medium(path)?, &Options::parse(options).unwrap(), false, &context)
+    let options = Options::parse(options).unwrap();
+    Qcow2.abilities().amend.unwrap().amend(files.medium(path)?, &AmendRequest::new(&options), &context)
 }
 
 /// The image of `files` by itself.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use imgfmt_core::conformance::{Edited, Files, Noise, PlainImage, Recording};
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{
-    CreateRequest, ErrorKind, Format, MemoryStorage, MemoryTarget, OpenContext, Options, Preallocation, Result,
-    Secrets, Target,
+    AmendRequest, CreateRequest, ErrorKind, Format, MemoryStorage, MemoryTarget, OpenContext, Options, Preallocation,
+    Result, Secrets, Target,
 };
 use imgfmt_qcow2::Qcow2;
 
@@ -43,7 +43,11 @@ fn amend(files: &Files, key: &str, options: &str, force: bool) -> Result<()> {
     let context =
         OpenContext { path: Some(path), options: &opened, secrets: &secrets, ..OpenContext::new(&limits, files) };
     let options = Options::parse(options).unwrap();
-    Qcow2.abilities().amend.unwrap().amend(files.medium(path)?, &options, force, &context)
+    Qcow2.abilities().amend.unwrap().amend(
+        files.medium(path)?,
+        &AmendRequest { force, ..AmendRequest::new(&options) },
+        &context,
+    )
 }
 
 /// What slots, and with which secrets, are to be changed.

@@ -8,7 +8,8 @@ use std::time::UNIX_EPOCH;
 
 use imgfmt_core::conformance::{check_edits, random_steps};
 use imgfmt_core::{
-    Backing, BitmapChange, FileMedium, Format, Limits, Locking, Medium, OpenContext, Options, ParentName, Secrets,
+    AmendRequest, Backing, BitmapChange, FileMedium, Format, Limits, Locking, Medium, OpenContext, Options, ParentName,
+    Secrets,
 };
 use imgfmt_qcow2::Qcow2;
 
@@ -86,7 +87,7 @@ fn snapshots_bitmaps_names_and_options_are_read_as_they_were_meant() {
     let backing = Backing { name, ..Backing::default() };
     abilities.reparent.unwrap().set_parent(medium(), Some(&backing), &context).unwrap();
     let options = Options::parse("lazy_refcounts=on").unwrap();
-    abilities.amend.unwrap().amend(medium(), &options, false, &context).unwrap();
+    abilities.amend.unwrap().amend(medium(), &AmendRequest::new(&options), &context).unwrap();
     let info = qemu_img(folder.path(), "info -f qcow2 top").unwrap();
     for line in ["first", "name: b0", "granularity: 65536", "lazy refcounts: true", "a rather long name of a base.raw"]
     {
@@ -102,10 +103,10 @@ fn snapshots_bitmaps_names_and_options_are_read_as_they_were_meant() {
     }
     abilities.snapshots.unwrap().delete(medium(), "second", &context).unwrap();
     let options = Options::parse("compat=0.10,lazy_refcounts=off").unwrap();
-    abilities.amend.unwrap().amend(medium(), &options, false, &context).unwrap();
+    abilities.amend.unwrap().amend(medium(), &AmendRequest::new(&options), &context).unwrap();
     assert!(qemu_img(folder.path(), "info -f qcow2 top").unwrap().contains("compat: 0.10"));
     let options = Options::parse("compat=1.1").unwrap();
-    abilities.amend.unwrap().amend(medium(), &options, false, &context).unwrap();
+    abilities.amend.unwrap().amend(medium(), &AmendRequest::new(&options), &context).unwrap();
     assert!(qemu_img(folder.path(), "info -f qcow2 top").unwrap().contains("compat: 1.1"));
     put(folder.path(), &[], "in the end");
 }

@@ -52,7 +52,7 @@ pub struct CheckReport {
     pub findings: Findings,
     /// What was counted on the way.
     pub stats: CheckStats,
-    /// What a second check found, after a repair.
+    /// What was found after a repair.
     pub after_repair: Option<Findings>,
 }
 
@@ -89,7 +89,7 @@ fn look(request: &CheckRequest<'_>) -> Result<CheckReport> {
     Ok(CheckReport { format, findings, stats, after_repair: None })
 }
 
-/// Mends, and looks again.
+/// Mends, and looks again where something was mended.
 fn mend(request: &CheckRequest<'_>, repair: Repair) -> Result<CheckReport> {
     let image = Edited::open(&request.source, &request.access)?;
     let format = image.kind.name;
@@ -97,8 +97,13 @@ fn mend(request: &CheckRequest<'_>, repair: Repair) -> Result<CheckReport> {
     let check = image.kind.need(check, "cannot be repaired")?;
     let (mut findings, mut after) = (Findings::new(), Findings::new());
     let in_format = |e: Error| e.in_format(format);
-    check.repair(image.medium(), repair, &image.context(), &mut findings).map_err(in_format)?;
-    let stats = check.check(image.storage(), &image.context(), &mut after).map_err(in_format)?;
+    let mut stats = check.repair(image.medium(), repair, &image.context(), &mut findings).map_err(in_format)?;
+    if findings.is_any_fixed() {
+        stats = check.check(image.storage(), &image.context(), &mut after).map_err(in_format)?;
+    } else {
+        // Nothing has changed.
+        after.extend(&findings);
+    }
     if request.deep {
         let mut deep = Findings::new();
         look_deeply(request, image.layer(), &mut deep)?;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use imgfmt_core::holes::Holes;
-use imgfmt_core::{Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, Result, Storage};
+use imgfmt_core::{Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, Kept, Result, Storage};
 
 /// What stands for the base while the layers above it are looked at: it leaves everything to a layer below.
 pub(super) struct Hole {
@@ -38,6 +38,10 @@ impl Image for Hole {
 
     fn describe(&self) -> Description {
         Description::default()
+    }
+
+    fn kept(&self, range: Range<u64>) -> Result<Kept> {
+        Ok(Kept::nowhere(&range))
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use imgfmt_core::open::BELOW;
 use imgfmt_core::{
-    Abilities, Error, Format, ImageEditor, Medium, OpenContext, Opened, Opener, OptionSpec, Result, Storage, probe,
+    Abilities, Error, Format, ImageEditor, Layer, Medium, OpenContext, Opened, Opener, OptionSpec, Result, Storage,
+    probe,
 };
 
 use super::open::{Access, storage};
@@ -171,6 +172,18 @@ impl<'a> Edited<'a> {
     /// As [`Opener::open_layer`].
     pub(crate) fn layer(&self) -> Result<Opened> {
         layer(self.access, &self.storage(), self.path(), self.kind.name)
+    }
+
+    /// The layers that the image builds on, where they can be opened. What they have behind its end must not show when it becomes
+    /// larger; where they are not known, they may have anything there.
+    pub(crate) fn layers_below(&self) -> Vec<Layer> {
+        if !self.layer().is_ok_and(|opened| opened.parent.is_some()) {
+            return Vec::new();
+        }
+        let opener = Opener { wrappers: &[], ..self.access.opener() };
+        let layers = opener.open_layers(self.storage(), self.path(), Some(self.kind.name));
+        // The image itself is read through its editor.
+        layers.map_or_else(|_| Vec::new(), |layers| layers.into_iter().skip(1).collect())
     }
 
     /// Opens the editor.

@@ -3,14 +3,14 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use imgfmt_core::codec::Compression;
 use imgfmt_core::convert::{Cancel, Progress};
 use imgfmt_core::{
-    Backing, Chain, Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, ImageEditor, ImageExt, Layer,
-    Opener, Pairs, ParentName, Result, Storage, workers,
+    Backing, Chain, Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, ImageEditor, ImageExt, Kept,
+    Layer, Opener, Pairs, ParentName, Result, Storage, workers,
 };
 
 use super::backing::{as_stored, backing_of, folder_of};
@@ -120,7 +120,7 @@ fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, 
     let after = on_top(Box::new(OnParent(editor.image()?)), new)?;
     let mut pairs = Pairs::new(&before, &after, unit)?;
     let threads = threads_for(pairs.part_len());
-    let (done, stored) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (done, stored, buffers) = (AtomicU64::new(0), AtomicU64::new(0), Buffers::default());
     let tell = || {
         let (done, stored) = (done.load(Ordering::Relaxed), stored.load(Ordering::Relaxed));
         if let Some(progress) = request.progress {
@@ -132,12 +132,13 @@ fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, 
         &request.cancel,
         || pairs.next_part(),
         |part| {
-            let (mut old, mut new) = (buffer(&part)?, buffer(&part)?);
+            let (mut old, mut new) = buffers.take(&part)?;
             before.read_at(&mut old, part.start)?;
             after.read_at(&mut new, part.start)?;
             let written = storing.store(part.start, &old, &|range| old[range.clone()] == new[range])?;
             stored.fetch_add(written, Ordering::Relaxed);
             done.fetch_max(part.end, Ordering::Relaxed);
+            buffers.give((old, new));
             tell();
             Ok(())
         },
@@ -146,6 +147,31 @@ fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, 
     editor.flush()?;
     tell();
     Ok(())
+}
+
+/// Buffers of parts that are done: memory that was used already is quicker.
+#[derive(Default)]
+struct Buffers(Mutex<Vec<Both>>);
+
+/// What a part was, and what it would be.
+type Both = (Vec<u8>, Vec<u8>);
+
+impl Buffers {
+    /// Two buffers of the length of `part`; what is in them is nobody's.
+    fn take(&self, part: &Range<u64>) -> Result<Both> {
+        let used = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let Some((mut old, mut new)) = used else { return Ok((buffer(part)?, buffer(part)?)) };
+        let len =
+            usize::try_from(part.end - part.start).map_err(|_| Error::limit("a part does not fit into memory"))?;
+        old.resize(len, 0);
+        new.resize(len, 0);
+        Ok((old, new))
+    }
+
+    /// Keeps buffers for the next part.
+    fn give(&self, both: Both) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(both);
+    }
 }
 
 /// How what is written is compressed, where it is.
@@ -207,6 +233,10 @@ impl Image for OnParent {
 
     fn describe(&self) -> Description {
         self.0.describe()
+    }
+
+    fn kept(&self, range: Range<u64>) -> Result<Kept> {
+        self.0.kept(range)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use imgfmt_core::{Chain, Error, ErrorKind, Image, ImageEditor, Layer, Limits, Opened, Opener, Preallocation, Result};
+use imgfmt_core::{Chain, Error, ErrorKind, Image, ImageEditor, Layer, Limits, Opened, Preallocation, Result};
 
 use super::edited::Edited;
 use super::open::Access;
@@ -80,17 +80,10 @@ pub fn resize(request: &ResizeRequest<'_>) -> Result<Resized> {
     resize().map_err(|e| e.context(format!("cannot resize {}", request.source.path.display())))
 }
 
-/// The layers that the image builds on, where it becomes larger and they can be opened. What they have behind its end must not show;
-/// where they are not known, they may have anything there.
+/// The layers that the image builds on, where it becomes larger.
 fn layers_below(request: &ResizeRequest<'_>, image: &Edited<'_>) -> Vec<Layer> {
     let grows = |opened: &Opened| size_after(request, opened.image.size()).is_ok_and(|size| size > opened.image.size());
-    if !image.layer().is_ok_and(|opened| opened.parent.is_some() && grows(&opened)) {
-        return Vec::new();
-    }
-    let opener = Opener { wrappers: &[], ..request.access.opener() };
-    let layers = opener.open_layers(image.storage(), image.path(), Some(image.kind.name));
-    // The image itself is read through its editor.
-    layers.map_or_else(|_| Vec::new(), |layers| layers.into_iter().skip(1).collect())
+    if image.layer().is_ok_and(|opened| grows(&opened)) { image.layers_below() } else { Vec::new() }
 }
 
 /// Makes the disk of `editor` `size` bytes large, which builds on `below`. Where its last unit is in part the parent's, and the disk
@@ -101,18 +94,27 @@ fn resize_on(editor: &dyn ImageEditor, size: u64, preallocation: Preallocation, 
     }
     match editor.resize(size, preallocation) {
         Err(error) if error.kind() == ErrorKind::Missing && !below.is_empty() => {
-            let top = editor.image()?;
-            let unit = top.describe().cluster_size.unwrap_or(1).max(1);
-            let end = top.size();
-            let last = end - end % unit..end;
-            let chain = Chain::new(std::iter::once(top).chain(below.into_iter().map(|layer| layer.image)).collect())?;
-            let mut bytes = buffer(&last)?;
-            chain.read_at(&mut bytes, last.start)?;
-            editor.write_at(&bytes, last.start)?;
+            own_last_unit(editor, below)?;
             editor.resize(size, preallocation)
         }
         done => done,
     }
+}
+
+/// Gives the image of `editor`, which builds on `below`, the part of its last unit that it leaves to them.
+///
+/// # Errors
+///
+/// What reading and writing meet.
+pub(super) fn own_last_unit(editor: &dyn ImageEditor, below: Vec<Layer>) -> Result<()> {
+    let top = editor.image()?;
+    let unit = top.describe().cluster_size.unwrap_or(1).max(1);
+    let end = top.size();
+    let last = end - end % unit..end;
+    let chain = Chain::new(std::iter::once(top).chain(below.into_iter().map(|layer| layer.image)).collect())?;
+    let mut bytes = buffer(&last)?;
+    chain.read_at(&mut bytes, last.start)?;
+    editor.write_at(&bytes, last.start)
 }
 
 /// The size that a disk of `before` bytes is to have.

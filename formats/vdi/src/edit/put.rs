@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use imgfmt_core::{Error, ErrorKind, Result};
+use imgfmt_core::{Error, ErrorKind, Result, write_zeros};
 
-use super::write_zeros;
 use crate::disk::{Disk, Space};
 use crate::header::ImageType;
 use crate::layout::{FREE, ZERO};

@@ -3,10 +3,12 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use imgfmt_core::{Erase, Error, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, StorageExt};
+use imgfmt_core::{
+    Erase, Error, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, StorageExt, write_zeros,
+};
 
+use super::check_bounds;
 use super::put::Content;
-use super::{check_bounds, write_zeros};
 use crate::footer::{DiskType, Footer};
 use crate::footers::Footers;
 use crate::header::Header;

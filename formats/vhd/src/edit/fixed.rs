@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use imgfmt_core::{Erase, Error, Image, ImageEditor, Medium, OpenContext, Preallocation, Result};
+use imgfmt_core::{Erase, Error, Image, ImageEditor, Medium, OpenContext, Preallocation, Result, write_zeros};
 
-use super::{check_bounds, check_size, write_zeros};
+use super::{check_bounds, check_size};
 use crate::footers::Footers;
 use crate::layout::{FOOTER_LEN, SECTOR_LEN};
 use crate::{NAME, open};

@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
-use imgfmt_core::{Error, Result};
+use imgfmt_core::{Error, Result, write_zeros};
 
 use super::blocks::Disk;
-use super::write_zeros;
 use crate::bitmap::set_bits;
 use crate::layout::{ENTRY_LEN, PAGE_LEN, SECTOR_LEN, UNUSED_ENTRY, bitmap_len};
 

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use imgfmt_core::{Erase, Error, ErrorKind, Result, StorageExt};
+use imgfmt_core::{Erase, Error, ErrorKind, Result, StorageExt, write_zeros};
 
 use super::blocks::Disk;
 use super::place::Space;
-use super::write_zeros;
 use crate::bitmap::{SectorBitmap, set_bits};
 use crate::layout::{SECTOR_LEN, bitmap_len};
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use imgfmt_core::{Error, ErrorKind, Result};
+use imgfmt_core::{Error, ErrorKind, Result, write_zeros};
 
 use super::state::State;
 use crate::layout::state as entry_state;
@@ -128,13 +128,7 @@ impl State {
             Content::Bytes(bytes) => self.medium.write_at(bytes, host),
             // The last block may end with the disk.
             Content::Zeros => self.medium.clear(host..(host + len).min(self.medium.len()).max(host)),
-            Content::StoredZeros => {
-                let zeros = vec![0; in_memory(len.min(ZEROS_LEN))];
-                (0..len).step_by(in_memory(ZEROS_LEN)).try_for_each(|at| {
-                    let part = in_memory((len - at).min(ZEROS_LEN));
-                    self.medium.write_at(&zeros[..part], host + at)
-                })
-            }
+            Content::StoredZeros => write_zeros(self.medium.as_ref(), host..host + len),
         }
     }
 
@@ -158,6 +152,3 @@ pub(super) fn others_are_parents() -> Error {
 fn in_memory(len: u64) -> usize {
     len as usize
 }
-
-/// Bytes of zeros that are written at once.
-const ZEROS_LEN: u64 = 1 << 20;

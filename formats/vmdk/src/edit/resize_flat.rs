@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use imgfmt_core::{Error, Medium, Preallocation, Result};
+use imgfmt_core::{Error, Medium, Preallocation, Result, write_zeros};
 
 use super::resize::Plan;
-use super::sectors::write_zeros;
 use super::state::{Content, State};
 
 impl State {

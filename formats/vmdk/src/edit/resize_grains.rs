@@ -2,13 +2,12 @@
 
 use std::ops::Range;
 
-use imgfmt_core::{Error, Preallocation, Result, StorageExt};
+use imgfmt_core::{Error, Preallocation, Result, StorageExt, write_zeros};
 
 use super::directory::Which;
 use super::grains::{Grain, Grains};
 use super::parents_bytes;
 use super::resize::Plan;
-use super::sectors::write_zeros;
 use super::state::{Content, State};
 use super::write::usize_of;
 use crate::header::Header;

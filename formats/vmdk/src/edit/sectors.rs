@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use imgfmt_core::{Medium, Result, StorageExt, Target};
+use imgfmt_core::{Medium, Result, StorageExt, write_zeros};
 
 use super::write::usize_of;
 use crate::layout::SECTOR_LEN;
@@ -55,22 +55,8 @@ pub(super) fn zero(medium: &dyn Medium, range: Range<u64>, keeps_space: bool) ->
     write_sectors(medium, &vec![0; usize_of(range.end - last)], last)
 }
 
-/// Writes zeros.
-pub(super) fn write_zeros(target: &dyn Target, range: Range<u64>) -> Result<()> {
-    let zeros = vec![0; usize_of(range.end.saturating_sub(range.start)).min(ZEROS_LEN)];
-    let mut at = range.start;
-    while at < range.end {
-        let len = usize_of(range.end - at).min(zeros.len());
-        target.write_at(&zeros[..len], at)?;
-        at += len as u64;
-    }
-    Ok(())
-}
-
 /// Bytes of a sector.
 const SECTOR: usize = SECTOR_LEN as usize;
-/// Zeros that are written at once.
-const ZEROS_LEN: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -93,6 +93,25 @@ fn what_is_stored_in_holes() {
 }
 
 #[test]
+fn zeros_that_keep_their_place() {
+    let Some(both) = both() else { return };
+    both.make("create -f qcow2 -o preallocation=metadata kept 4M", "kept");
+    both.write("kept", "qcow2", "write -P 3 0 256k");
+    for line in ["write -z 64k 64k", "write -z 192k 128k", "write -z 2M 64k"] {
+        both.write("kept", "qcow2", line);
+    }
+    both.make("create -f qcow2 -b kept -F qcow2 above 5M", "above");
+    both.make("create -f qcow2 -o extended_l2=on parts 1M", "parts");
+    for line in ["write -P 1 0 64k", "write -P 2 64k 4k", "write -z 0 4k", "write -z 66k 2k", "write -z 128k 64k"] {
+        both.write("parts", "qcow2", line);
+    }
+    for file in ["kept", "above", "parts"] {
+        both.same(&format!("map --output=json {file}"));
+        both.same(&format!("map {file}"));
+    }
+}
+
+#[test]
 fn how_large_an_image_would_be() {
     let Some(both) = both() else { return };
     both.make("convert -O qcow2 base bitmaps", "bitmaps");

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use imgfmt_core::storage::check_bounds;
-use imgfmt_core::{Error, FileSlice, Result, Segment, Storage, Target};
+use imgfmt_core::{Error, FileSlice, Result, Segment, Storage, Target, write_zeros};
 
 use crate::ffi::Image;
 
@@ -142,14 +142,7 @@ impl Target for RbdMedium {
         if self.image.write_zeroes(range.clone()).map_err(|e| e.at(range.start))? {
             return Ok(());
         }
-        let zeros = vec![0; ZEROS_LEN];
-        let mut at = range.start;
-        while at < range.end {
-            let len = zeros.len().min(usize::try_from(range.end - at).unwrap_or(zeros.len()));
-            self.write_at(&zeros[..len], at)?;
-            at += len as u64;
-        }
-        Ok(())
+        write_zeros(self, range)
     }
 
     fn sync(&self) -> Result<()> {
@@ -183,8 +176,6 @@ impl Known {
     }
 }
 
-/// Zeros that are written at once where the library cannot, in bytes.
-const ZEROS_LEN: usize = 1 << 20;
 /// Bytes about which Ceph is asked at once: without a map of its objects, it looks at each of them.
 const ASKED_LEN: u64 = 4 << 30;
 
