@@ -44,8 +44,12 @@ impl Halt {
         outcome
     }
 
-    /// Refuses, once that is so.
-    fn check(&self) -> Result<()> {
+    /// Refuses, once that is so: also what would change nothing, as far as an editor knows.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](ErrorKind::Io).
+    pub fn check(&self) -> Result<()> {
         if !self.0.load(Ordering::Acquire) {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use imgfmt_core::conformance::{Noise, Recording};
+use imgfmt_core::conformance::{Done, Failing, Fault, Noise, Recording};
 use imgfmt_core::{
     AmendRequest, Blank, CreateRequest, DenyAll, ErrorKind, Format, Limits, Medium, MemoryMedium, MemoryTarget,
     OpenContext, Options, Result, Secrets, Storage, Target, convert::Convert,
@@ -105,6 +105,41 @@ fn what_is_not_said_well_changes_nothing() {
     let mut now = vec![0; bytes.len()];
     medium.read_at(&mut now, 0).unwrap();
     assert!(now == bytes, "it was changed");
+}
+
+#[test]
+fn on_a_medium_that_fails_a_passphrase_that_stays_opens_it() {
+    for (step, stays) in [
+        ("state=active,new-secret=two,iterations=1000", "one"),
+        ("state=active,new-secret=two,keyslot=0,iterations=1000", ""),
+        ("state=active,new-secret=two,keyslot=3,iterations=1000", "one"),
+    ] {
+        let container = [("disk".to_owned(), container())];
+        let mut number = 0;
+        loop {
+            let once = |done| Fault::Operations(number..number + 1, done);
+            let faults = [once(Done::Half), once(Done::All), Fault::Operations(number..usize::MAX, Done::Nothing)];
+            let mut failed = 0;
+            for fault in faults {
+                let recording = Recording::new(&container);
+                let failing = Failing::new(&recording.files(), &["disk"], fault);
+                let medium = failing.files().medium(Path::new("disk")).expect("it works");
+                let outcome = amend(&medium, "one", step, true);
+                assert_eq!(outcome.is_err(), failing.failed() > 0, "{step}, operation {number}");
+                assert_eq!(failing.changed_after_failed_flush(), None, "{step}, operation {number}");
+                failed += failing.failed();
+                let medium: Arc<dyn Medium> = Arc::new(MemoryMedium::new(&recording.now()[0].1));
+                let known = known(&medium);
+                let opens = !known.is_empty() && (stays.is_empty() || known.contains(&stays));
+                assert!(opens, "{step}, operation {number}: {known:?}");
+            }
+            if failed == 0 {
+                break;
+            }
+            number += 1;
+        }
+        assert!(number > 2, "{step}: {number} operations");
+    }
 }
 
 #[test]

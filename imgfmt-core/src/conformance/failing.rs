@@ -250,3 +250,46 @@ impl Target for FailingFile {
 const SECTOR_LEN: usize = 512;
 /// `errno` of a disk that is broken.
 const EIO: i32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of 2 KiB, of which this fails.
+    fn failing(fault: Fault) -> (Failing, Arc<dyn Medium>) {
+        let mut files = Files::default();
+        files.add("a", vec![0; 2048]);
+        let failing = Failing::new(&files, &["a"], fault);
+        let medium = failing.files().medium("a".as_ref()).unwrap();
+        (failing, medium)
+    }
+
+    #[test]
+    fn a_write_that_fails_has_been_done_as_far_as_is_said() {
+        for (done, len) in [(Done::Nothing, 0), (Done::Half, 512), (Done::All, 1024)] {
+            let (failing, medium) = failing(Fault::Operations(1..2, done));
+            medium.write_at(&[1; 1024], 1024).unwrap();
+            medium.write_at(&[2; 1024], 0).unwrap_err();
+            medium.clear(1024..1025).unwrap();
+            let mut bytes = [0; 2048];
+            medium.read_at(&mut bytes, 0).unwrap();
+            let written = bytes.iter().position(|byte| *byte != 2).unwrap();
+            assert_eq!((written, bytes[1024], failing.tried(), failing.failed()), (len, 0, 3, 1));
+        }
+    }
+
+    #[test]
+    fn a_full_disk_fails_where_space_is_taken_and_what_follows_a_failed_flush_is_noticed() {
+        let (failing, medium) = failing(Fault::Full(0));
+        medium.write_at(&[1; 512], 1536).unwrap();
+        medium.clear(0..512).and_then(|()| medium.set_len(2048)).and_then(|()| medium.sync()).unwrap();
+        let taking = [medium.write_at(&[1; 512], 2048), medium.set_len(2049), medium.reserve(0..1)];
+        assert!(taking.iter().all(Result::is_err));
+        assert_eq!(failing.changed_after_failed_flush(), None);
+        let (failing, medium) = self::failing(Fault::Operations(0..1, Done::Nothing));
+        medium.sync().unwrap_err();
+        assert_eq!(failing.changed_after_failed_flush(), None);
+        medium.set_len(5).unwrap();
+        assert_eq!(failing.changed_after_failed_flush().as_deref(), Some("SetLen(5)"));
+    }
+}

@@ -176,7 +176,13 @@ fn check_live(editor: &dyn ImageEditor, state: &State, what: &str) {
     for start in (0..image.size()).step_by(SECTOR_LEN) {
         let len = SECTOR_LEN.min(usize::try_from(image.size() - start).unwrap_or(SECTOR_LEN));
         match image.read_at(&mut sector[..len], start) {
-            Ok(()) => assert!(state.knows(start, &sector[..len]), "the editor shows another byte {start}: {what}"),
+            Ok(()) => {
+                let found = &sector[..len.min(1)];
+                assert!(
+                    state.knows(start, &sector[..len]),
+                    "the editor shows another byte {start}, which begins with {found:?}: {what}"
+                );
+            }
             Err(error) if error.kind() == ErrorKind::Missing => {}
             Err(error) => panic!("{}: {what}", whole_message(&error)),
         }

@@ -37,7 +37,7 @@ fn a_size_that_cannot_be_had_loses_nothing() {
 
 #[test]
 fn any_edits_that_cannot_be_done_lose_nothing() {
-    for (seed, kind) in (1..).zip(KINDS).filter(|(_, kind)| !kind.options.contains("64k")) {
+    for (seed, kind) in (1..).zip(KINDS).filter(|(_, kind)| !kind.options.contains("64k")).step_by(2) {
         let (source, secrets) = (files(kind, usize::try_from(SIZE).unwrap()), Secrets::new());
         let edited = edited(&source, &secrets);
         let unit = if kind.backed { 64 << 10 } else { 512 };

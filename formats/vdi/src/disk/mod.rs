@@ -113,6 +113,7 @@ impl Disk {
 
     /// Gives the image another `uuidModify` before it is changed for the first time: children of it are to know.
     pub(crate) fn mark(&mut self) -> Result<()> {
+        self.halt.check()?;
         if self.is_marked {
             return Ok(());
         }

@@ -40,6 +40,17 @@ impl<'a> BlockEditor<'a> {
         Ok(Self { medium, context, disk })
     }
 
+    /// The disk, to be changed, unless it is not known any more what it leads to.
+    ///
+    /// # Errors
+    ///
+    /// [`Io`](imgfmt_core::ErrorKind::Io).
+    fn to_change(&self) -> Result<MutexGuard<'_, Disk>> {
+        let disk = self.lock();
+        disk.footers.halt.check().map_err(|e| e.in_format(NAME))?;
+        Ok(disk)
+    }
+
     /// The disk: what it leads to is whole at any time, so a thread that panicked elsewhere does no harm.
     fn lock(&self) -> MutexGuard<'_, Disk> {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
@@ -223,18 +234,18 @@ impl ImageEditor for BlockEditor<'_> {
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        let mut disk = self.lock();
+        let mut disk = self.to_change()?;
         let range = offset..offset.saturating_add(bytes.len() as u64);
         let written = check_bounds(&range, disk.grid.size).and_then(|()| disk.put(range, Content::Bytes(bytes)));
         written.map_err(|e| e.in_format(NAME))
     }
 
     fn erase(&self, range: Range<u64>, how: Erase) -> Result<()> {
-        self.lock().erase(&range, how).map_err(|e| e.in_format(NAME))
+        self.to_change()?.erase(&range, how).map_err(|e| e.in_format(NAME))
     }
 
     fn resize(&self, size: u64, preallocation: Preallocation) -> Result<()> {
-        self.lock().resize(size, preallocation).map_err(|e| e.in_format(NAME))
+        self.to_change()?.resize(size, preallocation).map_err(|e| e.in_format(NAME))
     }
 
     fn flush(&self) -> Result<()> {

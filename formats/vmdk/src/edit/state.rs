@@ -112,6 +112,7 @@ impl State {
 
     /// Makes it known on the medium that extent `number` is being changed, before it is.
     pub(super) fn begin(&mut self, number: usize) -> Result<()> {
+        self.halt.check()?;
         self.renew_cid()?;
         match &mut self.parts[number].content {
             Content::Sparse(grains) => grains.begin(),
