@@ -96,7 +96,7 @@ fn what_is_stored_in_holes() {
 fn zeros_that_keep_their_place() {
     let Some(both) = both() else { return };
     both.make("create -f qcow2 -o preallocation=metadata kept 4M", "kept");
-    both.write("kept", "qcow2", "write -P 3 0 256k");
+    both.write("kept", "qcow2", "write -P 3 0 4M");
     for line in ["write -z 64k 64k", "write -z 192k 128k", "write -z 2M 64k"] {
         both.write("kept", "qcow2", line);
     }
