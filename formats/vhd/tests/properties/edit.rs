@@ -84,6 +84,18 @@ proptest! {
 }
 
 #[test]
+fn nothing_is_said_to_be_erased_after_an_entry_that_may_be_there_or_not() {
+    let files = without_leaks(&files_of(&Layout { block_bits: 9, ..layout(3, false, 9) }, 0));
+    let steps = [
+        Step::Erase(0, 3 * 512, Erase::Zero),
+        Step::Write(512, 1024, 64),
+        Step::Erase(512, 1024, Erase::Zero),
+        Step::Erase(0, 1024, Erase::Zero),
+    ];
+    check_faults(&edited(&files), &steps);
+}
+
+#[test]
 fn the_table_moves_when_it_has_no_room_and_the_disk_still_reads() {
     for differencing in [false, true] {
         let files = without_leaks(&files_of(&layout(40, differencing, 7), 50));
