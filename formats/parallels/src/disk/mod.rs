@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use imgfmt_core::{Check, Error, ErrorKind, Findings, Medium, OpenContext, Result, Severity, Storage};
+use imgfmt_core::{Check, Error, Findings, Halt, Medium, OpenContext, Result, Severity, Storage};
 
 use crate::Parallels;
 use crate::bat::Bat;
@@ -36,9 +36,8 @@ pub(crate) struct Disk {
     freed: Vec<u64>,
     /// The first place behind all that are or were in use.
     end: u64,
-    /// Whether a flush has failed, or the write of an entry or the header: what is on the medium is not known then, and nothing more is
-    /// written that builds on it.
-    failed: bool,
+    /// Stops all that would build on an entry or a header which may be there or not.
+    halt: Halt,
 }
 
 impl Disk {
@@ -46,9 +45,11 @@ impl Disk {
     ///
     /// # Errors
     ///
-    /// [`Malformed`](ErrorKind::Malformed) where a check finds damage, [`Unsupported`](ErrorKind::Unsupported) for an image with a
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where a check finds damage, [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) for an image with a
     /// format extension.
     pub(crate) fn open(medium: Arc<dyn Medium>, context: &OpenContext<'_>) -> Result<Self> {
+        let halt = Halt::default();
+        let medium = halt.guard(medium);
         check_sound(&medium, context)?;
         let header = Header::read(medium.as_ref(), context.limits)?;
         if header.extension != 0 {
@@ -60,7 +61,7 @@ impl Disk {
         places.sort_unstable();
         let (free, end) = gaps(&header, &places);
         let raw = RawHeader::read(medium.as_ref())?;
-        Ok(Self { medium, header, raw, free, freed: Vec::new(), end, failed: false })
+        Ok(Self { medium, header, raw, free, freed: Vec::new(), end, halt })
     }
 
     /// The file, to be read.
@@ -74,9 +75,8 @@ impl Disk {
     }
 
     /// Writes entries, which come in the order of the BAT.
-    pub(crate) fn set_entries(&mut self, changes: &[(u64, u32)]) -> Result<()> {
-        let done = entries::write(self.medium.as_ref(), changes);
-        self.known(done)
+    pub(crate) fn set_entries(&self, changes: &[(u64, u32)]) -> Result<()> {
+        self.halt.on_error(entries::write(self.medium.as_ref(), changes))
     }
 
     /// The places of the clusters of `range`, in the order of the BAT.
@@ -93,8 +93,7 @@ impl Disk {
     pub(crate) fn write_header(&mut self, header: Header) -> Result<()> {
         let mut raw = self.raw;
         raw.set(&header);
-        let done = raw.write(self.medium.as_ref());
-        self.known(done)?;
+        self.halt.on_error(raw.write(self.medium.as_ref()))?;
         (self.raw, self.header) = (raw, header);
         Ok(())
     }
@@ -103,15 +102,14 @@ impl Disk {
     ///
     /// # Errors
     ///
-    /// As [`sync`](Self::sync).
+    /// [`Io`](imgfmt_core::ErrorKind::Io).
     pub(crate) fn mark(&mut self) -> Result<()> {
-        self.check_known()?;
         if self.header.is_open() {
             return Ok(());
         }
         let flags = self.header.flags & !EMPTY;
         self.write_header(Header { in_use: IN_USE, flags, ..self.header.clone() })?;
-        self.sync()
+        self.medium.sync()
     }
 
     /// Notes that no entry leads to these places any more, which may not be flushed.
@@ -119,20 +117,9 @@ impl Disk {
         self.freed.extend(places);
     }
 
-    /// Puts everything that was written onto the medium.
-    ///
-    /// # Errors
-    ///
-    /// [`Io`](ErrorKind::Io), and so for ever once it has failed.
-    pub(crate) fn sync(&mut self) -> Result<()> {
-        self.check_known()?;
-        let done = self.medium.sync();
-        self.known(done)
-    }
-
     /// Puts everything onto the medium; then what was given up becomes a hole of the file, and can be used again.
     pub(crate) fn flush(&mut self) -> Result<()> {
-        self.sync()?;
+        self.medium.sync()?;
         let mut freed = std::mem::take(&mut self.freed);
         freed.sort_unstable();
         let cluster_len = self.header.cluster_len();
@@ -156,30 +143,16 @@ impl Disk {
         let end = last.unwrap_or(0).max(self.header.data_start());
         if self.storage().len() != end {
             self.medium.set_len(end)?;
-            self.sync()?;
+            self.medium.sync()?;
         }
         self.write_header(Header { in_use: 0, ..self.header.clone() })?;
-        self.sync()
+        self.medium.sync()
     }
 
     /// Makes host bytes zero, as far as the file has them.
     pub(crate) fn clear(&self, host: Range<u64>) -> Result<()> {
         let end = host.end.min(self.storage().len());
         if host.start < end { self.medium.clear(host.start..end) } else { Ok(()) }
-    }
-
-    /// What was `done`; where it failed, it is not known any more what is on the medium.
-    fn known(&mut self, done: Result<()>) -> Result<()> {
-        self.failed |= done.is_err();
-        done
-    }
-
-    /// Checks that it is known what is on the medium.
-    fn check_known(&self) -> Result<()> {
-        if !self.failed {
-            return Ok(());
-        }
-        Err(Error::new(ErrorKind::Io, "the image could not be written before, and is left as it is"))
     }
 }
 

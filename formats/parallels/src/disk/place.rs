@@ -57,7 +57,7 @@ impl Disk {
         let changes: Result<Vec<_>> =
             placed.iter().map(|(index, host)| Ok((*index, self.header.entry(*host)?))).collect();
         let changes = changes?;
-        self.sync()?;
+        self.medium.sync()?;
         self.set_entries(&changes)
     }
 

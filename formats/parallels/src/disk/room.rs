@@ -28,7 +28,7 @@ impl Disk {
             }
             self.medium.clear(from..start)?;
         }
-        self.sync()?;
+        self.medium.sync()?;
         data_offset(start)
     }
 
@@ -40,7 +40,7 @@ impl Disk {
         let mut found = self.places_of(0..u64::from(self.header.entries))?;
         found.retain(|(_, host)| *host < start);
         self.move_away(&found)?;
-        self.sync()
+        self.medium.sync()
     }
 }
 

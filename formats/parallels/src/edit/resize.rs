@@ -61,7 +61,7 @@ impl Disk {
         let entries = entries.max(self.header.entries);
         let data_offset = self.make_room(entries)?;
         self.write_header(Header { sectors: size / SECTOR_LEN, entries, data_offset, ..self.header.clone() })?;
-        self.sync()
+        self.medium.sync()
     }
 
     /// Makes the disk smaller. What lies behind its end is in no use once the header says so. Where clusters begin stays: without a
@@ -69,9 +69,9 @@ impl Disk {
     fn shrink(&mut self, size: u64, entries: u32) -> Result<()> {
         let dropped = self.places_of(u64::from(entries)..u64::from(self.header.entries))?;
         let data_offset = data_offset(self.header.data_start())?;
-        self.sync()?;
+        self.medium.sync()?;
         self.write_header(Header { sectors: size / SECTOR_LEN, entries, data_offset, ..self.header.clone() })?;
-        self.sync()?;
+        self.medium.sync()?;
         self.give_up(dropped.into_iter().map(|(_, host)| host));
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Images are edited as byte vectors are, and what a cut leaves of them can be mended.
 
-use imgfmt_core::conformance::{Recording, check_cuts, check_edits, random_steps};
+use imgfmt_core::conformance::{Recording, check_cuts, check_edits, check_faults, random_steps};
 use imgfmt_core::{Erase, ErrorKind, Repair};
 use proptest::prelude::{any, proptest};
 
@@ -39,6 +39,17 @@ proptest! {
         let edited = edited(&files);
         let steps = random_steps(&edited, seed, 7, layout.sectors as u64 * 512, 512);
         check_cuts(&edited, &steps, seed);
+    }
+}
+
+proptest! {
+    #![proptest_config(config(24))]
+
+    #[test]
+    fn a_medium_that_fails_loses_nothing(layout in layouts(), seed in any::<u64>()) {
+        let files = files_of(&layout);
+        let edited = edited(&files);
+        check_faults(&edited, &random_steps(&edited, seed, 5, layout.sectors as u64 * 512, 512));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Disks become larger and smaller, wherever the BAT has no room.
 
-use imgfmt_core::conformance::{Step, check_cuts, check_edits};
+use imgfmt_core::conformance::{Step, check_cuts, check_edits, check_faults};
 use imgfmt_core::{CreateRequest, Erase, Format, MemoryTarget, Options, Preallocation};
 use imgfmt_parallels::Parallels;
 use proptest::prelude::{any, proptest};
@@ -35,6 +35,7 @@ proptest! {
         let was = if number(before, 48) == 0 { 512 } else { number(before, 48) * 512 };
         assert!(start.is_multiple_of(512) && (start - was).is_multiple_of(tracks * 512));
         check_cuts(&edited(&files), &steps, seed);
+        check_faults(&edited(&files), &steps);
     }
 }
 
@@ -50,6 +51,7 @@ fn what_comes_to_a_disk_is_preallocated_on_demand() {
             let files = files_of(&layout(is_old, 1, 9, 5));
             let steps = [Step::Erase(0, 9 * 512, Erase::Zero), Step::Resize(40 * 512, preallocation)];
             let after = check_edits(&edited(&files), &steps);
+            check_faults(&edited(&files), &steps);
             assert_eq!(places(&after[0].1).len(), count, "{preallocation:?}");
         }
     }
