@@ -100,7 +100,7 @@ fn look(
         }
     };
     walk.run(all, findings)?;
-    space::look(&walk, storage.as_ref(), mend, findings)?;
+    space::look(&walk, metadata.leave_blocks_allocated, storage.as_ref(), mend, findings)?;
     Ok(walk.stats())
 }
 

@@ -9,7 +9,8 @@ use crate::layout::ALIGN;
 
 /// Looks at the space of `storage`, whose table has been walked.
 ///
-/// What lies behind everything in use has been left there by a writer that was cut, unless it is the rest of a device. Gaps
+/// What lies behind everything in use has been left there by a writer that was cut, unless it is the rest of a device, or
+/// room that QEMU leaves. Gaps
 /// between blocks are no fault: blocks that are discarded leave them, and the next ones fill them.
 ///
 /// # Errors
@@ -17,6 +18,7 @@ use crate::layout::ALIGN;
 /// [`Io`](imgfmt_core::ErrorKind::Io).
 pub(super) fn look(
     walk: &Walk<'_>,
+    is_fixed: bool,
     storage: &dyn Storage,
     mend: Option<Mend<'_>>,
     findings: &mut Findings,
@@ -27,7 +29,8 @@ pub(super) fn look(
         findings.push(Finding::new("vhdx-space-free", Severity::Warning, what).at(gap.start));
     }
     let (end, len) = (walk.end(), storage.len());
-    if len < end.saturating_add(ALIGN) || is_device(storage)? {
+    let free = end.saturating_add(walk.room(is_fixed));
+    if len < free.saturating_add(ALIGN) || is_device(storage)? {
         return Ok(());
     }
     // A file that holds things that the table does not name rightly is not cut.
@@ -37,8 +40,8 @@ pub(super) fn look(
         mend.medium.sync()?;
     }
     // Blocks are counted, as long as they can be.
-    let step = block_len.max((len - end) / MAX_LEAKS);
-    for at in (end..len).step_by(usize::try_from(step).unwrap_or(usize::MAX)) {
+    let step = block_len.max((len - free) / MAX_LEAKS);
+    for at in (free..len).step_by(usize::try_from(step).unwrap_or(usize::MAX)) {
         let what = format!("{} bytes behind everything in use are not used", step.min(len - at));
         let finding = Finding::new("vhdx-space-leaked", Severity::Leak, what).at(at);
         let repair = walk.is_whole().then_some(Repair::Leaks);

@@ -138,15 +138,27 @@ impl<'a> Walk<'a> {
         self.whole
     }
 
+    /// Bytes behind everything in use that QEMU leaves for what is not stored yet: some before the first block of an image, and
+    /// in a fixed one all that its blocks take.
+    pub(super) fn room(&self, is_fixed: bool) -> u64 {
+        let missing = self.geometry.blocks() - self.stats.allocated_units.min(self.geometry.blocks());
+        match (self.geometry.differencing, is_fixed) {
+            (true, _) => 0,
+            (false, true) => missing.saturating_mul(self.geometry.block_len).saturating_add(FIRST_ROOM),
+            (false, false) if self.stats.allocated_units == 0 => FIRST_ROOM,
+            (false, false) => 0,
+        }
+    }
+
     /// Bytes of a block.
     pub(super) fn block_len(&self) -> u64 {
         self.geometry.block_len
     }
 
-    /// Free bytes between blocks.
+    /// Free bytes between blocks, but for the room before the first one.
     pub(super) fn gaps(&self) -> impl IntoIterator<Item = Range<u64>> {
-        let first = self.first;
-        self.space.gaps().into_iter().filter(move |gap| gap.start >= first)
+        let (first, room) = (self.first, self.first..self.first.saturating_add(FIRST_ROOM));
+        self.space.gaps().into_iter().filter(move |gap| gap.start >= first && *gap != room)
     }
 
     /// Takes note of an entry that is wrong.
@@ -303,3 +315,6 @@ impl<'a> Walk<'a> {
         findings.push(finding);
     }
 }
+
+/// What QEMU leaves free before the first block, in bytes.
+const FIRST_ROOM: u64 = 4 << 20;

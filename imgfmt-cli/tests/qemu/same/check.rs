@@ -113,3 +113,30 @@ fn leaks_are_3_and_damage_is_2() {
     assert_eq!(both.ours.run("check -r all -f qcow2 img").code, Some(0));
     both.sound("img");
 }
+
+#[test]
+fn new_images_are_sound() {
+    let Some(both) = Both::new() else { return };
+    both.disk("a.raw", 40 << 20, &[0, 39 << 20]);
+    for line in [
+        "-f vhdx x 10G",
+        "-f vhdx x 8T",
+        "-f vhdx -o block_size=1M x 100M",
+        "-f vhdx -o subformat=fixed x 10M",
+        "-f vdi x 1T",
+        "-f vdi -o static=on x 10M",
+        "-f parallels x 1G",
+        "-f qcow2 -o preallocation=metadata x 1G",
+        "-f vmdk x 10G",
+        "-f vmdk -o subformat=streamOptimized x 10G",
+    ] {
+        both.make(&format!("create -q {line}"), "x");
+        both.same("check -q x");
+    }
+    for format in
+        ["vhdx", "vhdx -o block_size=1M", "vdi", "parallels", "qcow2 -c", "vmdk", "vmdk -o subformat=streamOptimized"]
+    {
+        both.make(&format!("convert -f raw -O {format} a.raw x"), "x");
+        both.same("check -q x");
+    }
+}
