@@ -1,9 +1,11 @@
 //! Images that the command line calls by an address: what is no file of this host.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use imgfmt::convert::Convert;
 use imgfmt::{Addresses, Remote, Result};
 use imgfmt_nbd::{NbdAddress, NbdRemote};
 use imgfmt_rbd::{RbdAddress, RbdRemote};
@@ -87,6 +89,13 @@ impl Remotes {
         }
     }
 
+    /// How many threads work where the user does not say: as many as there are processors and, where something is far away, enough
+    /// to ask for some parts of it while others are on their way.
+    pub(crate) fn threads(&self) -> NonZeroUsize {
+        let here = Convert::default().threads;
+        if self.0.is_empty() { here } else { here.max(THREADS_AWAY) }
+    }
+
     /// Whether `name` is an address.
     pub(crate) fn knows(&self, name: &Path) -> bool {
         self.0.iter().any(|(known, _)| known == name)
@@ -108,5 +117,7 @@ fn helper() -> PathBuf {
     found.or(packaged).unwrap_or_else(|| PathBuf::from(HELPER))
 }
 
+/// Threads that work at least where something is far away.
+const THREADS_AWAY: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 /// The helper for images of Ceph.
 const HELPER: &str = "imgfmt-rbd";

@@ -1,5 +1,6 @@
 //! What the user says about the images to read, resolved.
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use imgfmt::{Access, Limits, Options, Secrets, Source};
@@ -87,6 +88,11 @@ impl Sources {
     /// Where the images are that are files.
     pub(crate) fn paths(&self) -> impl Iterator<Item = &Path> {
         self.list.iter().map(|source| source.path.as_path()).filter(|path| !self.remotes.knows(path))
+    }
+
+    /// How many threads work where `said` does not say.
+    pub(crate) fn threads(&self, said: Option<NonZeroUsize>) -> NonZeroUsize {
+        said.unwrap_or_else(|| self.remotes.threads())
     }
 
     /// The same images, beside a new one that may have an address, too.

@@ -1,6 +1,6 @@
 //! `imgfmt compare`.
 
-use imgfmt::convert::{Cancel, Convert, Progress};
+use imgfmt::convert::{Cancel, Progress};
 use imgfmt::{CompareRequest, Comparison, Source};
 use imgfmt_cli::args::{CompareArgs, OutputForm, SourceArgs};
 
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &CompareArgs, signals: &Signals) -> Result<Exit, Failure
         first: Source { path: args.first.clone(), format: args.format.clone() },
         second: Source { path: args.second.clone(), format: args.second_format.clone() },
         strict: args.strict,
-        threads: args.threads.unwrap_or(Convert::default().threads),
+        threads: sources.threads(args.threads),
         progress: reporter.is_shown().then_some(&report),
         cancel,
         access: sources.access(&gate, None),

@@ -115,7 +115,7 @@ fn request<'a>(
         durable: args.target_cache != Cache::Unsafe,
         access: Access::default(),
         engine: Convert {
-            threads: args.threads.unwrap_or(default.threads),
+            threads: sources.threads(args.threads),
             zero_grain: grain,
             kernel_copy: if args.copy_offload { KernelCopy::Always } else { KernelCopy::Auto },
             ..default

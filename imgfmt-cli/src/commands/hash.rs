@@ -1,6 +1,6 @@
 //! `imgfmt hash`.
 
-use imgfmt::convert::{Cancel, Convert, Progress};
+use imgfmt::convert::{Cancel, Progress};
 use imgfmt::{HashAlgorithm, HashRequest};
 use imgfmt_cli::args::{HashArgs, HashName, OutputForm};
 use serde_json::{Map, Value, json};
@@ -31,7 +31,7 @@ pub(crate) fn run(args: &HashArgs, signals: &Signals) -> Result<Exit, Failure> {
         let request = HashRequest {
             source: source.clone(),
             algorithms: algorithms(&args.algorithm),
-            threads: args.threads.unwrap_or(Convert::default().threads),
+            threads: sources.threads(args.threads),
             progress: reporter.is_shown().then_some(&report),
             cancel: cancel.clone(),
             access: sources.access(&gate, args.snapshot.as_deref().map(snapshot)),

@@ -92,6 +92,9 @@ fn run(call: &Call<'_>) -> Outcome {
     }
     let first = sources.first().ok_or_else(|| Fault::new("Must specify image file name"))?;
     check_no_source(&sources, &target, &setting, &plan)?;
+    if !parsed.has("parallel") {
+        plan.engine.threads = plan.remotes.threads();
+    }
     let cancel = Cancel::default();
     let meter = Meter::new(parsed);
     let report = |progress: Progress| meter.report(progress);

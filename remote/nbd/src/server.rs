@@ -74,8 +74,8 @@ struct Job<'a> {
 enum Answer {
     /// It was done.
     Done,
-    /// Bytes.
-    Data(Vec<u8>),
+    /// The bytes in the buffer.
+    Data,
     /// What is allocated: lengths and states.
     Status(Vec<(u32, u32)>),
 }
@@ -83,26 +83,28 @@ enum Answer {
 impl Job<'_> {
     /// Takes requests and answers them, until there are no more.
     fn work(&self) -> io::Result<()> {
-        while let Some((request, payload)) = self.next()? {
-            let answer = self.act(&request, &payload);
-            self.reply(&request, answer)?;
+        // What one request takes serves the next, too: fresh memory costs more than the copy into it.
+        let mut buffer = Vec::new();
+        while let Some(request) = self.next(&mut buffer)? {
+            let answer = self.act(&request, &mut buffer);
+            self.reply(&request, answer, &buffer)?;
         }
         Ok(())
     }
 
-    /// The next request with its payload.
-    fn next(&self) -> io::Result<Option<(Request, Vec<u8>)>> {
+    /// The next request; its payload, if it has one, is in `buffer` then.
+    fn next(&self, buffer: &mut Vec<u8>) -> io::Result<Option<Request>> {
         let mut input = self.input.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(stream) = input.as_mut() else { return Ok(None) };
-        let read = read_request(stream);
+        let read = read_request(stream, buffer);
         if !matches!(read, Ok(Some(_))) {
             *input = None;
         }
         read
     }
 
-    /// Does what a request asks for.
-    fn act(&self, request: &Request, payload: &[u8]) -> Result<Answer> {
+    /// Does what a request asks for. Bytes that are written, or have been read, are in `buffer`.
+    fn act(&self, request: &Request, buffer: &mut Vec<u8>) -> Result<Answer> {
         let (medium, range) = (&self.served.medium, request.offset..request.offset.saturating_add(request.len.into()));
         if matches!(request.command, CMD_WRITE | CMD_WRITE_ZEROES | CMD_TRIM | CMD_RESIZE) && !self.served.writable {
             return Err(Error::refused("the export can be read only"));
@@ -112,11 +114,11 @@ impl Job<'_> {
         }
         match request.command {
             CMD_READ if request.len <= DEFAULT_MAX_PAYLOAD => {
-                let mut bytes = vec![0; request.len as usize];
-                medium.read_at(&mut bytes, request.offset)?;
-                return Ok(Answer::Data(bytes));
+                buffer.resize(request.len as usize, 0);
+                medium.read_at(buffer, request.offset)?;
+                return Ok(Answer::Data);
             }
-            CMD_WRITE => medium.write_at(payload, request.offset)?,
+            CMD_WRITE => medium.write_at(buffer, request.offset)?,
             CMD_WRITE_ZEROES => medium.clear(range)?,
             // It may, and need not, give space back.
             CMD_TRIM => {}
@@ -148,7 +150,7 @@ impl Job<'_> {
     }
 
     /// Sends the reply to a request.
-    fn reply(&self, request: &Request, answer: Result<Answer>) -> io::Result<()> {
+    fn reply(&self, request: &Request, answer: Result<Answer>, buffer: &[u8]) -> io::Result<()> {
         let cookie = request.cookie;
         let chunk = |kind, len: usize| {
             let len = u32::try_from(len).map_err(|_| wire::wrong("a long reply".to_owned()))?;
@@ -157,12 +159,12 @@ impl Job<'_> {
         let simple = |error| ReplyHead::Simple { error, cookie }.to_bytes();
         let structured = self.agreed.structured;
         let (mut head, data) = match answer {
-            Ok(Answer::Data(bytes)) if !structured => (simple(0)?, bytes),
-            Ok(Answer::Data(bytes)) if bytes.is_empty() => (chunk(CHUNK_NONE, 0)?, bytes),
-            Ok(Answer::Data(bytes)) => {
-                let mut head = chunk(CHUNK_OFFSET_DATA, 8 + bytes.len())?;
+            Ok(Answer::Data) if !structured => (simple(0)?, buffer),
+            Ok(Answer::Data) if buffer.is_empty() => (chunk(CHUNK_NONE, 0)?, buffer),
+            Ok(Answer::Data) => {
+                let mut head = chunk(CHUNK_OFFSET_DATA, 8 + buffer.len())?;
                 head.write_u64::<BigEndian>(request.offset)?;
-                (head, bytes)
+                (head, buffer)
             }
             Ok(Answer::Status(runs)) => {
                 let mut head = chunk(CHUNK_BLOCK_STATUS, 4 + 8 * runs.len())?;
@@ -171,30 +173,31 @@ impl Job<'_> {
                     head.write_u32::<BigEndian>(len)?;
                     head.write_u32::<BigEndian>(state)?;
                 }
-                (head, Vec::new())
+                (head, &[][..])
             }
-            Ok(Answer::Done) => (simple(0)?, Vec::new()),
-            Err(error) if !structured => (simple(number(&error))?, Vec::new()),
+            Ok(Answer::Done) => (simple(0)?, &[][..]),
+            Err(error) if !structured => (simple(number(&error))?, &[][..]),
             Err(error) => {
                 let text = offer::told(&error);
                 let mut head = chunk(CHUNK_ERROR, 6 + text.len())?;
                 head.write_u32::<BigEndian>(number(&error))?;
                 head.write_u16::<BigEndian>(u16::try_from(text.len()).unwrap_or(0))?;
-                (head, text.into_bytes())
+                head.extend_from_slice(text.as_bytes());
+                (head, &[][..])
             }
         };
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         if data.len() <= SHORT_LEN {
-            head.extend_from_slice(&data);
+            head.extend_from_slice(data);
             return out.write_all(&head);
         }
         out.write_all(&head)?;
-        out.write_all(&data)
+        out.write_all(data)
     }
 }
 
-/// The next request with its payload; nothing where the client says good-bye, or hangs up.
-fn read_request(stream: &mut Stream) -> io::Result<Option<(Request, Vec<u8>)>> {
+/// The next request, with its payload in `buffer`; nothing where the client says good-bye, or hangs up.
+fn read_request(stream: &mut Stream, buffer: &mut Vec<u8>) -> io::Result<Option<Request>> {
     let request = match Request::read(stream) {
         Ok(request) => request,
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -206,11 +209,11 @@ fn read_request(stream: &mut Stream) -> io::Result<Option<(Request, Vec<u8>)>> {
             Err(wire::wrong(format!("{} bytes to be written at once", request.len)))
         }
         CMD_WRITE => {
-            let mut payload = vec![0; request.len as usize];
-            stream.read_exact(&mut payload)?;
-            Ok(Some((request, payload)))
+            buffer.resize(request.len as usize, 0);
+            stream.read_exact(buffer)?;
+            Ok(Some(request))
         }
-        _ => Ok(Some((request, Vec::new()))),
+        _ => Ok(Some(request)),
     }
 }
 
