@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use imgfmt_core::{Erase, Error, Result};
+use imgfmt_core::{Erase, Error, Result, write_zeros};
 
-use super::write_zeros;
 use crate::disk::Disk;
 use crate::entries;
 

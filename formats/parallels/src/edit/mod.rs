@@ -106,18 +106,3 @@ impl ImageEditor for ParallelsEditor<'_> {
         self.lock().close().map_err(|e| e.in_format(NAME))
     }
 }
-
-/// Writes zeros over host `range`.
-fn write_zeros(medium: &dyn Medium, range: Range<u64>) -> Result<()> {
-    let zeros = vec![0; ZEROS_LEN.min(usize::try_from(range.end - range.start).unwrap_or(ZEROS_LEN))];
-    let mut next = range.start;
-    while next < range.end {
-        let len = zeros.len().min(usize::try_from(range.end - next).unwrap_or(ZEROS_LEN));
-        medium.write_at(&zeros[..len], next)?;
-        next += len as u64;
-    }
-    Ok(())
-}
-
-/// Bytes of zeros that are written at once.
-const ZEROS_LEN: usize = 1 << 20;

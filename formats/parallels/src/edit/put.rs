@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use imgfmt_core::Result;
+use imgfmt_core::{Result, write_zeros};
 
-use super::write_zeros;
 use crate::disk::{Disk, Space};
 
 /// What is put somewhere.
