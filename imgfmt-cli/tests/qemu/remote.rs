@@ -1,6 +1,7 @@
 //! Images that are called by an address: what the command line says is one, and what an image says is none.
 
 use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -118,6 +119,17 @@ fn build_helper() {
     assert!(command.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
 }
 
+/// Runs a line, and interrupts it as the terminal does, all processes of the group, once the new image is there.
+fn interrupted(desk: &Desk, line: &str, ceph: &Ceph) {
+    let mut child = desk.command(desk.program(), line).process_group(0).spawn().unwrap();
+    while !ceph.rbd("ls images").contains("stopped") {
+        assert!(child.try_wait().unwrap().is_none(), "{line}: it has ended already");
+    }
+    let group = format!("-{}", child.id());
+    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    assert!(!child.wait().unwrap().success(), "{line}");
+}
+
 #[test]
 fn an_image_of_a_pool_is_an_image() {
     let Some(ceph) = Ceph::start() else { return };
@@ -160,6 +172,7 @@ fn an_image_of_a_pool_is_an_image() {
     let whole = desk.read("disk.qcow2");
     desk.write("cut.qcow2", &whole[..whole.len() / 2]);
     desk.fails(&format!("convert -f qcow2 -O raw cut.qcow2 {}", at("cut")));
+    interrupted(&desk, &format!("convert -r 1M -f raw -O raw disk.raw {}", at("stopped")), &ceph);
     assert_eq!(ceph.rbd("ls images").trim(), "raw");
 
     // Other formats grow as they are written, and are edited where they are.

@@ -3,6 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -48,10 +49,12 @@ pub(crate) fn remove(program: &Path, address: &RbdAddress) -> bool {
     status.is_ok_and(|status| status.success())
 }
 
-/// The command that starts the helper. Ceph's library writes to standard error what it also returns.
+/// The command that starts the helper. Ceph's library writes to standard error what it also returns. A signal from the terminal is for
+/// the program alone, which may have things to put in order: the helper ends when its client does.
 fn command(program: &Path, mode: Mode, address: &RbdAddress) -> Command {
     let mut command = Command::new(program);
     command.args([mode.to_string(), address.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.process_group(0);
     command
 }
 
