@@ -20,7 +20,7 @@ pub fn talk_to_nbd_client(bytes: &[u8]) {
         _ => (Vec::new(), bytes),
     };
     let Some(stream) = saying(&[&begin, rest].concat()) else { return };
-    let Ok(export) = NbdExport::on(stream, "x") else { return };
+    let Ok(export) = NbdExport::on(stream, "") else { return };
     let mut buffer = vec![0; usize::try_from(export.len().min(MAX_READ)).unwrap_or(0)];
     let _ = (export.segment(0), export.read_at(&mut buffer, 0), export.read_at(&mut [0; 7], 1));
     let _ = (export.write_at(&[1; 10], 0), export.clear(0..100), export.set_len(9), export.sync());

@@ -1,5 +1,6 @@
 //! Images that the command line calls by an address: what is no file of this host.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::sync::Arc;
 
 use imgfmt::convert::Convert;
 use imgfmt::{Addresses, Remote, Result};
-use imgfmt_nbd::{NbdAddress, NbdRemote};
+use imgfmt_nbd::{NbdAddress, NbdRemote, NbdServer};
 use imgfmt_rbd::{RbdAddress, RbdRemote};
 
 /// An address of one kind or the other.
@@ -34,6 +35,17 @@ impl Address {
         }
     }
 
+    /// The same address, with the real path of a socket.
+    fn resolved(&self) -> Self {
+        match self {
+            Self::Nbd(NbdAddress { server: NbdServer::Unix(path), export }) => {
+                let path = path.canonicalize().unwrap_or_else(|_| path.clone());
+                Self::Nbd(NbdAddress { server: NbdServer::Unix(path), export: export.clone() })
+            }
+            other => other.clone(),
+        }
+    }
+
     /// What it leads to.
     fn remote(self) -> Arc<dyn Remote> {
         match self {
@@ -55,7 +67,18 @@ impl fmt::Display for Address {
 /// What the command line calls by an address. Only these names are addresses: one that is read from an image is not, whatever it
 /// looks like.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Remotes(Vec<(PathBuf, Arc<dyn Remote>)>);
+pub(crate) struct Remotes(Vec<Known>);
+
+/// A name that is an address.
+#[derive(Clone, Debug)]
+struct Known {
+    /// The name. It is no path, of which parts would mean nothing.
+    name: OsString,
+    /// The address, as others can be compared with it.
+    address: Address,
+    /// What it leads to.
+    remote: Arc<dyn Remote>,
+}
 
 impl Remotes {
     /// What those of `names` lead to that are addresses.
@@ -73,19 +96,27 @@ impl Remotes {
         Ok(remotes)
     }
 
-    /// Lets `name` lead to `address`, where it does not already.
+    /// Lets `name` lead to `address`, where it does not already. Two names of the same lead to the same.
     pub(crate) fn add(&mut self, name: &Path, address: Address) {
-        if !self.knows(name) {
-            self.0.push((name.to_path_buf(), address.remote()));
-        }
+        let same = address.resolved();
+        let remote = self.0.iter().find(|known| known.address == same).map(|known| Arc::clone(&known.remote));
+        let remote = remote.unwrap_or_else(|| address.remote());
+        self.take(&Known { name: name.as_os_str().to_owned(), address: same, remote });
     }
 
     /// Knows what `other` does, too.
     pub(crate) fn extend(&mut self, other: &Self) {
-        for (name, remote) in &other.0 {
-            if !self.knows(name) {
-                self.0.push((name.clone(), Arc::clone(remote)));
-            }
+        for new in &other.0 {
+            let remote = self.0.iter().find(|known| known.address == new.address).map(|known| &known.remote);
+            let remote = Arc::clone(remote.unwrap_or(&new.remote));
+            self.take(&Known { remote, ..new.clone() });
+        }
+    }
+
+    /// Takes a name that is not known yet.
+    fn take(&mut self, new: &Known) {
+        if !self.knows(Path::new(&new.name)) {
+            self.0.push(new.clone());
         }
     }
 
@@ -98,13 +129,14 @@ impl Remotes {
 
     /// Whether `name` is an address.
     pub(crate) fn knows(&self, name: &Path) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
+        self.0.iter().any(|known| known.name == name.as_os_str())
     }
 }
 
 impl Addresses for Remotes {
     fn find(&self, name: &Path) -> Result<Option<Arc<dyn Remote>>> {
-        Ok(self.0.iter().find(|(known, _)| known == name).map(|(_, remote)| Arc::clone(remote)))
+        let known = self.0.iter().find(|known| known.name == name.as_os_str());
+        Ok(known.map(|known| Arc::clone(&known.remote)))
     }
 }
 
@@ -121,3 +153,21 @@ fn helper() -> PathBuf {
 const THREADS_AWAY: NonZeroUsize = NonZeroUsize::new(8).expect("8 is not 0");
 /// The helper for images of Ceph.
 const HELPER: &str = "imgfmt-rbd";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_no_paths_and_two_names_of_the_same_lead_to_the_same() {
+        let same = |first: &str, second: &str| {
+            let remotes = Remotes::of([Path::new(first), Path::new(second)]).unwrap();
+            let [first, second] = [first, second].map(|name| remotes.find(Path::new(name)).unwrap().unwrap());
+            std::ptr::addr_eq(Arc::as_ptr(&first), Arc::as_ptr(&second))
+        };
+        assert!(same("nbd://h/a", "nbd:h:10809:exportname=a"));
+        for other in ["nbd://h/a/", "nbd://h//a", "nbd://h/./a", "nbd://h:1/a"] {
+            assert!(!same("nbd://h/a", other), "{other}");
+        }
+    }
+}

@@ -88,6 +88,15 @@ fn an_export_is_an_image_under_both_names_of_the_program() {
     assert!(desk.read("out.raw") == desk.read("disk.raw"));
     let ran = imgfmt(&desk, "convert --allow . -O raw nbd+unix:///?socket=part out.raw");
     assert!(ran.stderr.contains("disk.raw is relative to an image that is not a file"), "{}", ran.stderr);
+
+    // What its base is known by changes when something is written there, and it knows.
+    desk.ok("convert -f raw -O vmdk disk.raw base.vmdk");
+    let ran = imgfmt(&desk, &format!("create -f vmdk -F vmdk -b {}/base.vmdk top.vmdk", desk.folder()));
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let _top = Server::start(&desk, "qemu-nbd", "-f raw -t -k HERE/top top.vmdk", "top");
+    desk.ok("commit -q -f vmdk nbd+unix:///?socket=top");
+    desk.ok("compare -f vmdk -F raw nbd+unix:///?socket=top disk.raw");
+
     let _server = Server::start(&desk, "qemu-nbd", "-f raw -k HERE/rw -t disk.raw", "rw");
     desk.disk("other.raw", 4 << 20, &[2 << 20]);
     let ran = imgfmt(&desk, "convert -n --verify -f raw -O raw other.raw nbd+unix:///?socket=rw");
@@ -97,6 +106,7 @@ fn an_export_is_an_image_under_both_names_of_the_program() {
         ("resize -f raw nbd+unix:///?socket=rw 8M", "cannot be changed"),
         ("resize -f raw --shrink nbd+unix:///?socket=rw 1M", "keeps its size"),
         ("convert -f raw -O raw nbd+unix:///?socket=rw nbd+unix:///?socket=rw", "would be overwritten"),
+        ("convert -n -f raw -O raw nbd+unix:///?socket=rw nbd:unix:./rw", "would be overwritten"),
         ("info nbd+unix:///none?socket=rw", "no such export"),
         ("info nbds://localhost", "nbds connections are not supported"),
         ("info nbd://localhost:x", "the port is no number"),
@@ -104,6 +114,9 @@ fn an_export_is_an_image_under_both_names_of_the_program() {
         let ran = imgfmt(&desk, line);
         assert!(ran.code != Some(0) && ran.stderr.contains(told), "{line}: {}", ran.stderr);
     }
+    desk.ok("create -q -f qcow2 nbd+unix:///?socket=rw 1M");
+    let ran = imgfmt(&desk, "convert -n -f qcow2 -O qcow2 nbd+unix:///?socket=rw nbd:unix:rw");
+    assert!(ran.stderr.contains("would be overwritten"), "{}", ran.stderr);
 }
 
 /// Has the helper for images of Ceph built beside the program.

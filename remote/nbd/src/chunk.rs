@@ -44,8 +44,8 @@ pub(crate) enum Part {
     Nothing,
     /// Bytes that were asked for: the first one's place among them, and they themselves.
     Data(usize, Vec<u8>),
-    /// So many bytes that were asked for, which are where they belong.
-    InPlace(usize),
+    /// Bytes that were asked for and are where they belong: the first one's place among them, and how many.
+    InPlace(usize, usize),
     /// Bytes that were asked for and are zero: the first one's place among them, and how many.
     Hole(usize, usize),
     /// What is allocated, from the asked offset on: lengths and `STATE_…`.
@@ -103,7 +103,7 @@ fn data(input: &mut impl Read, chunk: u32, wanted: Wanted, place: Option<&mut [u
 fn bytes_at(input: &mut impl Read, at: usize, len: u32, place: Option<&mut [u8]>) -> io::Result<Part> {
     let end = at.saturating_add(len as usize);
     match place.and_then(|place| place.get_mut(at..end)) {
-        Some(place) => input.read_exact(place).map(|()| Part::InPlace(len as usize)),
+        Some(place) => input.read_exact(place).map(|()| Part::InPlace(at, len as usize)),
         None => Ok(Part::Data(at, bytes(input, len)?)),
     }
 }
@@ -175,8 +175,8 @@ fn bytes(input: &mut impl Read, len: u32) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Runs in one answer at most: 1 MiB of them.
-const MAX_RUNS: usize = 128 << 10;
+/// Runs in one answer at most: 8 MiB of them, which is as many as servers send.
+const MAX_RUNS: usize = 1 << 20;
 /// The longest chunk that tells of an error, in bytes: with a string of 4096.
 const MAX_ERROR_LEN: u32 = 6 + 4096 + 8;
 
@@ -192,8 +192,8 @@ mod tests {
         let mut place = [0; 16];
         let in_place = Chunk::read(&mut &payload[..], head, wanted, Some(&mut place), None).map(|chunk| chunk.part);
         match (&part, in_place) {
-            (Ok(Part::Data(at, bytes)), Ok(Part::InPlace(len))) => {
-                assert_eq!((&place[*at..*at + len], len), (&bytes[..], bytes.len()));
+            (Ok(Part::Data(at, bytes)), Ok(Part::InPlace(there, len))) => {
+                assert_eq!((there, &place[*at..*at + len], len), (*at, &bytes[..], bytes.len()));
             }
             (Ok(part), Ok(in_place)) => assert_eq!(*part, in_place),
             (part, in_place) => assert!(part.is_err() && in_place.is_err()),

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, BufReader};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -31,8 +32,8 @@ pub(crate) struct Connection {
 /// A whole reply.
 #[derive(Debug, Default)]
 pub(crate) struct Reply {
-    /// How many bytes have come of those that were asked for.
-    pub(crate) filled: usize,
+    /// Which bytes have come of those that were asked for.
+    filled: Vec<Range<usize>>,
     /// What is allocated, from the asked offset on: lengths and states.
     pub(crate) status: Vec<(u32, u32)>,
     /// That it was not done: an error number, and what the server says to it.
@@ -40,18 +41,25 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// Whether all of `len` bytes have come that were asked for, each once.
+    pub(crate) fn is_full(&mut self, len: usize) -> bool {
+        self.filled.sort_unstable_by_key(|range| range.start);
+        let mut end = 0;
+        self.filled.iter().all(|range| range.start == std::mem::replace(&mut end, range.end)) && end == len
+    }
+
     /// Takes what one part of it says.
     fn take(&mut self, part: Part, place: &mut [u8]) {
         match part {
             Part::Nothing => {}
-            Part::InPlace(len) => self.filled += len,
+            Part::InPlace(at, len) => self.filled.push(at..at + len),
             Part::Data(at, bytes) => {
                 place[at..at + bytes.len()].copy_from_slice(&bytes);
-                self.filled += bytes.len();
+                self.filled.push(at..at + bytes.len());
             }
             Part::Hole(at, len) => {
                 place[at..at + len].fill(0);
-                self.filled += len;
+                self.filled.push(at..at + len);
             }
             Part::Status(runs) => self.status = runs,
             Part::Failed(error, said) => self.failed = Some((error, said)),
@@ -139,15 +147,11 @@ impl Connection {
             drop(replies);
             let read = self.read_chunk(&mut input, cookie, place);
             replies = self.lock();
-            replies.input = Some(input);
-            match read {
-                Ok((to, chunk)) => replies.file(to, chunk),
-                Err(error) => {
-                    drop(replies);
-                    return Err(self.break_off(&error));
-                }
-            }
+            let done = read.map(|(to, chunk)| replies.file(to, chunk));
+            // Nobody reads on behind an error.
+            let done = done.map(|()| replies.input = Some(input)).map_err(|error| replies.break_off(&error));
             self.news.notify_all();
+            done?;
         }
     }
 
@@ -183,14 +187,9 @@ impl Connection {
 
     /// Remembers that nothing more will come, and says so.
     fn break_off(&self, error: &io::Error) -> io::Error {
-        let mut replies = self.lock();
-        let what = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "the server has closed the connection".to_owned(),
-            _ => error.to_string(),
-        };
-        let (kind, what) = replies.broken.get_or_insert((error.kind(), what)).clone();
+        let error = self.lock().break_off(error);
         self.news.notify_all();
-        io::Error::new(kind, what)
+        error
     }
 }
 
@@ -201,6 +200,16 @@ impl Replies {
             self.wanted.remove(&cookie);
         }
         self.come.entry(cookie).or_default().push(chunk);
+    }
+
+    /// Remembers that nothing more will come, and says so.
+    fn break_off(&mut self, error: &io::Error) -> io::Error {
+        let what = match error.kind() {
+            io::ErrorKind::UnexpectedEof => "the server has closed the connection".to_owned(),
+            _ => error.to_string(),
+        };
+        let (kind, what) = self.broken.get_or_insert((error.kind(), what)).clone();
+        io::Error::new(kind, what)
     }
 
     /// Says why nothing more will come, where it will not.

@@ -5,6 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use imgfmt_core::{Error, Result};
 
@@ -63,8 +64,22 @@ impl NbdExport {
     /// # Errors
     ///
     /// As [`open`](Self::open).
-    pub fn on(mut stream: Stream, name: &str) -> Result<Self> {
-        let export = handshake::client(&mut stream, name)?;
+    pub fn on(stream: Stream, name: &str) -> Result<Self> {
+        Self::agree(stream, name, Some(handshake::PATIENCE))
+    }
+
+    /// As [`on`](Self::on), however long the server takes for its answers: for one that belongs to its client.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn on_patiently(stream: Stream, name: &str) -> Result<Self> {
+        Self::agree(stream, name, None)
+    }
+
+    /// Takes over a socket, and waits so long for each answer of the handshake.
+    fn agree(mut stream: Stream, name: &str, patience: Option<Duration>) -> Result<Self> {
+        let export = handshake::client(&mut stream, name, patience)?;
         Ok(Self {
             connection: Connection::new(stream, export.allocation)?,
             export,
@@ -148,11 +163,11 @@ impl NbdExport {
     fn read_part(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let len = length(buf.len() as u64)?;
         let wanted = Wanted::Data { offset, len, structured: self.export.structured };
-        let reply = self.ask(request(CMD_READ, offset, len), &[], wanted, buf)?;
-        if reply.filled == buf.len() {
+        let mut reply = self.ask(request(CMD_READ, offset, len), &[], wanted, buf)?;
+        if reply.is_full(buf.len()) {
             return Ok(());
         }
-        Err(wire::wrong(format!("{} bytes in reply to a read of {}", reply.filled, buf.len())))
+        Err(wire::wrong(format!("some of {} bytes twice, or not at all, in reply to a read", buf.len())))
     }
 
     /// Sends a command whose reply holds nothing but whether it was done.

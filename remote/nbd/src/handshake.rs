@@ -43,17 +43,18 @@ impl Export {
     }
 
     /// Checks what the rest relies on.
-    fn checked(self) -> io::Result<Self> {
+    fn checked(self) -> Result<Self> {
         let Self { size, min_block, max_payload, .. } = self;
         if !min_block.is_power_of_two() || min_block > MAX_MIN_BLOCK {
-            return Err(wire::wrong(format!("blocks of {min_block} bytes")));
+            return Err(failed(wire::wrong(format!("blocks of {min_block} bytes"))));
         }
         if !size.is_multiple_of(u64::from(min_block)) || size > i64::MAX.unsigned_abs() {
-            return Err(wire::wrong(format!("{size} bytes in blocks of {min_block}")));
+            let what = format!("an export of {size} bytes, to be asked for in blocks of {min_block}, is not supported");
+            return Err(Error::unsupported(what));
         }
         let max_payload = max_payload.min(DEFAULT_MAX_PAYLOAD) / min_block * min_block;
         if max_payload == 0 {
-            return Err(wire::wrong("no payload is short enough".to_owned()));
+            return Err(failed(wire::wrong("no payload is short enough".to_owned())));
         }
         Ok(Self { max_payload, ..self })
     }
@@ -66,18 +67,22 @@ impl Export {
 /// [`Missing`](imgfmt_core::ErrorKind::Missing) where there is no such export,
 /// [`Refused`](imgfmt_core::ErrorKind::Refused) where it is not for us, [`Io`](imgfmt_core::ErrorKind::Io) where the server
 /// does not answer, or not as the protocol says.
-pub(crate) fn client(stream: &mut Stream, name: &str) -> Result<Export> {
+pub(crate) fn client(stream: &mut Stream, name: &str, patience: Option<Duration>) -> Result<Export> {
     if name.len() > MAX_STRING {
         return Err(Error::invalid(format!("the name of an export is at most {MAX_STRING} bytes long")));
     }
-    stream.set_patience(Some(PATIENCE)).map_err(failed)?;
+    stream.set_patience(patience).map_err(failed)?;
     let export = match style(stream).map_err(failed)? {
+        Style::Old if !name.is_empty() => {
+            let what = "the server negotiates in the old style, in which its only export has no name";
+            return Err(Error::new(imgfmt_core::ErrorKind::Missing, what));
+        }
         Style::Old => oldstyle(stream).map_err(failed)?,
         Style::New { options: false, zeroes } => by_name(stream, name, zeroes, false).map_err(failed)?,
         Style::New { options: true, zeroes } => negotiate(stream, name, zeroes)?,
     };
     stream.set_patience(None).map_err(failed)?;
-    export.checked().map_err(failed)
+    export.checked()
 }
 
 /// Why nothing can be agreed on.
@@ -283,7 +288,7 @@ pub(crate) fn printable(text: &str) -> String {
 /// What stands before the server's own words.
 pub(crate) const SAID: &str = "; the server says: ";
 /// How long the server may take for an answer before the first request.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Replies to one option at most.
 const MAX_REPLIES: usize = 64;
 /// The longest reply to an option, in bytes: more than any string that the protocol allows.

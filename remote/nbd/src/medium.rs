@@ -69,7 +69,10 @@ impl Target for NbdExport {
         let range = offset..offset.saturating_add(bytes.len() as u64);
         self.begin_writing(&range)?;
         let failed = |e| Error::io(format!("cannot write {} bytes", bytes.len()), e).at(offset);
-        self.write_range(bytes, &range).map_err(failed)
+        let done = self.write_range(bytes, &range).map_err(failed);
+        // Somebody may have asked meanwhile.
+        self.known().forget();
+        done
     }
 
     fn set_len(&self, len: u64) -> Result<()> {

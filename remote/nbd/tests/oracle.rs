@@ -132,6 +132,10 @@ fn nbdkit_serves_in_every_way_that_it_can() {
         args.extend(flags.iter().filter(|flag| !flag.starts_with('-')));
         let server = start("nbdkit", &args, &socket);
         let export = open(&socket, "");
+        if flags.contains(&"-o") {
+            let named = NbdAddress { server: NbdServer::Unix(socket.clone()), export: "other".to_owned() };
+            assert_eq!(NbdExport::open(&named).unwrap_err().kind(), ErrorKind::Missing, "{kind}");
+        }
         assert_eq!(export.len(), LEN as u64, "{kind}");
         // Of an oldstyle server, nbdkit 1.32 refuses commands that it says it takes.
         let is_writable = !flags.contains(&"-r");

@@ -34,10 +34,12 @@ pub(crate) fn serve(program: &Path, mode: Mode, address: &RbdAddress) -> Result<
     let failed = |e| Error::io("cannot talk to the helper for rbd images", e);
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
     let child = command(program, mode, address).stdin(OwnedFd::from(theirs)).spawn();
-    let helper = Helper(child.map_err(|e| cannot_start(program, e))?);
-    match NbdExport::on(Stream::Unix(ours), "") {
+    let mut helper = Helper(child.map_err(|e| cannot_start(program, e))?);
+    match NbdExport::on_patiently(Stream::Unix(ours), "") {
         Ok(export) => Ok(export.served_by(helper)),
         Err(error) => {
+            // It has said why, or never will.
+            let _ = helper.0.kill();
             Err(NbdExport::in_its_words(error).unwrap_or_else(|e| e.context("the helper for rbd images fails")))
         }
     }

@@ -23,7 +23,7 @@ pub fn amend_options_of(format: &str) -> Result<&'static [OptionSpec]> {
 ///
 /// # Errors
 ///
-/// As [`amend_options_of`] and [`Amend::amend`](imgfmt_core::Amend::amend), and what opening says.
+/// As [`amend_options_of`] and [`Amend::amend`], and what opening says.
 pub fn amend(source: &Source, options: &Options, force: bool, access: &Access<'_>) -> Result<()> {
     let change = || {
         let image = Edited::open(source, access)?;

@@ -10,8 +10,7 @@ use imgfmt_core::convert::{Cancel, Progress};
 use imgfmt_core::open::BELOW;
 use imgfmt_core::{
     Backing, Chain, Edit, Erase, Error, ErrorKind, FileMedium, Identity, Image, ImageEditor, ImageExt, Layer, Locking,
-    Medium, OpenContext, Opened, Opener, Options, ParentName, Preallocation, Reference, Result, Role, Storage, Target,
-    workers,
+    Medium, OpenContext, Opened, Opener, Options, ParentName, Preallocation, Reference, Result, Role, Storage, workers,
 };
 
 use super::backing::folder_of;
@@ -178,11 +177,17 @@ impl Child {
         let access = request.access.below();
         let backing =
             Backing { name: parent.clone(), path: Some(base.path.clone()), identities, size: now.image.size() };
-        let context = OpenContext { path: Some(path), ..access.opener().context };
-        // The image itself may be open, and then it is locked already.
-        let locking = if self.is_top { Locking::Ignore } else { access.locking(Locking::Write) };
-        let medium = Arc::new(FileMedium::open(path, locking)?);
-        reparent.set_parent(Arc::clone(&medium) as Arc<dyn Medium>, Some(&backing), &context)?;
+        // Only the image itself was named by the caller.
+        let remote = if self.is_top { request.access.remote(path)? } else { None };
+        let place = remote.is_none().then_some(path.as_path());
+        let context = OpenContext { path: place, ..access.opener().context };
+        let medium: Arc<dyn Medium> = match remote {
+            Some(remote) => remote.open_to_write()?,
+            // It may be open, and then it is locked already.
+            None if self.is_top => Arc::new(FileMedium::open(path, Locking::Ignore)?),
+            None => Arc::new(FileMedium::open(path, access.locking(Locking::Write))?),
+        };
+        reparent.set_parent(Arc::clone(&medium), Some(&backing), &context)?;
         medium.sync()
     }
 }

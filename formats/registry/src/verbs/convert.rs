@@ -92,11 +92,15 @@ fn edit_with(
     on_the_way: &OnTheWay,
 ) -> Result<Progress> {
     let cannot = |e: Error| e.context(format!("cannot convert to {}", request.target.display()));
+    if let Some(remote) = request.access.remote(&request.target)?
+        && output::is_source(request, &remote)?
+    {
+        return Err(output::overwritten(request));
+    }
     if let Some(target) = HostFile::at(&request.target)
         && is_part_of(target, image)?
     {
-        let what = format!("{} is a source, and would be overwritten while it is read", request.target.display());
-        return Err(Error::invalid(what));
+        return Err(output::overwritten(request));
     }
     let run = || {
         let opener = request.access.opener();

@@ -65,7 +65,7 @@ pub(crate) fn open(
 
 /// Opens or makes what is no file of this host.
 fn elsewhere(request: &ConvertRequest<'_>, remote: Arc<dyn Remote>, source: Option<&dyn Image>) -> Result<Opened> {
-    if request.sources.iter().any(|source| source.path == request.target) {
+    if is_source(request, &remote)? {
         return Err(overwritten(request));
     }
     let cannot = |e: Error| e.context(format!("cannot write to {}", request.target.display()));
@@ -83,8 +83,19 @@ fn elsewhere(request: &ConvertRequest<'_>, remote: Arc<dyn Remote>, source: Opti
     Ok(Opened { target: output.target(), output, is_zero })
 }
 
+/// Whether `remote` is one of the sources.
+pub(crate) fn is_source(request: &ConvertRequest<'_>, remote: &Arc<dyn Remote>) -> Result<bool> {
+    for source in &request.sources {
+        let other = request.access.remote(&source.path)?;
+        if other.is_some_and(|other| std::ptr::addr_eq(Arc::as_ptr(&other), Arc::as_ptr(remote))) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The target is a source that cannot be kept until it has been read.
-fn overwritten(request: &ConvertRequest<'_>) -> Error {
+pub(crate) fn overwritten(request: &ConvertRequest<'_>) -> Error {
     Error::invalid(format!("{} is a source, and would be overwritten while it is read", request.target.display()))
 }
 

@@ -314,6 +314,10 @@ impl Image {
     /// What has data in `range`: runs in order, whole objects, also those of a parent. Where the image has a map of its objects, that
     /// is all that is looked at.
     pub(crate) fn data(&self, range: Range<u64>) -> Result<Vec<Range<u64>>> {
+        // Libraries that are too old to write zeros do not tell rightly of clones either.
+        if self.pool.cluster.ceph.write_zeroes.is_none() {
+            return Ok(vec![range]);
+        }
         let mut runs: Vec<Range<u64>> = Vec::new();
         let (start, len) = (range.start, range.end - range.start);
         let place = (&raw mut runs).cast();

@@ -10,13 +10,14 @@
 mod ffi;
 mod medium;
 
+use std::io::Read;
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use imgfmt_core::{Error, Result};
+use imgfmt_core::{Error, ErrorKind, Result};
 use imgfmt_nbd::{Served, Stream};
 use imgfmt_rbd::{Mode, RbdAddress};
 
@@ -65,6 +66,8 @@ fn open(mode: Mode, address: &RbdAddress) -> Result<Option<Served>> {
         Mode::Create(_) if address.snapshot.is_some() => {
             return Err(Error::invalid("a snapshot is not made by writing to it"));
         }
+        // Connecting may have taken so long that nobody waits for it any more.
+        Mode::Create(_) if has_hung_up(&client()?)? => return Err(Error::new(ErrorKind::Cancelled, "nobody is there")),
         Mode::Create(size) => pool.create(name, size)?,
         Mode::Read | Mode::Write => {}
     }
@@ -72,8 +75,30 @@ fn open(mode: Mode, address: &RbdAddress) -> Result<Option<Served>> {
     if writable && address.snapshot.is_some() {
         return Err(Error::refused("a snapshot can be read only"));
     }
-    let image = Image::open(pool, name, address.snapshot.as_deref(), writable)?;
-    Ok(Some(Served { medium: Arc::new(RbdMedium::new(image)?), writable, threads: THREADS }))
+    let image = Image::open(pool, name, address.snapshot.as_deref(), writable);
+    match image.and_then(RbdMedium::new) {
+        Ok(medium) => Ok(Some(Served { medium: Arc::new(medium), writable, threads: THREADS })),
+        Err(error) => {
+            if matches!(mode, Mode::Create(_)) {
+                remove(address);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Removes an image that was made and cannot be opened. What is in the way of that, too, is of no more use to anybody.
+fn remove(address: &RbdAddress) {
+    let _ = pool(address).and_then(|pool| pool.remove(&address.image));
+}
+
+/// Whether the client has gone. One that waits says nothing before it is greeted.
+fn has_hung_up(mut client: &UnixStream) -> Result<bool> {
+    let failed = |e| Error::io("cannot look at the client", e);
+    client.set_nonblocking(true).map_err(failed)?;
+    let read = client.read(&mut [0]);
+    client.set_nonblocking(false).map_err(failed)?;
+    Ok(matches!(read, Ok(0)))
 }
 
 /// Opens the pool.

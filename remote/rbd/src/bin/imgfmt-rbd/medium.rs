@@ -88,7 +88,9 @@ impl Storage for RbdMedium {
         let end = self.len();
         let mut known = self.known();
         if !known.range.contains(&offset) && offset < end {
-            let range = offset..end.min(offset.saturating_add(ASKED_LEN));
+            // From the start of an object on: older libraries answer wrongly from within one.
+            let start = offset / ASKED_LEN * ASKED_LEN;
+            let range = start..end.min(start.saturating_add(ASKED_LEN));
             let data = self.image.data(range.clone()).map_err(|e| e.at(offset))?;
             *known = Known { range, data };
         }
@@ -176,7 +178,8 @@ impl Known {
     }
 }
 
-/// Bytes about which Ceph is asked at once: without a map of its objects, it looks at each of them.
+/// Bytes about which Ceph is asked at once, a multiple of what an object can hold: without a map of its objects, it looks at each
+/// of them.
 const ASKED_LEN: u64 = 4 << 30;
 
 #[cfg(test)]
