@@ -16,7 +16,7 @@ pub trait Image: Send + Sync {
     /// Guest bytes of the virtual disk.
     fn size(&self) -> u64;
 
-    /// The storages that [`SourceId`](crate::SourceId) counts.
+    /// The storages that [`SourceId`] counts.
     fn sources(&self) -> &[Arc<dyn Storage>];
 
     /// Says what the guest bytes of `range` are, from its start on, at least one extent of it.
