@@ -70,6 +70,9 @@ impl CipherSpec {
             Some(("essiv", hash)) => IvSpec::Essiv(Hash::named(hash).ok_or_else(|| unknown("the hash", hash))?),
             None if iv_name == "plain" => IvSpec::Plain,
             None if iv_name == "plain64" => IvSpec::Plain64,
+            // QEMU writes the name of a hash behind every generator that it was given one for; only `essiv` has a use for it.
+            Some(("plain", hash)) if Hash::named(hash).is_some() => IvSpec::Plain,
+            Some(("plain64", hash)) if Hash::named(hash).is_some() => IvSpec::Plain64,
             _ => return Err(unknown("the generator of initial vectors", iv_name)),
         };
         let keys = mode.keys();

@@ -61,7 +61,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let setting = Setting::new(parsed)?;
     let size = size.or(new.size);
     let unchecked = parsed.has("backing-unsafe");
-    let base = base(&setting, &path, &mut new, unchecked, size)?;
+    let base = base(&Setting::shared(parsed)?, &path, &mut new, unchecked, size)?;
     let size = size.or(base).ok_or_else(|| cannot("Image creation needs a size parameter".to_owned()))?;
     if !parsed.has("quiet") {
         print(&format!("{}\n", formatting(&file, format, &new, size)))?;

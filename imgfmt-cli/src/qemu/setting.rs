@@ -27,6 +27,12 @@ impl Setting {
         Ok(Self { secrets: objects::secrets(parsed)?, gate, force_share })
     }
 
+    /// The same for what is looked at, and not read: others may write to it.
+    pub(crate) fn shared(parsed: &Parsed) -> Result<Self, Fault> {
+        let gate = QemuGate::new(true).map_err(|error| Fault::of("Could not look at the root folder", &error))?;
+        Ok(Self { secrets: objects::secrets(parsed)?, gate, force_share: true })
+    }
+
     /// How files are looked at that are only read.
     pub(crate) fn locking(&self) -> Locking {
         reading(self.force_share)

@@ -11,6 +11,7 @@ use super::human::{snapshot_table, snapshots_of};
 use super::image::Image;
 use super::setting::Setting;
 use super::{Call, Command};
+use crate::render::text::printable;
 
 /// The command.
 pub(crate) const COMMAND: Command = Command {
@@ -58,9 +59,22 @@ fn run(call: &Call<'_>) -> Outcome {
         return Err(Fault::new(format!("Could not open '{}': {what}", image.given)));
     }
     image.settle_to_write()?;
+    if let SnapshotAction::Delete(name) = &action {
+        check_name(&image, &setting, name)?;
+    }
     imgfmt::snapshot(&image.source(), &action, &setting.access(&image))
         .map_err(|error| cannot(&image, &action, &error))?;
     Ok(0)
+}
+
+/// Checks that a snapshot is called `name`: what is deleted is not known by its id here.
+fn check_name(image: &Image, setting: &Setting, name: &str) -> Result<(), Fault> {
+    // What is wrong with the image, whoever changes it says.
+    let Ok(list) = imgfmt::snapshots(&image.source(), &setting.access(image)) else { return Ok(()) };
+    if list.iter().any(|snapshot| snapshot.name == name) {
+        return Ok(());
+    }
+    Err(Fault::new(format!("Could not delete snapshot '{}': snapshot not found", printable(name))))
 }
 
 /// Lists the snapshots; formats that have none have none to list.

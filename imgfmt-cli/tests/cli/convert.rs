@@ -77,6 +77,28 @@ fn a_source_may_be_replaced_but_not_overwritten() {
 }
 
 #[test]
+fn what_a_source_builds_on_is_not_replaced() {
+    let desk = Desk::new();
+    desk.disk("a", 1 << 20, &[0]);
+    desk.ok("convert -O qcow2 a base");
+    desk.ok("create -f qcow2 -b base -F qcow2 over");
+    let before = desk.read("base");
+    for line in [
+        "convert -f qcow2 -O raw over base",
+        "convert -f qcow2 -O qcow2 over base",
+        "compact -f qcow2 over base",
+        "dd -f qcow2 -O qcow2 if=over of=base bs=64k count=1",
+        "dd -f qcow2 -O raw if=base of=base bs=64k count=1",
+        "dd -f qcow2 -O raw if=over of=over bs=64k count=1",
+    ] {
+        let said = desk.fails(line);
+        assert!(said.contains(" is a source, and would be overwritten while it is read"), "{line}: {said}");
+        assert!(desk.read("base") == before, "{line}");
+    }
+    desk.ok("compare -f qcow2 -F raw over a");
+}
+
+#[test]
 fn an_existing_target_is_written_in_place_and_keeps_its_length() {
     let desk = Desk::new();
     desk.disk("a", 1 << 20, &[1 << 19]);

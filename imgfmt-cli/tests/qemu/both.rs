@@ -100,6 +100,11 @@ impl Both {
         assert_eq!(ran.code, Some(0), "{line}: {}", ran.stderr);
     }
 
+    /// Has `qemu-img` run a line, whatever comes of it.
+    pub(crate) fn theirs_run(&self, line: &str) {
+        let _ = self.qemu_img(line);
+    }
+
     /// Both folders.
     pub(crate) fn desks(&self) -> [&Desk; 2] {
         [&self.theirs, &self.ours]

@@ -39,7 +39,7 @@ impl Snapshots for Qcow2 {
 
     fn delete(&self, medium: Arc<dyn Medium>, name: &str, context: &OpenContext<'_>) -> Result<()> {
         let mut changed = Changed::open(medium, context)?;
-        let row = changed.find(name)?;
+        let row = changed.find_to_delete(name)?;
         changed.delete(row)
     }
 }
@@ -72,6 +72,13 @@ impl<'a> Changed<'a> {
         by_id
             .or_else(|| self.rows.iter().position(|row| row.name() == name))
             .ok_or_else(|| Error::new(ErrorKind::Missing, format!("there is no snapshot with the id or name {name}")))
+    }
+
+    /// The snapshot called `name`, or else with that id. Ids are given out without anybody asking for one, and names are chosen: who
+    /// says `1` to what cannot be undone, and has a snapshot of that name, means that one.
+    fn find_to_delete(&self, name: &str) -> Result<usize> {
+        let by_name = self.rows.iter().position(|row| row.name() == name);
+        by_name.map_or_else(|| self.find(name), Ok)
     }
 
     /// Keeps the current state.

@@ -16,7 +16,9 @@ use crate::formats::name_in_images;
 /// [`open_layers`](super::open::open_layers).
 pub(crate) fn resolve(path: &Path, backing: &ParentName, access: &Access<'_>) -> Result<Backing> {
     let place = folder_of(path).join(&backing.name);
-    let layers = describe_layers(&place, backing.format.as_deref(), &access.below())?;
+    // Its header is looked at, and nothing of it is read: whoever writes to it does no harm.
+    let access = Access { force_share: true, ..access.below() };
+    let layers = describe_layers(&place, backing.format.as_deref(), &access)?;
     backing_of(path, backing, &layers)
 }
 

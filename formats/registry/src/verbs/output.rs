@@ -44,6 +44,12 @@ pub(crate) fn open(
         (Some(target), Some(source)) => is_part_of(target, source)?,
         _ => false,
     };
+    // What takes the place of an image that has been read whole is that image; of a file that it builds on, or that holds a part of
+    // it, it is something else.
+    let is_top = || request.sources.iter().any(|source| HostFile::at(&source.path) == HostFile::at(path));
+    if is_source && !is_top() {
+        return Err(overwritten(request));
+    }
     if !request.in_place && !device {
         let locking = request.access.locking(Locking::Write);
         let beside =

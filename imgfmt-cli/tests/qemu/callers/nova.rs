@@ -37,6 +37,40 @@ fn images_are_described() {
 }
 
 #[test]
+fn what_qemu_encrypts_for_it_is_read() {
+    if !crate::servers::are_there(&["qemu-img"]) {
+        return;
+    }
+    let desk = desk();
+    let encrypt =
+        "cipher-alg=aes-256,@cipher-mode=xts,@hash-alg=sha256,@iter-time=20,@ivgen-alg=plain64,@ivgen-hash-alg=sha256";
+    for (format, prefix) in [("luks", ""), ("qcow2", "encrypt.")] {
+        let luks = if prefix.is_empty() { "" } else { "encrypt.format=luks," };
+        let options = format!("{luks}{prefix}key-secret=sec1,{prefix}{}", encrypt.replace('@', prefix));
+        let line = format!("create -q -f {format} --object secret,id=sec1,file=secret -o {options} x 1M");
+        assert!(desk.command("qemu-img", &line).status().unwrap().success(), "{line}");
+        assert_eq!(desk.json(&format!("info --output=json -f {format} x"))["format"], format);
+        let opts = format!("driver={format},file.filename=x,{prefix}key-secret=sec1");
+        desk.ok(&format!("convert --object secret,id=sec1,file=secret --image-opts {opts} -O raw x.raw"));
+        assert!(desk.read("x.raw").len() == 1 << 20);
+    }
+}
+
+#[test]
+fn an_overlay_is_made_while_a_machine_runs_on_its_base() {
+    if !crate::servers::are_there(&["qemu-nbd"]) {
+        return;
+    }
+    let desk = desk();
+    std::fs::copy(desk.path("_base/base"), desk.path("base.qcow2")).unwrap();
+    let _machine = crate::servers::Server::start(&desk, "qemu-nbd", "-f qcow2 -t -k HERE/s base.qcow2", "s");
+    desk.ok("create -f qcow2 -o backing_file=base.qcow2,backing_fmt=qcow2 over.qcow2");
+    desk.ok("create -f qcow2 -o backing_file=base.qcow2,backing_fmt=qcow2 over.qcow2 8M");
+    let told = desk.fails("create -f qcow2 base.qcow2 8M");
+    assert!(told.contains("Failed to get \"write\" lock"), "{told}");
+}
+
+#[test]
 fn an_image_that_is_not_there_is_said_to_be_missing() {
     let desk = desk();
     let ran = env(&desk, "info /nowhere/disk --force-share --output=json");

@@ -125,6 +125,20 @@ fn disks_with_snapshots_get_other_sizes() {
 }
 
 #[test]
+fn a_snapshot_is_deleted_by_its_name() {
+    let Some(both) = Both::new() else { return };
+    both.make("create -q -f qcow2 x.qcow2 4M", "x.qcow2");
+    for name in ["alpha", "1", "3", "2"] {
+        both.make(&format!("snapshot -q -c {name} x.qcow2"), "x.qcow2");
+    }
+    for name in ["1", "2", "1", "4"] {
+        both.theirs_run(&format!("snapshot -d {name} x.qcow2"));
+        let _ = both.ours.run(&format!("snapshot -f qcow2 -d {name} x.qcow2"));
+        both.same("snapshot -l x.qcow2");
+    }
+}
+
+#[test]
 fn a_snapshot_is_applied_where_bitmaps_are() {
     let Some(both) = both() else { return };
     both.make("snapshot -c one base", "base");
