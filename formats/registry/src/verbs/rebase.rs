@@ -13,7 +13,7 @@ use imgfmt_core::{
     Layer, Opener, Pairs, ParentName, Result, Storage, workers,
 };
 
-use super::backing::{as_stored, backing_of, folder_of};
+use super::backing::{as_stored, backing_of, folder_of, resolve};
 use super::edited::Edited;
 use super::open::{Access, open_layers};
 use super::request::Source;
@@ -67,7 +67,7 @@ pub fn rebase(request: &RebaseRequest<'_>) -> Result<()> {
     done.map_err(|e| e.context(format!("cannot rebase {}", request.source.path.display())))
 }
 
-/// Changes the name alone.
+/// Changes the name alone. Where a format knows its parent by more than that, the new one is looked at after all.
 fn rename(request: &RebaseRequest<'_>) -> Result<()> {
     let image = Edited::open(&request.source, &request.access)?;
     let reparent = image.kind.need(image.kind.abilities.reparent, NONE)?;
@@ -78,10 +78,13 @@ fn rename(request: &RebaseRequest<'_>) -> Result<()> {
         identities: Vec::new(),
         size,
     });
-    reparent
-        .set_parent(image.medium(), backing.as_ref(), &image.context())
-        .and_then(|()| image.medium().sync())
-        .map_err(|e| e.in_format(image.kind.name))
+    let set = |backing: Option<&Backing>| reparent.set_parent(image.medium(), backing, &image.context());
+    let looked_at = || {
+        let found = resolve(&request.source.path, request.backing.as_ref()?, &request.access).ok()?;
+        (!found.identities.is_empty()).then_some(Backing { size, ..found })
+    };
+    let done = set(backing.as_ref()).or_else(|error| looked_at().map_or(Err(error), |found| set(Some(&found))));
+    done.and_then(|()| image.medium().sync()).map_err(|e| e.in_format(image.kind.name))
 }
 
 /// Changes the name once the image has what the new file lacks.

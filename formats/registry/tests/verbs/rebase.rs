@@ -167,3 +167,20 @@ fn an_unchecked_rebase_changes_the_name_alone() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn an_unchecked_rebase_looks_at_what_a_format_knows_its_parent_by() -> Outcome {
+    for kind in Kind::layered() {
+        let (folder, _) = folder(kind, 4 << 20)?;
+        std::fs::copy(folder.path("old"), folder.path("moved"))?;
+        let mut request = request(&folder, kind, Some("moved"));
+        request.unchecked = true;
+        imgfmt::rebase(&request).map_err(|e| format!("{kind:?}: {}", whole(&e)))?;
+        let description = imgfmt::open_layer(&folder.path("top"), None, &folder.access())?.0.image.describe();
+        assert_eq!(description.parent.map(|parent| parent.name), Some("moved".into()), "{kind:?}");
+        // It is known there by what it was known by before.
+        std::fs::remove_file(folder.path("old"))?;
+        imgfmt::open(&folder.path("top"), Some(kind.format), &folder.access()).map_err(|e| whole(&e))?;
+    }
+    Ok(())
+}
