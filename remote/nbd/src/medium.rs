@@ -108,7 +108,10 @@ impl Target for NbdExport {
             return write_zeros(self, range);
         }
         write_zeros(self, range.start..inner.start)?;
-        self.clear_blocks(&inner)?;
+        let done = self.clear_blocks(&inner);
+        // Somebody may have asked meanwhile.
+        self.known().forget();
+        done?;
         write_zeros(self, inner.end..range.end)
     }
 

@@ -39,15 +39,10 @@ fn main() -> ExitCode {
 /// Does what the arguments say. What is in the way, the client is told of.
 fn run(mode: &str, address: &str) -> Result<()> {
     let opened = Mode::parse(mode).and_then(|mode| open(mode, &RbdAddress::parse(address)?));
-    let served = match opened {
-        Ok(None) => return Ok(()),
-        Ok(Some(served)) => Ok(served),
-        Err(error) => Err(error),
-    };
-    let stream = Stream::Unix(client()?);
-    match served {
-        Ok(served) => served.serve(stream),
-        Err(error) => Served::refuse(stream, &error),
+    match opened {
+        Ok(None) => Ok(()),
+        Ok(Some(served)) => served.serve(Stream::Unix(client()?)),
+        Err(error) => Served::refuse(Stream::Unix(client()?), &error),
     }
 }
 
