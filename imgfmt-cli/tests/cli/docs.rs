@@ -17,7 +17,13 @@ fn man_pages_and_completions_are_all_there() {
         assert!(text.contains("imgfmt"), "{file}");
     }
     assert_eq!(folder.read_dir().unwrap().count(), files.len());
-    assert!(std::fs::read_to_string(folder.join("imgfmt-convert.1")).unwrap().contains("put one behind the other"));
+    let page = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    assert!(page("imgfmt-convert.1").contains("put one behind the other"));
+    let check = page("imgfmt-check.1");
+    assert!(check.contains(".SH EXAMPLES\n.nf\nimgfmt check disk.qcow2\nimgfmt check \\-\\-deep"), "{check}");
+    assert!(check.contains(".SH \"EXIT STATUS\"\n.nf\n0   nothing is wrong"), "{check}");
+    assert!(check.contains(".SH \"SEE ALSO\"\nimgfmt(1)"), "{check}");
+    assert!(page("imgfmt-compact.1").contains(".SH NOTES\n.PP\nUnits that are zero"));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! A tool for packagers. They come from the same definitions as the command line, so they cannot differ from it.
 
+mod man;
+
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -28,7 +30,7 @@ fn write_all(folder: &Path) -> io::Result<()> {
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         generate_to(shell, &mut Cli::command(), "imgfmt", folder)?;
     }
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder)
+    man::write_all(Cli::command(), folder)
 }
 
 /// Says what is wrong.
