@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue};
 use imgfmt::ErrorKind;
 
 use crate::exit::Exit;
@@ -105,6 +106,17 @@ pub(crate) fn print_usage_error(error: &clap::Error) {
     // Where all arguments are missing, the text is the help, and has no such prefix.
     let text = text.strip_prefix("error: ").map_or_else(|| text.clone(), |text| format!("{NAME}: {text}"));
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// An option that is unknown is seldom a file of that name: without the tip that says how to name such a file.
+pub(crate) fn without_detour(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::StyledStrs(mut tips)) = error.remove(ContextKind::Suggested) {
+        tips.retain(|tip| !tip.to_string().starts_with("to pass "));
+        if !tips.is_empty() {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+        }
+    }
+    error
 }
 
 /// An error and all that caused it, in one line.

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return answer(&error).into(),
+        Err(error) => return answer(error).into(),
     };
     let signals = Signals::default();
     match run(&cli.command, &signals) {
@@ -66,13 +66,13 @@ fn run(command: &Command, signals: &Signals) -> Result<Exit, Failure> {
 }
 
 /// Prints what clap has to say: help and version, or what is wrong with the arguments.
-fn answer(error: &clap::Error) -> Exit {
+fn answer(error: clap::Error) -> Exit {
     if !error.use_stderr() {
         // There is nobody to tell that the answer cannot be printed.
         let _ = error.print();
         return Exit::Done;
     }
-    failure::print_usage_error(error);
+    failure::print_usage_error(&failure::without_detour(error));
     Exit::Error
 }
 

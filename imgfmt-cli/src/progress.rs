@@ -1,16 +1,16 @@
 //! Progress for people and for programs.
 
 use std::io::{self, IsTerminal, Write};
-use std::ops::Range;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use imgfmt::ConvertSummary;
 use imgfmt::convert::{Lost, Progress};
-use imgfmt_cli::args::{ProgressArgs, ProgressForm};
+use imgfmt_cli::args::{OutputForm, ProgressArgs, ProgressForm};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::failure::Failure;
+use crate::render::written;
 
 /// Shows how far a command is. Any thread may report.
 pub(crate) struct Reporter {
@@ -44,15 +44,17 @@ struct Shown {
 impl Reporter {
     /// A reporter of the form that `args` and the terminal call for.
     ///
-    /// Where the image goes `to_pipe`, standard output is not for progress.
-    pub(crate) fn new(args: &ProgressArgs, to_pipe: bool) -> Result<Self, Failure> {
-        if to_pipe && args.progress == Some(ProgressForm::Percent) {
-            return Err(Failure::Usage("--progress percent: the image goes to standard output; say json".to_owned()));
+    /// Where the image goes `to_pipe`, or the answer is for programs, standard output is not for progress.
+    pub(crate) fn new(args: &ProgressArgs, answer: OutputForm, to_pipe: bool) -> Result<Self, Failure> {
+        let taken = to_pipe || answer == OutputForm::Json;
+        if taken && args.progress == Some(ProgressForm::Percent) {
+            let what = if to_pipe { "the image goes" } else { "the answer goes as JSON" };
+            return Err(Failure::Usage(format!("--progress percent: {what} to standard output; say --progress json")));
         }
-        let form = match chosen(args, io::stderr().is_terminal(), io::stdout().is_terminal() || to_pipe) {
+        let form = match chosen(args, io::stderr().is_terminal(), io::stdout().is_terminal() || taken) {
             ProgressForm::None => Form::None,
             ProgressForm::Bar => Form::Bar(bar()),
-            ProgressForm::Percent if to_pipe => Form::None,
+            ProgressForm::Percent if taken => Form::None,
             ProgressForm::Percent => Form::Percent(Mutex::default()),
             ProgressForm::Json => Form::Json(Mutex::default()),
         };
@@ -108,7 +110,7 @@ impl Reporter {
             "elapsed": (elapsed * 1e3).round() / 1e3, "rate": rate.round(),
         });
         if let Some(lost) = lost {
-            line["lost"] = json_of(lost);
+            line["lost"] = written::lost(lost);
         }
         write(io::stderr().lock(), &format!("{line}\n"));
     }
@@ -117,13 +119,6 @@ impl Reporter {
 /// Where a conversion is that was made.
 pub(crate) fn complete(summary: &ConvertSummary) -> Progress {
     Progress { done: summary.size, size: summary.size, stored: summary.stored }
-}
-
-/// What was lost, for programs.
-fn json_of(lost: &Lost) -> serde_json::Value {
-    let range = |range: &Range<u64>| serde_json::json!({ "start": range.start, "length": range.end - range.start });
-    let ranges: Vec<_> = lost.ranges.iter().map(range).collect();
-    serde_json::json!({ "bytes": lost.bytes, "exact": lost.is_exact(), "ranges": ranges })
 }
 
 /// The form that was asked for, or else the one that fits where the streams lead.

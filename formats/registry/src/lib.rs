@@ -26,7 +26,7 @@ pub use verbs::map::{MapEntry, map};
 pub use verbs::measure::{MeasureRequest, MeasureSource, Measured, measure};
 pub use verbs::open::{Access, FilePart, format_of_name, open, open_layer, open_layers, open_options_of, options_of};
 pub use verbs::probe::probe;
-pub use verbs::rebase::{RebaseRequest, rebase};
+pub use verbs::rebase::{RebaseRequest, Rebased, rebase};
 pub use verbs::replay::replay;
 pub use verbs::request::{Bitmaps, ConvertRequest, ConvertSummary, Pipes, Source};
 pub use verbs::resize::{ResizeRequest, Resized, SizeChange, WOULD_SHRINK, resize};

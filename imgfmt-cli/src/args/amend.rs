@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::EditArgs;
+use super::{AnswerArgs, EditArgs};
 
 /// The arguments of `imgfmt amend`.
 #[derive(Args, Clone, Debug)]
@@ -25,6 +25,10 @@ pub struct AmendArgs {
     /// Do also what cannot be undone, such as erasing the last key of an encrypted image
     #[arg(long)]
     pub force: bool,
+
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 
     /// Print nothing but errors
     #[arg(short = 'q', long)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{OutputForm, SourceArgs};
+use super::{AnswerArgs, SourceArgs};
 
 /// The arguments of `imgfmt bench`.
 #[derive(Args, Clone, Debug)]
@@ -50,9 +50,9 @@ pub struct BenchArgs {
     #[arg(long, value_name = "N", requires = "write")]
     pub flush_interval: Option<u64>,
 
-    /// How to print the answer
-    #[arg(long, value_name = "FORM", default_value = "human")]
-    pub output: OutputForm,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 }
 
 /// What `imgfmt bench --help` ends with.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::EditArgs;
+use super::{AnswerArgs, EditArgs};
 
 /// The arguments of `imgfmt bitmap`.
 #[derive(Args, Clone, Debug)]
@@ -37,6 +37,10 @@ pub struct BitmapArgs {
     /// With --merge: the format of that image
     #[arg(short = 'F', long, value_name = "FMT", requires = "source_file")]
     pub source_format: Option<String>,
+
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 }
 
 /// What to do with a bitmap.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{OutputForm, SourceArgs};
+use super::{AnswerArgs, SourceArgs};
 
 /// The arguments of `imgfmt check`.
 #[derive(Args, Clone, Debug)]
@@ -31,9 +31,9 @@ pub struct CheckArgs {
     #[arg(short = 'm', long, visible_alias = "parallel", value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 
-    /// How to print the answer
-    #[arg(long, value_name = "FORM", default_value = "human")]
-    pub output: OutputForm,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 
     /// Print nothing but errors; the exit code is the answer
     #[arg(short = 'q', long)]

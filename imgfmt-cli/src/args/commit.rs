@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{EditArgs, ProgressArgs};
+use super::{AnswerArgs, EditArgs, ProgressArgs};
 
 /// The arguments of `imgfmt commit`.
 #[derive(Args, Clone, Debug)]
@@ -29,6 +29,10 @@ pub struct CommitArgs {
     /// Bytes a second at most
     #[arg(short = 'r', long, value_name = "RATE")]
     pub rate_limit: Option<String>,
+
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 
     /// How progress is shown.
     #[command(flatten)]

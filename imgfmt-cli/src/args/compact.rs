@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::{EditArgs, ProgressArgs};
+use super::{AnswerArgs, EditArgs, ProgressArgs};
 
 /// The arguments of `imgfmt compact`.
 #[derive(Args, Clone, Debug)]
@@ -43,6 +43,10 @@ pub struct CompactArgs {
     #[arg(short = 'm', long, visible_alias = "parallel", value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
+
     /// How progress is shown.
     #[command(flatten)]
     pub progress: ProgressArgs,
@@ -55,5 +59,5 @@ Examples:
   imgfmt compact -f qcow2 -c -o compression_type=zstd disk.qcow2 small.qcow2
   imgfmt compact -f raw --in-place disk.raw
 
-Units that are zero are dropped, and what is left lies together. Fill free space with zeros in the guest
+Units that are zero are dropped, and what is left lies together. Fill free space with zeros in the guest \
 before, as with fstrim or zerofree, so that it can be dropped.";

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::{OutputForm, ProgressArgs};
+use super::{AnswerArgs, ProgressArgs};
 
 /// The arguments of `imgfmt compare`.
 #[derive(Args, Clone, Debug)]
@@ -47,9 +47,9 @@ pub struct CompareArgs {
     #[arg(short = 'U', long)]
     pub force_share: bool,
 
-    /// How to print the answer
-    #[arg(long, value_name = "FORM", default_value = "human")]
-    pub output: OutputForm,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 
     /// How progress is shown.
     #[command(flatten)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::{HashName, ProgressArgs, SourceArgs};
+use super::{AnswerArgs, HashName, ProgressArgs, SourceArgs};
 
 /// The arguments of `imgfmt convert`.
 #[derive(Args, Clone, Debug)]
@@ -78,6 +78,10 @@ pub struct ConvertArgs {
     #[arg(hide_possible_values = true)]
     pub source_cache: Cache,
 
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
+
     /// How progress is shown.
     #[command(flatten)]
     pub progress: ProgressArgs,
@@ -133,11 +137,11 @@ Examples:
   imgfmt convert -f vmdk -O qcow2 -c disk.vmdk d.qcow2   compressed
   imgfmt convert -O qcow2 -o help                        what can follow -o
   imgfmt convert -O qcow2 -B base.qcow2 top.qcow2 new.qcow2
-  imgfmt convert --hash sha256 --verify disk.vmdk disk.qcow2
+  imgfmt convert --hash sha256 --verify --output json disk.vmdk disk.qcow2
   imgfmt convert part1.raw part2.raw whole.raw           one behind the other
   imgfmt convert -n disk.qcow2 /dev/sdX                  onto a device
   imgfmt convert -O raw disk.qcow2 rbd:pool/image        into a Ceph pool; nbd://host/export is an address, too
 
-A target that is a regular file is written beside its place and renamed when it is whole:
-a failure or a signal leaves what was there. Files that an image names (backing files,
+A target that is a regular file is written beside its place and renamed when it is whole: \
+a failure or a signal leaves what was there. Files that an image names (backing files, \
 extents) are opened where they lie beside or below the image; --allow admits more.";

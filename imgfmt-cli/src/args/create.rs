@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
+use super::AnswerArgs;
+
 /// The arguments of `imgfmt create`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = AFTER_HELP)]
@@ -43,6 +45,10 @@ pub struct CreateArgs {
     /// Allow images to name this file, or the files below this folder (repeatable)
     #[arg(long, value_name = "PATH", action = ArgAction::Append)]
     pub allow: Vec<PathBuf>,
+
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 
     /// Print nothing but errors
     #[arg(short = 'q', long)]

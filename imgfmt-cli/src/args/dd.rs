@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Args};
 
-use super::{ProgressArgs, SourceArgs};
+use super::{AnswerArgs, ProgressArgs, SourceArgs};
 
 /// The arguments of `imgfmt dd`.
 #[derive(Args, Clone, Debug)]
@@ -31,6 +31,10 @@ pub struct DdArgs {
     /// Write into the existing target
     #[arg(short = 'n', long = "no-create")]
     pub in_place: bool,
+
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 
     /// How progress is shown.
     #[command(flatten)]

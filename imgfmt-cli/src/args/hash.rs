@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::{OutputForm, ProgressArgs, SourceArgs};
+use super::{AnswerArgs, ProgressArgs, SourceArgs};
 
 /// The arguments of `imgfmt hash`.
 #[derive(Args, Clone, Debug)]
@@ -31,9 +31,9 @@ pub struct HashArgs {
     #[arg(short = 'm', long, visible_alias = "parallel", value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 
-    /// How to print the answer
-    #[arg(long, value_name = "FORM", default_value = "human")]
-    pub output: OutputForm,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 
     /// How progress is shown.
     #[command(flatten)]
@@ -57,5 +57,5 @@ Examples:
   imgfmt hash disk.qcow2
   imgfmt hash -a blake3 -a sha256 --output json disk.vmdk
 
-The hash is of the disk that the guest sees, so it is the same whatever format the image is in, and the
+The hash is of the disk that the guest sees, so it is the same whatever format the image is in, and the \
 same as that of the raw disk. A line is the hash and the file, as sha256sum prints them.";

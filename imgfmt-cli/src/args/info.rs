@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use super::SourceArgs;
+use super::{AnswerArgs, SourceArgs};
 
 /// The arguments of `imgfmt info`.
 #[derive(Args, Clone, Debug)]
@@ -18,9 +18,9 @@ pub struct InfoArgs {
     #[command(flatten)]
     pub source: SourceArgs,
 
-    /// How to print it
-    #[arg(long, value_name = "FORM", default_value = "human")]
-    pub output: OutputForm,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 
     /// Describe every file that the image builds on, too
     #[arg(long)]
@@ -35,15 +35,6 @@ pub struct InfoArgs {
     pub partitions: bool,
 }
 
-/// How the answer is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OutputForm {
-    /// For people
-    Human,
-    /// For programs
-    Json,
-}
-
 /// What `imgfmt info --help` ends with.
 const AFTER_HELP: &str = "\
 Examples:
@@ -52,5 +43,5 @@ Examples:
   imgfmt info --partitions --disk 2 appliance.ova
   imgfmt info --backing-chain --allow /images snapshot.qcow2
 
-A backing file is only opened with --backing-chain. Extents that an image consists of are
+A backing file is only opened with --backing-chain. Extents that an image consists of are \
 opened where they lie beside or below it; --allow admits more.";

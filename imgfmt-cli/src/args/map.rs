@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{OutputForm, SourceArgs};
+use super::{AnswerArgs, SourceArgs};
 
 /// The arguments of `imgfmt map`.
 #[derive(Args, Clone, Debug)]
@@ -30,9 +30,9 @@ pub struct MapArgs {
     #[arg(long, value_name = "LENGTH")]
     pub max_length: Option<String>,
 
-    /// How to print the answer
-    #[arg(long, value_name = "FORM", default_value = "human")]
-    pub output: OutputForm,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 }
 
 /// What `imgfmt map --help` ends with.
@@ -41,5 +41,5 @@ Examples:
   imgfmt map disk.qcow2
   imgfmt map --output json --start-offset 1G --max-length 1M disk.vmdk
 
-Each line is a run of guest bytes that are all of one kind: where it begins, how long it is, which layer
+Each line is a run of guest bytes that are all of one kind: where it begins, how long it is, which layer \
 of the chain has it (0 is the image itself), and where it is stored. Guest data is not read.";

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::{OutputForm, SourceArgs};
+use super::{AnswerArgs, SourceArgs};
 
 /// The arguments of `imgfmt measure`.
 #[derive(Args, Clone, Debug)]
@@ -34,9 +34,9 @@ pub struct MeasureArgs {
     #[arg(short = 'l', long, value_name = "SNAPSHOT")]
     pub snapshot: Option<String>,
 
-    /// How to print the answer
-    #[arg(long, value_name = "FORM", default_value = "human")]
-    pub output: OutputForm,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 }
 
 /// What `imgfmt measure --help` ends with.
@@ -45,5 +45,5 @@ Examples:
   imgfmt measure -O qcow2 disk.vmdk
   imgfmt measure -O vhdx --size 100G --output json
 
-Says how many bytes the new image takes: with the data that is there, and with all of the disk filled.
+Says how many bytes the new image takes: with the data that is there, and with all of the disk filled. \
 Guest data is not read, so compression and runs of zeros within data are not foreseen.";

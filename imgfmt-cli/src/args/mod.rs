@@ -1,6 +1,7 @@
 //! The command line, as clap sees it: plain values, nothing resolved.
 
 mod amend;
+mod answer;
 mod bench;
 mod bitmap;
 mod check;
@@ -25,6 +26,7 @@ mod source;
 use clap::{Parser, Subcommand};
 
 pub use amend::AmendArgs;
+pub use answer::{AnswerArgs, OutputForm};
 pub use bench::BenchArgs;
 pub use bitmap::{BitmapArgs, BitmapWhat};
 pub use check::{CheckArgs, RepairWhat};
@@ -36,7 +38,7 @@ pub use create::CreateArgs;
 pub use dd::DdArgs;
 pub use edit::EditArgs;
 pub use hash::{HashArgs, HashName};
-pub use info::{InfoArgs, OutputForm};
+pub use info::InfoArgs;
 pub use map::MapArgs;
 pub use measure::MeasureArgs;
 pub use progress::{ProgressArgs, ProgressForm};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{EditArgs, ProgressArgs};
+use super::{AnswerArgs, EditArgs, ProgressArgs};
 
 /// The arguments of `imgfmt rebase`.
 #[derive(Args, Clone, Debug)]
@@ -33,6 +33,10 @@ pub struct RebaseArgs {
     /// Compress what is copied
     #[arg(short = 'c', long)]
     pub compress: bool,
+
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 
     /// How progress is shown.
     #[command(flatten)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::EditArgs;
+use super::{AnswerArgs, EditArgs};
 
 /// The arguments of `imgfmt resize`.
 #[derive(Args, Clone, Debug)]
@@ -29,6 +29,10 @@ pub struct ResizeArgs {
     /// What is done about the new space
     #[arg(long, value_name = "HOW", default_value = "off")]
     pub preallocation: PreallocationHow,
+
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 
     /// Print nothing but errors
     #[arg(short = 'q', long)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{EditArgs, OutputForm};
+use super::{AnswerArgs, EditArgs};
 
 /// The arguments of `imgfmt snapshot`.
 #[derive(Args, Clone, Debug)]
@@ -22,9 +22,9 @@ pub struct SnapshotArgs {
     #[command(flatten)]
     pub what: SnapshotWhat,
 
-    /// How to print the list
-    #[arg(long, value_name = "FORM", default_value = "human")]
-    pub output: OutputForm,
+    /// How the answer is printed.
+    #[command(flatten)]
+    pub answer: AnswerArgs,
 
     /// Print nothing but errors
     #[arg(short = 'q', long)]

@@ -2,11 +2,12 @@
 
 use imgfmt::Options;
 use imgfmt_cli::args::AmendArgs;
+use serde_json::{Map, Value, json};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::print;
-use crate::render::options;
+use crate::render::{options, written};
 use crate::source::Editing;
 
 /// Changes options of an image.
@@ -15,10 +16,8 @@ pub(crate) fn run(args: &AmendArgs) -> Result<Exit, Failure> {
         let Some(format) = args.edit.format.as_deref() else {
             return Err(Failure::Usage("-o help needs the format; say -f FMT".to_owned()));
         };
-        print::text(&options::list(
-            &format!("What can be changed of {format}, with -o"),
-            imgfmt::amend_options_of(format)?,
-        ))?;
+        let heading = format!("What can be changed of {format}, with -o");
+        options::print(args.answer.form, &heading, imgfmt::amend_options_of(format)?)?;
         return Ok(Exit::Done);
     }
     let Some(file) = args.file.as_deref() else {
@@ -31,5 +30,8 @@ pub(crate) fn run(args: &AmendArgs) -> Result<Exit, Failure> {
     let editing = Editing::new(&args.edit, file, None)?;
     let result = imgfmt::amend(&editing.source()?, &changes, args.force, &editing.access());
     result.map_err(|error| editing.explain(error))?;
+    let changed: Map<_, _> =
+        changes.names().map(|name| (name.to_owned(), Value::from(changes.get(name).unwrap_or_default()))).collect();
+    print::done(args.answer.form, false, &json!({ "filename": written::name(file), "options": changed }))?;
     Ok(Exit::Done)
 }

@@ -46,7 +46,7 @@ pub(crate) fn run(args: &BenchArgs) -> Result<Exit, Failure> {
         "requests": result.requests, "bytes": result.bytes, "seconds": seconds,
         "requests-per-second": per_second(result.requests), "bytes-per-second": per_second(result.bytes),
     });
-    print::answer(args.output, &value, || {
+    print::answer(args.answer.form, false, &value, || {
         format!(
             "{} requests, {} in {seconds:.3} seconds: {:.0} requests a second\n",
             result.requests,

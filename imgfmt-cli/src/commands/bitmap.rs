@@ -1,11 +1,14 @@
 //! `imgfmt bitmap`.
 
 use imgfmt::options::parse_size;
-use imgfmt::{BitmapAction, Source};
+use imgfmt::{BitmapAction, BitmapInfo, Source};
 use imgfmt_cli::args::BitmapArgs;
+use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::print;
+use crate::render::written;
 use crate::source::Editing;
 
 /// Changes a bitmap.
@@ -13,8 +16,17 @@ pub(crate) fn run(args: &BitmapArgs) -> Result<Exit, Failure> {
     let actions = actions(args)?;
     let editing = Editing::new(&args.edit, &args.file, args.source_file.as_deref())?;
     let result = imgfmt::change_bitmap(&editing.source()?, &args.bitmap, &actions, &editing.access());
-    result.map_err(|error| editing.explain(error))?;
+    let list = result.map_err(|error| editing.explain(error))?;
+    let value = json!({ "filename": written::name(&args.file), "bitmaps": list.iter().map(object).collect::<Value>() });
+    print::done(args.answer.form, false, &value)?;
     Ok(Exit::Done)
+}
+
+/// A bitmap, for programs: with the names that QEMU gives its flags.
+fn object(bitmap: &BitmapInfo) -> Value {
+    let flags = [("in-use", bitmap.inconsistent), ("auto", bitmap.enabled)];
+    let flags: Value = flags.iter().filter(|(_, set)| *set).map(|(name, _)| *name).collect();
+    json!({ "name": bitmap.name, "granularity": bitmap.granularity, "flags": flags })
 }
 
 /// What is to be done, in the order that the help says.

@@ -2,7 +2,7 @@
 
 use imgfmt::convert::{Cancel, Convert};
 use imgfmt::{CheckReport, CheckRequest, Repair, Severity};
-use imgfmt_cli::args::{CheckArgs, OutputForm, RepairWhat};
+use imgfmt_cli::args::{CheckArgs, RepairWhat};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -38,9 +38,7 @@ pub(crate) fn run(args: &CheckArgs, signals: &Signals) -> Result<Exit, Failure> 
         access,
     };
     let report = imgfmt::check(&request).map_err(|error| gate.explain(error))?;
-    if !(args.quiet && args.output == OutputForm::Human) {
-        print::answer(args.output, &check::json(&source.path, &report), || check::text(&report))?;
-    }
+    print::answer(args.answer.form, args.quiet, &check::json(&source.path, &report), || check::text(&report))?;
     Ok(exit(&report))
 }
 

@@ -3,12 +3,14 @@
 use imgfmt::convert::{Cancel, Convert, Progress};
 use imgfmt::{CompactRequest, Options};
 use imgfmt_cli::args::CompactArgs;
+use serde_json::json;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::print;
 use crate::progress::Reporter;
 use crate::render::text::size;
+use crate::render::written;
 use crate::signals::Signals;
 use crate::source::Editing;
 
@@ -23,7 +25,7 @@ pub(crate) fn run(args: &CompactArgs, signals: &Signals) -> Result<Exit, Failure
         Some(_) => Editing::reading(&args.edit, &args.file)?.with_target(args.output.as_deref())?,
         None => Editing::new(&args.edit, &args.file, None)?,
     };
-    let reporter = Reporter::new(&args.progress, false)?;
+    let reporter = Reporter::new(&args.progress, args.answer.form, false)?;
     let report = |progress: Progress| reporter.report(progress);
     let cancel = Cancel::default();
     signals.cancel(&cancel).map_err(|e| Failure::System("cannot watch for signals", e))?;
@@ -45,8 +47,12 @@ pub(crate) fn run(args: &CompactArgs, signals: &Signals) -> Result<Exit, Failure
     let result = imgfmt::compact(&request);
     reporter.finish(None);
     let done = result.map_err(|error| editing.explain(error))?;
-    if !args.progress.quiet {
-        print::text(&format!("compacted from {} to {}\n", size(done.before), size(done.after)))?;
-    }
+    let file = args.output.as_deref().unwrap_or(&args.file);
+    let value = json!({
+        "filename": written::name(file), "actual-size-before": done.before, "actual-size": done.after,
+    });
+    print::answer(args.answer.form, args.progress.quiet, &value, || {
+        format!("compacted from {} to {}\n", size(done.before), size(done.after))
+    })?;
     Ok(Exit::Done)
 }

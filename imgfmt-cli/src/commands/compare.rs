@@ -2,7 +2,7 @@
 
 use imgfmt::convert::{Cancel, Progress};
 use imgfmt::{CompareRequest, Comparison, Source};
-use imgfmt_cli::args::{CompareArgs, OutputForm, SourceArgs};
+use imgfmt_cli::args::{CompareArgs, SourceArgs};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &CompareArgs, signals: &Signals) -> Result<Exit, Failure
     let sources = Sources::new(&about, [args.first.as_path(), args.second.as_path()])?;
     let gate = CliGate::new(sources.paths(), &args.allow, args.force_share)
         .map_err(|failure| Failure::from(failure).with_code(CANNOT_OPEN))?;
-    let reporter = Reporter::new(&args.progress, false)?;
+    let reporter = Reporter::new(&args.progress, args.answer.form, false)?;
     let report = |progress: Progress| reporter.report(progress);
     let cancel = Cancel::default();
     signals.cancel(&cancel).map_err(|e| Failure::System("cannot watch for signals", e))?;
@@ -42,9 +42,8 @@ pub(crate) fn run(args: &CompareArgs, signals: &Signals) -> Result<Exit, Failure
     reporter.finish(None);
     match result {
         Ok(comparison) => {
-            if !(args.progress.quiet && args.output == OutputForm::Human) {
-                print::answer(args.output, &compare::json(&comparison), || compare::text(&comparison))?;
-            }
+            let (form, quiet) = (args.answer.form, args.progress.quiet);
+            print::answer(form, quiet, &compare::json(&comparison), || compare::text(&comparison))?;
             Ok(if matches!(comparison, Comparison::Identical { .. }) { Exit::Done } else { Exit::Answer(DIFFERENT) })
         }
         Err(failed) => {

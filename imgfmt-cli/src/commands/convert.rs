@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use imgfmt::convert::{Cancel, Convert, KernelCopy, Progress};
 use imgfmt::options::parse_size;
 use imgfmt::{Access, Bitmaps, ConvertRequest, ConvertSummary, Options, ParentName};
-use imgfmt_cli::args::{Cache, ConvertArgs};
+use imgfmt_cli::args::{Cache, ConvertArgs, OutputForm};
+use serde_json::Value;
 
 use crate::commands::hash::algorithms;
 use crate::exit::Exit;
@@ -15,15 +16,14 @@ use crate::pipes::{self, Resolved, is_pipe};
 use crate::print;
 use crate::probed::require_format;
 use crate::progress::{Reporter, complete};
-use crate::render::options;
+use crate::render::{options, written};
 use crate::signals::Signals;
 use crate::source::{Sources, snapshot};
 
 /// Converts.
 pub(crate) fn run(args: &ConvertArgs, signals: &Signals) -> Result<Exit, Failure> {
     let format = target_format(args);
-    if let Some(help) = asked_help(args, &format)? {
-        print::text(&help)?;
+    if print_help(args, &format)? {
         return Ok(Exit::Done);
     }
     let (files, target) = files(&args.files)?;
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &ConvertArgs, signals: &Signals) -> Result<Exit, Failure
         Sources::new(&args.source, files.iter().map(|file| real(file.as_path())))?.with_target(Some(target))?;
     let mut request = request(args, &sources, target, format)?;
     let gate = gate(args, &sources, &request.backing, target)?;
-    let reporter = Reporter::new(&args.progress, to_pipe)?;
+    let reporter = Reporter::new(&args.progress, args.answer.form, to_pipe)?;
     let report = |progress: Progress| reporter.report(progress);
     request.access = sources.access(&gate, args.snapshot.as_deref().map(snapshot));
     request.engine.progress = reporter.is_shown().then_some(&report);
@@ -50,6 +50,7 @@ pub(crate) fn run(args: &ConvertArgs, signals: &Signals) -> Result<Exit, Failure
     reporter.finish_without(result.as_ref().ok().map(complete), lost);
     let summary = result.map_err(|error| gate.explain(error))?;
     tell(args, &summary, to_pipe)?;
+    print::done(args.answer.form, to_pipe, &object(args, &request, &summary))?;
     Ok(if summary.lost.is_empty() { Exit::Done } else { Exit::Error })
 }
 
@@ -60,8 +61,12 @@ fn tell(args: &ConvertArgs, summary: &ConvertSummary, to_pipe: bool) -> Result<(
     }
     for value in &summary.hashes {
         let line = format!("{}:{}", value.algorithm.name(), value.hex());
-        // Standard output may be the image itself.
-        if to_pipe { failure::note(&line) } else { print::text(&format!("{line}\n"))? }
+        match args.answer.form {
+            OutputForm::Json => {}
+            // Standard output may be the image itself.
+            OutputForm::Human if to_pipe => failure::note(&line),
+            OutputForm::Human => print::text(&format!("{line}\n"))?,
+        }
     }
     for range in &summary.lost.ranges {
         let read = if summary.lost.is_exact() { "" } else { ", or some of them," };
@@ -72,6 +77,18 @@ fn tell(args: &ConvertArgs, summary: &ConvertSummary, to_pipe: bool) -> Result<(
         failure::note(&format!("these {count} ranges hold the {bytes} bytes that are lost, and some that are not"));
     }
     Ok(())
+}
+
+/// What was done, for programs.
+fn object(args: &ConvertArgs, request: &ConvertRequest<'_>, summary: &ConvertSummary) -> Value {
+    let mut object = written::json(&request.target, &request.target_format, summary);
+    if args.verify {
+        object.insert("verified".to_owned(), true.into());
+    }
+    if args.salvage {
+        object.insert("lost".to_owned(), written::lost(&summary.lost));
+    }
+    object.into()
 }
 
 /// The format of the target: the one that was named, or that its name ends with, or raw.
@@ -172,17 +189,20 @@ fn zero_grain(text: &str) -> Result<Option<u64>, Failure> {
     }
 }
 
-/// The list of options that was asked for in place of options, if one was.
-fn asked_help(args: &ConvertArgs, target_format: &str) -> Result<Option<String>, Failure> {
+/// Prints the list of options that was asked for in place of options; whether one was.
+fn print_help(args: &ConvertArgs, target_format: &str) -> Result<bool, Failure> {
+    let form = args.answer.form;
     if options::is_help(&args.options) {
-        return Ok(Some(options::of_new(target_format)?));
+        options::print_new(form, target_format)?;
+        return Ok(true);
     }
     if options::is_help(&args.source.open_options) {
         let format = args.source.format.as_deref().unwrap_or("raw");
         let heading = format!("Options for opening {format}, for --open-options");
-        return Ok(Some(options::list(&heading, imgfmt::open_options_of(format)?)));
+        options::print(form, &heading, imgfmt::open_options_of(format)?)?;
+        return Ok(true);
     }
-    Ok(None)
+    Ok(false)
 }
 
 /// Bytes of a sector.

@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::gate::CliGate;
 use crate::pipes::refuse_pipe;
 use crate::print;
-use crate::render::options;
+use crate::render::{options, written};
 use crate::source::Sources;
 
 /// Makes a new image.
@@ -21,7 +21,7 @@ pub(crate) fn run(args: &CreateArgs) -> Result<Exit, Failure> {
         .clone()
         .unwrap_or_else(|| args.file.as_deref().and_then(imgfmt::format_of_name).unwrap_or("raw").to_owned());
     if options::is_help(&args.options) {
-        print::text(&options::of_new(&format)?)?;
+        options::print_new(args.answer.form, &format)?;
         return Ok(Exit::Done);
     }
     let Some(file) = args.file.as_deref() else {
@@ -45,7 +45,9 @@ pub(crate) fn run(args: &CreateArgs) -> Result<Exit, Failure> {
         unchecked_backing: args.unchecked,
         access: sources.access(&gate, None),
     };
-    imgfmt::create(&request).map_err(|error| gate.explain(error))?;
+    let done = imgfmt::create(&request).map_err(|error| gate.explain(error))?;
+    let object = written::new(&request.path, &request.format, done.size, request.backing.as_ref());
+    print::done(args.answer.form, false, &object.into())?;
     Ok(Exit::Done)
 }
 

@@ -11,8 +11,10 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::gate::CliGate;
 use crate::pipes::{self, is_pipe};
+use crate::print;
 use crate::probed::require_format;
 use crate::progress::{Reporter, complete};
+use crate::render::written;
 use crate::signals::Signals;
 use crate::source::{Sources, snapshot};
 
@@ -30,7 +32,7 @@ pub(crate) fn run(args: &DdArgs, signals: &Signals) -> Result<Exit, Failure> {
     for text in &args.options {
         options.extend(Options::parse(text)?);
     }
-    let reporter = Reporter::new(&args.progress, to_pipe)?;
+    let reporter = Reporter::new(&args.progress, args.answer.form, to_pipe)?;
     let report = |progress: Progress| reporter.report(progress);
     signals.cancel(&cancel).map_err(|e| Failure::System("cannot watch for signals", e))?;
     let access = sources.access(&gate, args.snapshot.as_deref().map(snapshot));
@@ -52,7 +54,9 @@ pub(crate) fn run(args: &DdArgs, signals: &Signals) -> Result<Exit, Failure> {
     };
     let result = imgfmt::dd_piped(&request, resolved.pipes);
     reporter.finish(result.as_ref().ok().map(complete));
-    result.map_err(|error| gate.explain(error))?;
+    let summary = result.map_err(|error| gate.explain(error))?;
+    let object = written::json(&request.output, &request.output_format, &summary);
+    print::done(args.answer.form, to_pipe, &object.into())?;
     Ok(Exit::Done)
 }
 

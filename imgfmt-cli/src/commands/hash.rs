@@ -3,7 +3,7 @@
 use imgfmt::convert::{Cancel, Progress};
 use imgfmt::{HashAlgorithm, HashRequest};
 use imgfmt_cli::args::{HashArgs, HashName, OutputForm};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -12,6 +12,7 @@ use crate::pipes::refuse_pipe;
 use crate::print;
 use crate::progress::Reporter;
 use crate::render::text::printable;
+use crate::render::written;
 use crate::signals::Signals;
 use crate::source::{Sources, snapshot};
 
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &HashArgs, signals: &Signals) -> Result<Exit, Failure> {
     signals.cancel(&cancel).map_err(|e| Failure::System("cannot watch for signals", e))?;
     let mut objects = Vec::new();
     for source in &sources.list {
-        let reporter = Reporter::new(&args.progress, false)?;
+        let reporter = Reporter::new(&args.progress, args.answer.form, false)?;
         let report = |progress: Progress| reporter.report(progress);
         let request = HashRequest {
             source: source.clone(),
@@ -40,20 +41,18 @@ pub(crate) fn run(args: &HashArgs, signals: &Signals) -> Result<Exit, Failure> {
         reporter.finish(None);
         let values = result.map_err(|error| gate.explain(error))?;
         let name = source.path.display().to_string();
-        match args.output {
+        match args.answer.form {
             OutputForm::Human => {
                 for value in &values {
                     print::text(&format!("{}  {}\n", value.hex(), printable(&name)))?;
                 }
             }
             OutputForm::Json => {
-                let hashes: Map<String, Value> =
-                    values.iter().map(|value| (value.algorithm.name().to_owned(), value.hex().into())).collect();
-                objects.push(json!({ "filename": name, "hashes": hashes }));
+                objects.push(json!({ "filename": name, "hashes": written::hashes(&values) }));
             }
         }
     }
-    if args.output == OutputForm::Json {
+    if args.answer.form == OutputForm::Json {
         print::text(&format!("{:#}\n", Value::from(objects)))?;
     }
     Ok(Exit::Done)

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &InfoArgs) -> Result<Exit, Failure> {
     let gate = CliGate::new(sources.paths(), &args.source.allow, args.source.force_share)?;
     let layers = layers(args, &sources, &gate).map_err(|error| gate.explain(error))?;
     let inside = inside(args, &sources, &gate).map_err(|error| gate.explain(error))?;
-    let text = match args.output {
+    let text = match args.answer.form {
         OutputForm::Human => {
             let mut texts: Vec<_> = layers.iter().map(info_text::lines).collect();
             if let (Some(inside), Some(top)) = (&inside, texts.first_mut()) {

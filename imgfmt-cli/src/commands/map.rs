@@ -20,7 +20,7 @@ pub(crate) fn run(args: &MapArgs) -> Result<Exit, Failure> {
     let sources = Sources::new(&args.source, [args.file.as_path()])?;
     let gate = CliGate::new(sources.paths(), &args.source.allow, args.source.force_share)?;
     let access = sources.access(&gate, args.snapshot.as_deref().map(snapshot));
-    let mut printer = map::Printer::new(args.output == OutputForm::Json);
+    let mut printer = map::Printer::new(args.answer.form == OutputForm::Json);
     let mut lines = String::new();
     let result = imgfmt::map(sources.first()?, start..end, &access, &mut |entry| {
         lines.push_str(&printer.entry(entry));

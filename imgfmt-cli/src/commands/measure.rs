@@ -35,7 +35,7 @@ pub(crate) fn run(args: &MeasureArgs) -> Result<Exit, Failure> {
     if let (Some(bitmaps), Some(object)) = (measured.bitmaps, value.as_object_mut()) {
         object.insert("bitmaps".to_owned(), bitmaps.into());
     }
-    print::answer(args.output, &value, || {
+    print::answer(args.answer.form, false, &value, || {
         let bitmaps = measured.bitmaps.map(|bitmaps| format!("bitmaps size: {}\n", size(bitmaps)));
         format!(
             "required size: {}\nfully allocated size: {}\n{}",

@@ -3,11 +3,13 @@
 use imgfmt::options::parse_size;
 use imgfmt::{Preallocation, ResizeRequest, SizeChange};
 use imgfmt_cli::args::{PreallocationHow, ResizeArgs};
+use serde_json::json;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::print;
 use crate::render::text::size;
+use crate::render::written;
 use crate::source::Editing;
 
 /// Changes the size of a disk.
@@ -27,9 +29,12 @@ pub(crate) fn run(args: &ResizeArgs) -> Result<Exit, Failure> {
         access: editing.access(),
     };
     let done = imgfmt::resize(&request).map_err(|error| editing.explain(error))?;
-    if !args.quiet {
-        print::text(&format!("resized from {} to {}\n", size(done.before), size(done.after)))?;
-    }
+    let value = json!({
+        "filename": written::name(&args.file), "virtual-size-before": done.before, "virtual-size": done.after,
+    });
+    print::answer(args.answer.form, args.quiet, &value, || {
+        format!("resized from {} to {}\n", size(done.before), size(done.after))
+    })?;
     Ok(Exit::Done)
 }
 

@@ -20,7 +20,9 @@ pub(crate) fn run(args: &SnapshotArgs) -> Result<Exit, Failure> {
         _ => return list(args),
     };
     let editing = Editing::new(&args.edit, &args.file, None)?;
-    imgfmt::snapshot(&editing.source()?, &action, &editing.access()).map_err(|error| editing.explain(error))?;
+    let list =
+        imgfmt::snapshot(&editing.source()?, &action, &editing.access()).map_err(|error| editing.explain(error))?;
+    print::done(args.answer.form, false, &snapshots::json(&list))?;
     Ok(Exit::Done)
 }
 
@@ -31,6 +33,6 @@ fn list(args: &SnapshotArgs) -> Result<Exit, Failure> {
     let gate = CliGate::new(sources.paths(), &args.edit.allow, args.edit.force_share)?;
     let source = Source { path: args.file.clone(), format: args.edit.format.clone() };
     let list = imgfmt::snapshots(&source, &sources.access(&gate, None)).map_err(|error| gate.explain(error))?;
-    print::answer(args.output, &snapshots::json(&list), || snapshots::text(&list))?;
+    print::answer(args.answer.form, false, &snapshots::json(&list), || snapshots::text(&list))?;
     Ok(Exit::Done)
 }

@@ -9,3 +9,4 @@ pub(crate) mod map;
 pub(crate) mod options;
 pub(crate) mod snapshots;
 pub(crate) mod text;
+pub(crate) mod written;

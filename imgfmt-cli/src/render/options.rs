@@ -3,25 +3,49 @@
 use std::path::PathBuf;
 
 use imgfmt::{OptionSpec, Options, ParentName};
+use imgfmt_cli::args::OutputForm;
+use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::print;
 
 /// Whether the list of options was asked for in place of options.
 pub(crate) fn is_help(texts: &[String]) -> bool {
     texts.iter().any(|text| text == "help" || text == "?")
 }
 
-/// The list of the options of a new image.
+/// Prints the options of a new image.
 ///
 /// # Errors
 ///
-/// As [`imgfmt::options_of`].
-pub(crate) fn of_new(format: &str) -> Result<String, Failure> {
-    Ok(list(&format!("Options of {format}, for -o"), imgfmt::options_of(format)?))
+/// As [`imgfmt::options_of`] and [`print`].
+pub(crate) fn print_new(form: OutputForm, format: &str) -> Result<(), Failure> {
+    print(form, &format!("Options of {format}, for -o"), imgfmt::options_of(format)?)
+}
+
+/// Prints what can follow an option.
+///
+/// # Errors
+///
+/// As [`print::text`].
+pub(crate) fn print(form: OutputForm, heading: &str, specs: &[OptionSpec]) -> Result<(), Failure> {
+    print::answer(form, false, &json(specs), || list(heading, specs))
+}
+
+/// The options, for programs.
+fn json(specs: &[OptionSpec]) -> Value {
+    let object = |spec: &OptionSpec| {
+        let mut object = json!({ "name": spec.name, "values": spec.values, "help": spec.help });
+        if !spec.default.is_empty() {
+            object["default"] = spec.default.into();
+        }
+        object
+    };
+    specs.iter().map(object).collect()
 }
 
 /// The lines that list options.
-pub(crate) fn list(heading: &str, specs: &[OptionSpec]) -> String {
+fn list(heading: &str, specs: &[OptionSpec]) -> String {
     let mut text = format!("{heading} NAME=VALUE,...:\n");
     let shown: Vec<_> = specs.iter().map(|spec| (format!("{}={}", spec.name, spec.values), spec)).collect();
     let short = |name: &String| name.len() <= MAX_NAME_WIDTH;

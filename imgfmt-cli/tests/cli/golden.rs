@@ -56,6 +56,7 @@ const WRONG: &[&str] = &[
     "convert",
     "convert only-one",
     "convert --compres a b",
+    "info --unheard-of disk.raw",
     "convert -O qcow3 disk.raw out",
     "convert -O qcow2 -o clustersize=64k disk.raw out",
     "convert -O qcow2 -o cluster_size=3k disk.raw out",

@@ -1,6 +1,6 @@
 //! Dirty bitmaps of an image.
 
-use imgfmt_core::{Bitmap, BitmapChange, Error, ErrorKind, Result};
+use imgfmt_core::{Bitmap, BitmapChange, BitmapInfo, Error, ErrorKind, Result};
 
 use super::edited::Edited;
 use super::files::HostFile;
@@ -33,13 +33,19 @@ pub enum BitmapAction {
 }
 
 /// Does `actions` to the bitmap called `name`, one after the other; all of them or, where one cannot be done, those before it.
+/// Returns the bitmaps that the image has now.
 ///
 /// # Errors
 ///
 /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where the format has no bitmaps,
 /// [`Missing`](imgfmt_core::ErrorKind::Missing) where there is no such bitmap, and as
 /// [`EditBitmaps::change`](imgfmt_core::EditBitmaps::change).
-pub fn change_bitmap(source: &Source, name: &str, actions: &[BitmapAction], access: &Access<'_>) -> Result<()> {
+pub fn change_bitmap(
+    source: &Source,
+    name: &str,
+    actions: &[BitmapAction],
+    access: &Access<'_>,
+) -> Result<Vec<BitmapInfo>> {
     let change = || {
         let image = Edited::open(source, access)?;
         let bitmaps = image.kind.need(image.kind.abilities.bitmaps, "have no bitmaps")?;
@@ -56,7 +62,7 @@ pub fn change_bitmap(source: &Source, name: &str, actions: &[BitmapAction], acce
             let done = bitmaps.change(image.medium(), name, &changes, &image.context());
             done.map_err(|e| e.in_format(image.kind.name))?;
         }
-        Ok(())
+        Ok(image.layer()?.bitmaps.iter().map(|bitmap| bitmap.info().clone()).collect())
     };
     change().map_err(|e: Error| e.context(format!("cannot change the bitmap {name} of {}", source.path.display())))
 }

@@ -57,8 +57,10 @@ impl CommitRequest<'_> {
 }
 
 /// What was done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
+    /// The file that was written.
+    pub base: PathBuf,
     /// Guest bytes that were written into the base, zeros included.
     pub bytes: u64,
 }
@@ -300,7 +302,7 @@ impl<'a> Base<'a> {
         editor.flush()?;
         let stored = moved.into_inner();
         tell(request, Progress { done: above.size(), size: above.size(), stored });
-        Ok(Committed { bytes: stored })
+        Ok(Committed { base: self.path.clone(), bytes: stored })
     }
 }
 

@@ -54,6 +54,13 @@ impl RebaseRequest<'_> {
     }
 }
 
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rebased {
+    /// Bytes of guest data that were written into the image since the new file does not have them, zeros not counted.
+    pub bytes: u64,
+}
+
 /// Makes an image build on another file, or on none. The disk reads as before: where the old and the new backing file differ,
 /// the old bytes are written into the image and flushed, and then the name is changed. With
 /// [`unchecked`](RebaseRequest::unchecked) it reads as the new file says.
@@ -62,8 +69,8 @@ impl RebaseRequest<'_> {
 ///
 /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where the format cannot, what opening, reading and writing say, and
 /// [`Cancelled`](imgfmt_core::ErrorKind::Cancelled). The image builds on the old file then.
-pub fn rebase(request: &RebaseRequest<'_>) -> Result<()> {
-    let done = if request.unchecked { rename(request) } else { rebase_safely(request) };
+pub fn rebase(request: &RebaseRequest<'_>) -> Result<Rebased> {
+    let done = if request.unchecked { rename(request).map(|()| Rebased { bytes: 0 }) } else { rebase_safely(request) };
     done.map_err(|e| e.context(format!("cannot rebase {}", request.source.path.display())))
 }
 
@@ -88,7 +95,7 @@ fn rename(request: &RebaseRequest<'_>) -> Result<()> {
 }
 
 /// Changes the name once the image has what the new file lacks.
-fn rebase_safely(request: &RebaseRequest<'_>) -> Result<()> {
+fn rebase_safely(request: &RebaseRequest<'_>) -> Result<Rebased> {
     // Before the image is locked: that it would build on itself is no quarrel between two programs.
     let new = request.backing.as_ref().map(|name| open_backing(request, name)).transpose()?;
     let (new, backing) = new.map_or((Vec::new(), None), |(layers, backing)| (layers, Some(backing)));
@@ -98,11 +105,12 @@ fn rebase_safely(request: &RebaseRequest<'_>) -> Result<()> {
     let mut old = opener.open_layers(image.storage(), image.path(), Some(image.kind.name))?;
     // The image itself is read through its editor, which does not share its other files.
     drop(old.remove(0));
-    image.edit(|editor| fill(request, editor, old, new))?;
+    let bytes = image.edit(|editor| fill(request, editor, old, new))?;
     reparent
         .set_parent(image.medium(), backing.as_ref(), &image.context())
         .and_then(|()| image.medium().sync())
-        .map_err(|e| e.in_format(image.kind.name))
+        .map_err(|e| e.in_format(image.kind.name))?;
+    Ok(Rebased { bytes })
 }
 
 /// Opens the file that the image is to build on.
@@ -113,8 +121,9 @@ fn open_backing(request: &RebaseRequest<'_>, name: &ParentName) -> Result<(Vec<L
     Ok((layers, backing))
 }
 
-/// Writes into the image what the `new` layers do not have, and flushes it. `old` are those that it builds on.
-fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, new: Vec<Layer>) -> Result<()> {
+/// Writes into the image what the `new` layers do not have, and flushes it. `old` are those that it builds on. Returns how many
+/// bytes were stored.
+fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, new: Vec<Layer>) -> Result<u64> {
     let top = editor.image()?;
     let unit = top.describe().cluster_size.unwrap_or(DEFAULT_UNIT).max(1);
     let zeros = if old.is_empty() { Zeros::Written } else { Zeros::Erased };
@@ -149,7 +158,7 @@ fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, 
     done.store(before.size(), Ordering::Relaxed);
     editor.flush()?;
     tell();
-    Ok(())
+    Ok(stored.into_inner())
 }
 
 /// Buffers of parts that are done: memory that was used already is quicker.

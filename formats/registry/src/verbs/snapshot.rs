@@ -35,13 +35,13 @@ pub fn snapshots(source: &Source, access: &Access<'_>) -> Result<Vec<SnapshotInf
     list().map_err(|e| e.context(format!("cannot list the snapshots of {}", source.path.display())))
 }
 
-/// Makes, applies or deletes an internal snapshot.
+/// Makes, applies or deletes an internal snapshot. Returns those that there are now, in the order of the image's table.
 ///
 /// # Errors
 ///
 /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where the format has none, and as
 /// [`Snapshots`](imgfmt_core::Snapshots).
-pub fn snapshot(source: &Source, action: &SnapshotAction, access: &Access<'_>) -> Result<()> {
+pub fn snapshot(source: &Source, action: &SnapshotAction, access: &Access<'_>) -> Result<Vec<SnapshotInfo>> {
     let change = || {
         let image = Edited::open(source, access)?;
         let snapshots = image.kind.need(image.kind.abilities.snapshots, NONE)?;
@@ -51,7 +51,7 @@ pub fn snapshot(source: &Source, action: &SnapshotAction, access: &Access<'_>) -
             SnapshotAction::Apply(name) => snapshots.apply(medium, name, &context),
             SnapshotAction::Delete(name) => snapshots.delete(medium, name, &context),
         };
-        done.map_err(|e| e.in_format(image.kind.name))
+        done.and_then(|()| snapshots.list(image.storage(), &context)).map_err(|e| e.in_format(image.kind.name))
     };
     change().map_err(|e| e.context(format!("cannot change the snapshots of {}", source.path.display())))
 }

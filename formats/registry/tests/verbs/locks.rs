@@ -37,11 +37,11 @@ const WRITING: &[Verb] = &[
         imgfmt::check(&request).map(drop)
     }),
     ("snapshot -c", |folder, kind, access| {
-        imgfmt::snapshot(&kind.source(folder, "disk"), &SnapshotAction::Create("one".into()), &access)
+        imgfmt::snapshot(&kind.source(folder, "disk"), &SnapshotAction::Create("one".into()), &access).map(drop)
     }),
     ("bitmap --add", |folder, kind, access| {
         let add = [BitmapAction::Add { granularity: None }];
-        imgfmt::change_bitmap(&kind.source(folder, "disk"), "dirty", &add, &access)
+        imgfmt::change_bitmap(&kind.source(folder, "disk"), "dirty", &add, &access).map(drop)
     }),
     ("amend", |folder, kind, access| {
         imgfmt::amend(&kind.source(folder, "disk"), &Options::parse("lazy_refcounts=on")?, false, &access)
@@ -49,12 +49,12 @@ const WRITING: &[Verb] = &[
     ("rebase -u", |folder, kind, access| {
         let mut request = RebaseRequest::new(folder.path("disk"), Some(named("base", kind)));
         (request.source, request.access, request.unchecked) = (kind.source(folder, "disk"), access, true);
-        imgfmt::rebase(&request)
+        imgfmt::rebase(&request).map(drop)
     }),
     ("rebase", |folder, kind, access| {
         let mut request = RebaseRequest::new(folder.path("disk"), Some(named("base", kind)));
         (request.source, request.access) = (kind.source(folder, "disk"), access);
-        imgfmt::rebase(&request)
+        imgfmt::rebase(&request).map(drop)
     }),
     ("commit", |folder, kind, access| commit(folder, kind, access, false)),
     ("commit -d", |folder, kind, access| commit(folder, kind, access, true)),

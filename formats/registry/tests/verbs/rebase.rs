@@ -54,7 +54,7 @@ fn an_image_stands_alone_and_builds_on_something_again() -> Outcome {
         folder.assert_holds("top", kind, &bytes, "alone")?;
         assert!(imgfmt::open_layer(&folder.path("top"), None, &folder.access())?.0.parent.is_none());
         match imgfmt::rebase(&request(&folder, kind, Some("new"))) {
-            Ok(()) => folder.assert_holds("top", kind, &bytes, "on something again")?,
+            Ok(_) => folder.assert_holds("top", kind, &bytes, "on something again")?,
             Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported, "{kind:?}: {}", whole(&error)),
         }
         folder.assert_holds("top", kind, &bytes, "in the end")?;

@@ -131,7 +131,7 @@ impl<'a> Model<'a> {
         request.source = self.kind.source(self.folder, "top");
         request.access = self.folder.access();
         match imgfmt::rebase(&request) {
-            Ok(()) => self.base = base,
+            Ok(_) => self.base = base,
             Err(error) if error.kind() == imgfmt::ErrorKind::Unsupported => {}
             Err(error) => return Err(whole(&error).into()),
         }
@@ -159,7 +159,9 @@ impl<'a> Model<'a> {
             return self.write();
         }
         let (source, access) = (self.kind.source(self.folder, "top"), self.folder.access());
-        let change = |actions: &[BitmapAction]| -> Result<()> { imgfmt::change_bitmap(&source, "b", actions, &access) };
+        let change = |actions: &[BitmapAction]| -> Result<()> {
+            imgfmt::change_bitmap(&source, "b", actions, &access).map(drop)
+        };
         if change(&[BitmapAction::Remove]).is_err() {
             change(&[BitmapAction::Add { granularity: None }]).map_err(|e| whole(&e))?;
             // Disks with bitmaps do not change their size everywhere, so it is not left for long.

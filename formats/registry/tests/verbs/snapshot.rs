@@ -44,14 +44,14 @@ fn what_a_format_cannot_is_refused_by_name() -> Outcome {
         };
         if kind.abilities().snapshots.is_none() {
             refused(imgfmt::snapshots(&source, &access).map(drop));
-            refused(imgfmt::snapshot(&source, &SnapshotAction::Create("x".into()), &access));
+            refused(imgfmt::snapshot(&source, &SnapshotAction::Create("x".into()), &access).map(drop));
         }
         if kind.abilities().amend.is_none() {
             refused(imgfmt::amend(&source, &Options::new(), false, &access));
             refused(imgfmt::amend_options_of(kind.format).map(drop));
         }
         if kind.abilities().bitmaps.is_none() {
-            refused(imgfmt::change_bitmap(&source, "x", &[], &access));
+            refused(imgfmt::change_bitmap(&source, "x", &[], &access).map(drop));
         }
     }
     Ok(())
