@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 
 /// Bytes that start at a multiple of 4096 in memory. They only grow, and are used again.
 #[derive(Debug, Default)]
-pub(crate) struct AlignedBuf {
+pub struct AlignedBuf {
     /// The bytes, and up to a page before and after them.
     bytes: Vec<u8>,
     /// Where in `bytes` they start.
@@ -18,14 +18,14 @@ pub(crate) struct AlignedBuf {
 
 impl AlignedBuf {
     /// `len` zeros.
-    pub(crate) fn zeroed(len: usize) -> Self {
+    pub fn zeroed(len: usize) -> Self {
         let mut buffer = Self::default();
         buffer.grow(len);
         buffer
     }
 
     /// Makes it at least `len` bytes long. What is there stays there, whatever it is.
-    pub(crate) fn grow(&mut self, len: usize) {
+    pub fn grow(&mut self, len: usize) {
         if self.len >= len {
             return;
         }

@@ -51,6 +51,7 @@ pub mod wrap;
 pub mod writer;
 
 pub use abilities::Abilities;
+pub use aligned::AlignedBuf;
 pub use amend::{Amend, AmendRequest};
 pub use bitmap::{Bitmap, BitmapChange, BitmapInfo, EditBitmaps};
 pub use blank::Blank;

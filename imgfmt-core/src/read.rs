@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::aligned::AlignedBuf;
 use crate::codec::Decoder;
 use crate::extent::{Encoded, Extent, ExtentKind, SourceId};
 use crate::image::{Image, ImageExt};
@@ -52,7 +53,7 @@ pub struct UnitReader {
     /// Decoding contexts.
     decoder: Decoder,
     /// A unit as it is stored.
-    stored: Vec<u8>,
+    stored: AlignedBuf,
     /// A unit as the guest sees it.
     plain: Vec<u8>,
 }
@@ -91,10 +92,11 @@ impl UnitReader {
     ) -> Result<()> {
         let source = source_of(image, unit.source)?;
         let len = stored_len(source.as_ref(), unit)?;
-        self.stored.resize(len, 0);
-        source.read_at(&mut self.stored, unit.host)?;
+        self.stored.grow(len);
+        let stored = &mut self.stored[..len];
+        source.read_at(stored, unit.host)?;
         self.plain.resize(unit.unit as usize, 0);
-        decode_unit(image, extent, unit, &self.stored, &mut self.decoder, &mut self.plain)?;
+        decode_unit(image, extent, unit, stored, &mut self.decoder, &mut self.plain)?;
         buf.copy_from_slice(&self.plain[unit.skip as usize..unit.skip as usize + buf.len()]);
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use imgfmt_core::{Chain, Error, ErrorKind, Image, ImageEditor, Opener, Result};
+use imgfmt_core::{AlignedBuf, Chain, Error, ErrorKind, Image, ImageEditor, Opener, Result};
 
 use super::edited::Edited;
 use super::open::{Access, open};
@@ -160,7 +160,7 @@ fn measure(
     let start = Instant::now();
     std::thread::scope(|scope| {
         let work = || {
-            let mut buf = vec![0; len];
+            let mut buf = AlignedBuf::zeroed(len);
             while let Some(offset) = bench.begin() {
                 bench.end(act(&mut buf, offset), flush);
             }

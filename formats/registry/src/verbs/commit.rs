@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use imgfmt_core::convert::{Cancel, Progress};
 use imgfmt_core::open::BELOW;
 use imgfmt_core::{
-    Backing, Chain, Edit, Erase, Error, ErrorKind, FileMedium, Identity, Image, ImageEditor, ImageExt, Layer, Locking,
-    Medium, OpenContext, Opened, Opener, Options, ParentName, Preallocation, Reference, Result, Role, Storage, workers,
+    AlignedBuf, Backing, Chain, Edit, Erase, Error, ErrorKind, FileMedium, Identity, Image, ImageEditor, ImageExt,
+    Layer, Locking, Medium, OpenContext, Opened, Opener, Options, ParentName, Preallocation, Reference, Result, Role,
+    Storage, workers,
 };
 
 use super::backing::folder_of;
@@ -321,7 +322,7 @@ impl Under {
     }
 
     /// The bytes of `range` as they are once what `above` stores in its first `depth` layers is over them.
-    fn with_above(&self, above: &Chain, depth: u16, range: &Range<u64>) -> Result<Vec<u8>> {
+    fn with_above(&self, above: &Chain, depth: u16, range: &Range<u64>) -> Result<AlignedBuf> {
         let mut bytes = buffer(range)?;
         let Some(under) = &self.0 else {
             above.read_at(&mut bytes, range.start)?;

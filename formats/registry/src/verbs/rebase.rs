@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use imgfmt_core::codec::Compression;
 use imgfmt_core::convert::{Cancel, Progress};
 use imgfmt_core::{
-    Backing, Chain, Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, ImageEditor, ImageExt, Kept,
-    Layer, Opener, Pairs, ParentName, Result, Storage, workers,
+    AlignedBuf, Backing, Chain, Description, Encoded, Error, Extent, ExtentKind, ExtentSink, Image, ImageEditor,
+    ImageExt, Kept, Layer, Opener, Pairs, ParentName, Result, Storage, workers,
 };
 
 use super::backing::{as_stored, backing_of, folder_of, resolve};
@@ -144,13 +144,14 @@ fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, 
         &request.cancel,
         || pairs.next_part(),
         |part| {
-            let (mut old, mut new) = buffers.take(&part)?;
-            before.read_at(&mut old, part.start)?;
-            after.read_at(&mut new, part.start)?;
-            let written = storing.store(part.start, &old, &|range| old[range.clone()] == new[range])?;
+            let mut both = buffers.take(&part)?;
+            let (old, new) = (&mut both.0[..len_of(&part)], &mut both.1[..len_of(&part)]);
+            before.read_at(old, part.start)?;
+            after.read_at(new, part.start)?;
+            let written = storing.store(part.start, old, &|range| old[range.clone()] == new[range])?;
             stored.fetch_add(written, Ordering::Relaxed);
             done.fetch_max(part.end, Ordering::Relaxed);
-            buffers.give((old, new));
+            buffers.give(both);
             tell();
             Ok(())
         },
@@ -166,17 +167,16 @@ fn fill(request: &RebaseRequest<'_>, editor: &dyn ImageEditor, old: Vec<Layer>, 
 struct Buffers(Mutex<Vec<Both>>);
 
 /// What a part was, and what it would be.
-type Both = (Vec<u8>, Vec<u8>);
+type Both = (AlignedBuf, AlignedBuf);
 
 impl Buffers {
-    /// Two buffers of the length of `part`; what is in them is nobody's.
+    /// Two buffers that `part` fits into; what is in them is nobody's.
     fn take(&self, part: &Range<u64>) -> Result<Both> {
         let used = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let Some((mut old, mut new)) = used else { return Ok((buffer(part)?, buffer(part)?)) };
-        let len =
-            usize::try_from(part.end - part.start).map_err(|_| Error::limit("a part does not fit into memory"))?;
-        old.resize(len, 0);
-        new.resize(len, 0);
+        let len = len_of(part);
+        old.grow(len);
+        new.grow(len);
         Ok((old, new))
     }
 
@@ -184,6 +184,11 @@ impl Buffers {
     fn give(&self, both: Both) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(both);
     }
+}
+
+/// Bytes of a part, which fits into memory.
+fn len_of(part: &Range<u64>) -> usize {
+    usize::try_from(part.end - part.start).unwrap_or(usize::MAX)
 }
 
 /// How what is written is compressed, where it is.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use imgfmt_core::codec::{Compression, Encoder};
 use imgfmt_core::convert::is_zero;
-use imgfmt_core::{Erase, Error, ImageEditor, Result};
+use imgfmt_core::{AlignedBuf, Erase, Error, ImageEditor, Result};
 
 /// What becomes of a run of guest bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Storing<'_> {
 /// # Errors
 ///
 /// [`LimitExceeded`](imgfmt_core::ErrorKind::LimitExceeded) where it does not fit into memory.
-pub(crate) fn buffer(range: &Range<u64>) -> Result<Vec<u8>> {
+pub(crate) fn buffer(range: &Range<u64>) -> Result<AlignedBuf> {
     let len = usize::try_from(range.end - range.start);
-    len.map(|len| vec![0; len]).map_err(|_| Error::limit("a unit of the image does not fit into memory"))
+    len.map(AlignedBuf::zeroed).map_err(|_| Error::limit("a unit of the image does not fit into memory"))
 }
