@@ -43,6 +43,9 @@ fn main() -> ExitCode {
 
 /// Runs a command.
 fn run(command: &Command, signals: &Signals) -> Result<Exit, Failure> {
+    if commands::help::printed(command)? {
+        return Ok(Exit::Done);
+    }
     match command {
         Command::Amend(args) => commands::amend::run(args),
         Command::Bench(args) => commands::bench::run(args),

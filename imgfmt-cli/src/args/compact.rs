@@ -35,7 +35,7 @@ pub struct CompactArgs {
     #[arg(long, conflicts_with = "in_place")]
     pub uncompressed: bool,
 
-    /// Other options for the new image, such as compression_type=zstd
+    /// Other options for the new image, such as compression_type=zstd; `-o help` lists them
     #[arg(short = 'o', long = "options", value_name = "OPTS", action = ArgAction::Append, conflicts_with = "in_place")]
     pub options: Vec<String>,
 

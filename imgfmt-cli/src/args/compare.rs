@@ -27,6 +27,14 @@ pub struct CompareArgs {
     #[arg(short = 'F', long, value_name = "FMT")]
     pub second_format: Option<String>,
 
+    /// Options for opening the first image, as NAME=VALUE,...; `help` lists those of the format
+    #[arg(long, value_name = "OPTS", action = ArgAction::Append)]
+    pub open_options: Vec<String>,
+
+    /// Options for opening the second image
+    #[arg(long, value_name = "OPTS", action = ArgAction::Append)]
+    pub second_open_options: Vec<String>,
+
     /// Sizes and what is stored have to agree, too
     #[arg(short = 's', long)]
     pub strict: bool,

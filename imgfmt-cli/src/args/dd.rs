@@ -9,7 +9,7 @@ use super::{AnswerArgs, ProgressArgs, SourceArgs};
 #[command(after_help = AFTER_HELP)]
 pub struct DdArgs {
     /// if=FILE, of=FILE, bs=SIZE, count=BLOCKS, skip=BLOCKS, osize=SIZE
-    #[arg(value_name = "NAME=VALUE", required = true)]
+    #[arg(value_name = "NAME=VALUE", required_unless_present = "options")]
     pub operands: Vec<String>,
 
     /// What is said about the image to read.
@@ -20,7 +20,7 @@ pub struct DdArgs {
     #[arg(short = 'O', long = "target-format", value_name = "FMT", default_value = "raw")]
     pub target_format: String,
 
-    /// Options of the target's format as NAME=VALUE,...
+    /// Options of the target's format as NAME=VALUE,...; `-o help` lists them
     #[arg(short = 'o', long = "options", value_name = "OPTS", action = ArgAction::Append)]
     pub options: Vec<String>,
 

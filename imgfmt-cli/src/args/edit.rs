@@ -13,7 +13,7 @@ pub struct EditArgs {
     #[arg(short = 'f', long, value_name = "FMT")]
     pub format: Option<String>,
 
-    /// Options for opening the image, as NAME=VALUE,...
+    /// Options for opening the image, as NAME=VALUE,...; `help` lists those of the format
     #[arg(long, value_name = "OPTS", action = ArgAction::Append)]
     pub open_options: Vec<String>,
 

@@ -11,7 +11,7 @@ use super::{AnswerArgs, SourceArgs};
 #[command(after_help = AFTER_HELP)]
 pub struct MeasureArgs {
     /// The image that would be converted
-    #[arg(value_name = "FILE", required_unless_present = "size", conflicts_with = "size")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["size", "options"], conflicts_with = "size")]
     pub file: Option<PathBuf>,
 
     /// What is said about the image.
@@ -26,7 +26,7 @@ pub struct MeasureArgs {
     #[arg(short = 'O', long = "target-format", value_name = "FMT", default_value = "raw")]
     pub target_format: String,
 
-    /// Options of the new image's format as NAME=VALUE,...
+    /// Options of the new image's format as NAME=VALUE,...; `-o help` lists them
     #[arg(short = 'o', long = "options", value_name = "OPTS", action = ArgAction::Append)]
     pub options: Vec<String>,
 

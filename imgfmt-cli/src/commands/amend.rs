@@ -7,19 +7,11 @@ use serde_json::{Map, Value, json};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::print;
-use crate::render::{options, written};
+use crate::render::written;
 use crate::source::Editing;
 
 /// Changes options of an image.
 pub(crate) fn run(args: &AmendArgs) -> Result<Exit, Failure> {
-    if options::is_help(&args.options) {
-        let Some(format) = args.edit.format.as_deref() else {
-            return Err(Failure::Usage("-o help needs the format; say -f FMT".to_owned()));
-        };
-        let heading = format!("What can be changed of {format}, with -o");
-        options::print(args.answer.form, &heading, imgfmt::amend_options_of(format)?)?;
-        return Ok(Exit::Done);
-    }
     let Some(file) = args.file.as_deref() else {
         return Err(Failure::Usage("an image is needed; see imgfmt amend --help".to_owned()));
     };

@@ -15,13 +15,9 @@ use crate::source::Sources;
 
 /// Compares two images.
 pub(crate) fn run(args: &CompareArgs, signals: &Signals) -> Result<Exit, Failure> {
-    let about = SourceArgs {
-        object: args.object.clone(),
-        allow: args.allow.clone(),
-        force_share: args.force_share,
-        ..SourceArgs::default()
-    };
-    let sources = Sources::new(&about, [args.first.as_path(), args.second.as_path()])?;
+    let paths = [args.first.as_path(), args.second.as_path()];
+    let sources = Sources::new(&about(args, &args.open_options), paths)?;
+    let second = Sources::new(&about(args, &args.second_open_options), paths)?;
     let gate = CliGate::new(sources.paths(), &args.allow, args.force_share)
         .map_err(|failure| Failure::from(failure).with_code(CANNOT_OPEN))?;
     let reporter = Reporter::new(&args.progress, args.answer.form, false)?;
@@ -36,7 +32,7 @@ pub(crate) fn run(args: &CompareArgs, signals: &Signals) -> Result<Exit, Failure
         progress: reporter.is_shown().then_some(&report),
         cancel,
         access: sources.access(&gate, None),
-        second_access: None,
+        second_access: Some(second.access(&gate, None)),
     };
     let result = imgfmt::compare(&request);
     reporter.finish(None);
@@ -50,6 +46,17 @@ pub(crate) fn run(args: &CompareArgs, signals: &Signals) -> Result<Exit, Failure
             let code = if failed.while_opening { CANNOT_OPEN } else { CANNOT_READ };
             Err(gate.explain(failed.error).with_code(code))
         }
+    }
+}
+
+/// What is said about an image that is opened with `options`.
+fn about(args: &CompareArgs, options: &[String]) -> SourceArgs {
+    SourceArgs {
+        open_options: options.to_vec(),
+        object: args.object.clone(),
+        allow: args.allow.clone(),
+        force_share: args.force_share,
+        ..SourceArgs::default()
     }
 }
 

@@ -23,9 +23,6 @@ use crate::source::{Sources, snapshot};
 /// Converts.
 pub(crate) fn run(args: &ConvertArgs, signals: &Signals) -> Result<Exit, Failure> {
     let format = target_format(args);
-    if print_help(args, &format)? {
-        return Ok(Exit::Done);
-    }
     let (files, target) = files(&args.files)?;
     let (from_pipe, to_pipe) = (files.iter().any(|file| is_pipe(file)), is_pipe(target));
     let cancel = Cancel::default();
@@ -92,7 +89,7 @@ fn object(args: &ConvertArgs, request: &ConvertRequest<'_>, summary: &ConvertSum
 }
 
 /// The format of the target: the one that was named, or that its name ends with, or raw.
-fn target_format(args: &ConvertArgs) -> String {
+pub(crate) fn target_format(args: &ConvertArgs) -> String {
     let by_name =
         || args.files.last().filter(|_| args.files.len() > 1).and_then(|target| imgfmt::format_of_name(target));
     args.target_format.clone().unwrap_or_else(|| by_name().unwrap_or("raw").to_owned())
@@ -187,22 +184,6 @@ fn zero_grain(text: &str) -> Result<Option<u64>, Failure> {
         _ if size % SECTOR_LEN == 0 && size <= MAX_ZERO_GRAIN => Ok(Some(size)),
         _ => Err(Failure::Usage(format!("-S is {text}, which is not a multiple of {SECTOR_LEN} up to 16M"))),
     }
-}
-
-/// Prints the list of options that was asked for in place of options; whether one was.
-fn print_help(args: &ConvertArgs, target_format: &str) -> Result<bool, Failure> {
-    let form = args.answer.form;
-    if options::is_help(&args.options) {
-        options::print_new(form, target_format)?;
-        return Ok(true);
-    }
-    if options::is_help(&args.source.open_options) {
-        let format = args.source.format.as_deref().unwrap_or("raw");
-        let heading = format!("Options for opening {format}, for --open-options");
-        options::print(form, &heading, imgfmt::open_options_of(format)?)?;
-        return Ok(true);
-    }
-    Ok(false)
 }
 
 /// Bytes of a sector.

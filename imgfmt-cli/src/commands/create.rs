@@ -16,14 +16,6 @@ use crate::source::Sources;
 
 /// Makes a new image.
 pub(crate) fn run(args: &CreateArgs) -> Result<Exit, Failure> {
-    let format = args
-        .format
-        .clone()
-        .unwrap_or_else(|| args.file.as_deref().and_then(imgfmt::format_of_name).unwrap_or("raw").to_owned());
-    if options::is_help(&args.options) {
-        options::print_new(args.answer.form, &format)?;
-        return Ok(Exit::Done);
-    }
     let Some(file) = args.file.as_deref() else {
         return Err(Failure::Usage("a file to make is needed; see imgfmt create --help".to_owned()));
     };
@@ -38,7 +30,7 @@ pub(crate) fn run(args: &CreateArgs) -> Result<Exit, Failure> {
         args.size.as_deref().map(|text| parse_size(text).map_err(|e| e.context(format!("SIZE cannot be {text}"))));
     let request = CreateImage {
         path: file.to_path_buf(),
-        format,
+        format: format_of(args),
         size: size.transpose()?,
         options,
         backing,
@@ -49,6 +41,12 @@ pub(crate) fn run(args: &CreateArgs) -> Result<Exit, Failure> {
     let object = written::new(&request.path, &request.format, done.size, request.backing.as_ref());
     print::done(args.answer.form, false, &object.into())?;
     Ok(Exit::Done)
+}
+
+/// The format of the new image: the one that was named, or that its name ends with, or raw.
+pub(crate) fn format_of(args: &CreateArgs) -> String {
+    let by_name = || args.file.as_deref().and_then(imgfmt::format_of_name);
+    args.format.clone().unwrap_or_else(|| by_name().unwrap_or("raw").to_owned())
 }
 
 /// The options of the new image, and the file that it builds on.

@@ -11,6 +11,7 @@ pub(crate) mod convert;
 pub(crate) mod create;
 pub(crate) mod dd;
 pub(crate) mod hash;
+pub(crate) mod help;
 pub(crate) mod info;
 pub(crate) mod map;
 pub(crate) mod measure;

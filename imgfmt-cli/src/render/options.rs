@@ -14,15 +14,6 @@ pub(crate) fn is_help(texts: &[String]) -> bool {
     texts.iter().any(|text| text == "help" || text == "?")
 }
 
-/// Prints the options of a new image.
-///
-/// # Errors
-///
-/// As [`imgfmt::options_of`] and [`print`].
-pub(crate) fn print_new(form: OutputForm, format: &str) -> Result<(), Failure> {
-    print(form, &format!("Options of {format}, for -o"), imgfmt::options_of(format)?)
-}
-
 /// Prints what can follow an option.
 ///
 /// # Errors

@@ -50,6 +50,27 @@ fn options_of_every_format_are_as_they_were() {
     }
 }
 
+#[test]
+fn every_command_lists_the_options_that_it_takes() {
+    let desk = Desk::new();
+    desk.ok("create disk.qcow2 1M");
+    let of_new = desk.ok("create -f vmdk -o help");
+    for line in
+        ["convert -O vmdk -o help", "dd -O vmdk -o help", "measure -O vmdk -o help", "compact -f vmdk -o help x"]
+    {
+        assert_eq!(desk.ok(line), of_new, "{line}");
+    }
+    let of_opening = desk.ok("convert -f qcow2 --open-options help");
+    for line in ["info", "check", "map", "measure", "hash", "bench", "commit", "compact", "snapshot"] {
+        assert_eq!(desk.ok(&format!("{line} -f qcow2 --open-options help disk.qcow2")), of_opening, "{line}");
+    }
+    for line in ["resize disk.qcow2 2M", "rebase -b x disk.qcow2", "bitmap --add disk.qcow2 x", "dd if=disk.qcow2 of=x"]
+    {
+        assert_eq!(desk.ok(&format!("{line} -f qcow2 --open-options help")), of_opening, "{line}");
+    }
+    assert_eq!(desk.ok("compare -F qcow2 --second-open-options help disk.qcow2 x"), of_opening);
+}
+
 /// Command lines that are wrong, each in its own way.
 const WRONG: &[&str] = &[
     "konvert a b",

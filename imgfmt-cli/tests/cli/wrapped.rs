@@ -99,6 +99,8 @@ fn an_encrypted_image_needs_its_secret_and_is_described_without() {
     assert!(desk.ok("info --no-count locked.qcow2").contains("encrypted: yes"));
     desk.ok(&format!("convert {secret} --open-options encrypt.key-secret=s locked.qcow2 out.raw"));
     assert!(desk.read("out.raw") == desk.read("a.raw"));
+    desk.ok(&format!("compare {secret} --open-options encrypt.key-secret=s locked.qcow2 a.raw"));
+    desk.ok(&format!("compare {secret} --second-open-options encrypt.key-secret=s a.raw locked.qcow2"));
     let opts = "driver=qcow2,encrypt.key-secret=s,file.filename=locked.qcow2";
     desk.ok(&format!("convert {secret} --image-opts {opts} out.raw"));
     assert!(desk.read("out.raw") == desk.read("a.raw"));
