@@ -17,14 +17,14 @@ pub trait Snapshots: Send + Sync {
     /// As [`Format::open`](crate::Format::open).
     fn list(&self, storage: Arc<dyn Storage>, context: &OpenContext<'_>) -> Result<Vec<SnapshotInfo>>;
 
-    /// Keeps the current state as a snapshot called `name`, taken at `now`.
+    /// Keeps the current state as a snapshot called `name`, taken at `now`. There may be others of that name: its id is its own.
     ///
     /// # Errors
     ///
-    /// [`Invalid`](crate::ErrorKind::Invalid) where there is one of that name, and as [`Edit::edit`](crate::editor::Edit::edit).
+    /// As [`Edit::edit`](crate::editor::Edit::edit).
     fn create(&self, medium: Arc<dyn Medium>, name: &str, now: SystemTime, context: &OpenContext<'_>) -> Result<()>;
 
-    /// Makes the state of the snapshot with that id or name the current one. The snapshot stays.
+    /// Makes the state of the snapshot with that id or name the current one: of several, the first. The snapshot stays.
     ///
     /// # Errors
     ///

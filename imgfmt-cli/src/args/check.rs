@@ -23,7 +23,7 @@ pub struct CheckArgs {
     #[arg(short = 'r', long, value_name = "WHAT")]
     pub repair: Option<RepairWhat>,
 
-    /// Decode every compressed unit, too
+    /// Decode every compressed unit, too: without it, damage in compressed data is not found
     #[arg(long)]
     pub deep: bool,
 

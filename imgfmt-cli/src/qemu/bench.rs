@@ -94,7 +94,8 @@ fn run(call: &Call<'_>) -> Outcome {
         write,
         pattern: numbers.pattern,
         flush_interval: Some(numbers.flush_interval).filter(|interval| *interval > 0),
-        no_drain: parsed.has("no-drain"),
+        // Without flushes there is nothing to wait for.
+        no_drain: parsed.has("no-drain") && numbers.flush_interval > 0,
         access: setting.access(&image),
     };
     let result = imgfmt::bench(&request).map_err(|error| Fault::of("Failed request", &error))?;

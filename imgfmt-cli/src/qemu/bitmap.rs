@@ -59,10 +59,14 @@ fn run(call: &Call<'_>) -> Outcome {
     image.settle_to_write()?;
     let other = other(parsed, &image)?;
     let bitmap = bitmap.to_string_lossy();
+    if granularity.is_some_and(|bytes| bytes > 0 && !(bytes.is_power_of_two() && bytes >= LEAST_GRANULARITY)) {
+        let what = format!("Granularity must be power of 2 and at least {LEAST_GRANULARITY}");
+        return Err(Fault::new(format!("Operation add on bitmap {bitmap} failed: {what}")));
+    }
     for (step, value) in steps {
         let action = action(step, value, granularity, &other);
         imgfmt::change_bitmap(&image.source(), &bitmap, &[action], &setting.access(&image))
-            .map_err(|error| cannot(&image, step, &bitmap, &error))?;
+            .map_err(|error| cannot(&image, (step, value), &bitmap, &error))?;
     }
     Ok(0)
 }
@@ -88,12 +92,20 @@ fn action(step: &str, value: &OsStr, granularity: Option<u64>, other: &Source) -
 }
 
 /// Why a step cannot be done.
-fn cannot(image: &Image, step: &str, bitmap: &str, error: &imgfmt::Error) -> Fault {
+fn cannot(image: &Image, (step, value): (&str, &OsStr), bitmap: &str, error: &imgfmt::Error) -> Fault {
     let what = format!("Operation {step} on bitmap {bitmap} failed");
+    let told = told(error);
     match error.kind() {
         ErrorKind::Locked | ErrorKind::Refused => image.cannot_open(error),
         _ if image.is_corrupt() => image.corrupt(),
-        ErrorKind::Missing => Fault::new(format!("{what}: Dirty bitmap '{bitmap}' not found ({})", told(error))),
+        ErrorKind::Missing => {
+            let other = value.to_string_lossy();
+            let missing = if told.ends_with(&format!("has no bitmap {other}")) { &other } else { bitmap };
+            Fault::new(format!("{what}: Dirty bitmap '{missing}' not found ({told})"))
+        }
+        ErrorKind::Invalid if told.ends_with(&format!("there is a bitmap called {bitmap} already")) => {
+            Fault::new(format!("{what}: Bitmap already exists: {bitmap}"))
+        }
         ErrorKind::Unsupported => Fault::of(format!("{what}: Operation not supported"), error),
         _ => Fault::of(what, error),
     }
@@ -101,3 +113,5 @@ fn cannot(image: &Image, step: &str, bitmap: &str, error: &imgfmt::Error) -> Fau
 
 /// The options that say what is to be done.
 const ACTIONS: [&str; 6] = ["add", "remove", "clear", "enable", "disable", "merge"];
+/// The least that a bit may stand for.
+const LEAST_GRANULARITY: u64 = 512;

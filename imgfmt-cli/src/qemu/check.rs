@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 
 use imgfmt::convert::{Cancel, Convert};
-use imgfmt::{CheckReport, CheckRequest, CheckStats, ErrorKind, FORMATS, Findings, Repair, Severity};
+use imgfmt::{CheckReport, CheckRequest, CheckStats, ErrorKind, FORMATS, Findings, InfoRequest, Repair, Severity};
 use serde_json::{Map, Value};
 
 use super::common::{
@@ -54,6 +54,8 @@ fn run(call: &Call<'_>) -> Outcome {
         image.settle(setting.locking()).map(drop)?
     }
     if !is_supported(&image, repair) {
+        // One that cannot even be opened is not one that is sound as far as can be known.
+        require_whole(&image, &setting)?;
         return Err(Fault::new("This image format does not support checks").with_code(UNSUPPORTED));
     }
     let cancel = Cancel::default();
@@ -66,7 +68,7 @@ fn run(call: &Call<'_>) -> Outcome {
         access: setting.access(&image),
     };
     call.watch(&cancel)?;
-    let mut report = imgfmt::check(&request).map_err(|error| cannot_check(&image, &error))?;
+    let mut report = imgfmt::check(&request).map_err(|error| image.cannot_open(&error))?;
     tell(&report);
     let last = report.after_repair.as_ref().unwrap_or(&report.findings);
     let open = Open::new(image.format_name(), last);
@@ -74,8 +76,8 @@ fn run(call: &Call<'_>) -> Outcome {
         report.stats = CheckStats::default();
     }
     match form {
+        _ if parsed.has("quiet") => {}
         Form::Json => print(&json::text(&object(&image, &report, open)))?,
-        Form::Human if parsed.has("quiet") => {}
         Form::Human => print(&human(&report, open))?,
     }
     Ok(open.code())
@@ -92,11 +94,12 @@ fn is_supported(image: &Image, repair: Option<Repair>) -> bool {
     check.is_some_and(|check| repair.is_none_or(|_| check.repairs().is_some()))
 }
 
-/// Why it cannot be checked.
-fn cannot_check(image: &Image, error: &imgfmt::Error) -> Fault {
-    match error.kind() {
-        ErrorKind::Unsupported => Fault::of("This image format does not support checks", error).with_code(UNSUPPORTED),
-        _ => image.cannot_open(error),
+/// Checks that an image that nobody looks at can be opened. One of a format that is not read here is not tried.
+fn require_whole(image: &Image, setting: &Setting) -> Result<(), Fault> {
+    let request = InfoRequest { format: Some(image.library_format()), count: false, files: false };
+    match imgfmt::info(&image.path, &request, &setting.access(image)) {
+        Err(error) if error.kind() != ErrorKind::Unsupported => Err(image.cannot_open(&error)),
+        _ => Ok(()),
     }
 }
 

@@ -39,11 +39,12 @@ fn run(call: &Call<'_>) -> Outcome {
         second_access: Some(setting.access(&second)),
     };
     call.watch(&cancel)?;
-    let result = imgfmt::compare(&request);
-    meter.finish(result.is_ok());
-    match result {
+    match imgfmt::compare(&request) {
         Ok(comparison) => {
             let (text, code) = answer(&comparison);
+            if code == 0 {
+                meter.complete();
+            }
             if !parsed.has("quiet") {
                 if let Comparison::Differs { offset } = comparison
                     && !parsed.has("strict")

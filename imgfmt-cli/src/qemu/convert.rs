@@ -10,14 +10,16 @@ use imgfmt::{Access, Bitmaps, ConvertRequest, ErrorKind, Locking, Options, Paren
 use super::common::{self, FORCE_SHARE, IMAGE_OPTS, OBJECT, PROGRESS, QUIET};
 use super::create::{self, OPTIONS, beside, cannot_create};
 use super::fault::{Fault, Outcome, print, shown};
-use super::formats::{self, HOST_DEVICE, Known, RAW};
+use super::formats::{self, Known, RAW};
 use super::getopt::{Opt, Parsed};
 use super::image::Image;
 use super::options::{NewImage, asks_help};
 use super::progress::Meter;
 use super::setting::{Setting, reading};
+use super::way::Way;
 use super::{Call, Command, info, report, rules, sizes, state};
 use crate::remote::Remotes;
+use crate::render::text::printable;
 
 /// The command.
 pub(crate) const COMMAND: Command = Command {
@@ -82,9 +84,10 @@ fn run(call: &Call<'_>) -> Outcome {
     if asks_help(parsed) {
         return print(&create::options_help(&plan.format_name)?).map(|()| 0);
     }
+    let meter = Meter::new(parsed);
     let (sources, target) = plan.images(parsed)?;
     let setting = Setting::new(parsed)?;
-    let new = if plan.in_place { NewImage::default() } else { new_image(parsed, &plan, &target)? };
+    let new = if plan.in_place { NewImage::default() } else { new_image(parsed, &plan)? };
     let backing = backing(&new, &target, &plan)?;
     if backing.is_some() && sources.len() > 1 {
         let what = "Having a backing file for the target makes no sense when concatenating multiple input images";
@@ -96,7 +99,6 @@ fn run(call: &Call<'_>) -> Outcome {
         plan.engine.threads = plan.remotes.threads();
     }
     let cancel = Cancel::default();
-    let meter = Meter::new(parsed);
     let report = |progress: Progress| meter.report(progress);
     let snapshot = state::wanted(parsed, "source-snapshot", first, &setting)?;
     let request = ConvertRequest {
@@ -150,6 +152,8 @@ struct Plan<'a> {
     format_name: String,
     /// The target's format.
     format: &'static Known,
+    /// The target's name, as it was given.
+    target_name: String,
     /// Whether the target is there and is written into.
     in_place: bool,
     /// The options with which a target is opened that is there.
@@ -199,9 +203,10 @@ impl Plan<'_> {
         };
         let target_options = Options::new();
         let remotes = Remotes::default();
-        let plan = Self {
+        Ok(Self {
             format_name,
             format,
+            target_name: String::new(),
             in_place,
             target_options,
             grain,
@@ -210,11 +215,17 @@ impl Plan<'_> {
             rate_limit,
             engine,
             remotes,
-        };
-        if !parsed.has("target-image-opts") {
-            plan.check_format(parsed)?;
+        })
+    }
+
+    /// Checks that the bitmaps of the sources can be copied.
+    fn check_bitmaps(&self, sources: &[Image]) -> Result<(), Fault> {
+        match sources {
+            _ if self.bitmaps == Bitmaps::Leave => Ok(()),
+            [source] if source.can_have_bitmaps() => Ok(()),
+            [_] => Err(Fault::new("Source lacks bitmap support")),
+            _ => Err(Fault::new("Copying bitmaps only possible with single source")),
         }
-        Ok(plan)
     }
 
     /// Checks that the target's format can be what it is to be.
@@ -251,6 +262,10 @@ impl Plan<'_> {
             let what = "several sources with different options cannot be put together";
             return Err(Fault::new(format!("Could not open '{}': {what}", other.given)));
         }
+        self.check_bitmaps(&sources)?;
+        if !parsed.has("target-image-opts") {
+            self.check_format(parsed)?;
+        }
         let path = self.target(target, parsed)?;
         if self.in_place {
             self.check_size(&sources, &path, parsed)?;
@@ -263,19 +278,22 @@ impl Plan<'_> {
         if parsed.has("target-image-opts") {
             let mut image = Image::new(name, parsed.get("target-format"), true)?;
             image.settle_to_write()?;
+            self.target_name = printable(&image.path.to_string_lossy()).into_owned();
             let path = self.specified_target(image)?;
             self.check_format(parsed)?;
             return Ok(path);
         }
-        let Image { path, remotes, .. } = create::place(name)?;
-        self.remotes.extend(&remotes);
-        if self.format_name == HOST_DEVICE {
-            check_device(&path, self.in_place)?;
-        }
+        let mut place = create::place(name)?;
+        place.way = Way::driver(&self.format_name).or(place.way);
+        self.target_name = printable(&place.given).into_owned();
+        self.remotes.extend(&place.remotes);
         if self.in_place {
-            Image { format: Some(self.format), remotes, ..Image::file(&path) }.settle(Locking::Ignore)?;
+            place.format = Some(self.format);
+            place.settle(Locking::Ignore)?;
+        } else if let Some(why) = place.way.and_then(|way| way.refusal_of_new(&place.path)) {
+            return Err(Fault::new(why).about(&self.wrong()));
         }
-        Ok(path)
+        Ok(place.path)
     }
 
     /// The file of a target that is given as options: its format is the target's, and what they say besides is how to open it. No
@@ -310,6 +328,11 @@ impl Plan<'_> {
         Ok(())
     }
 
+    /// What went wrong, as it is said in front of why.
+    fn wrong(&self) -> String {
+        format!("{}: error while converting {}", self.target_name, self.format_name)
+    }
+
     /// Why it went wrong.
     fn cannot_convert(&self, error: &imgfmt::Error, sources: &[Image], target: &Path) -> Fault {
         let text = super::fault::told(error);
@@ -322,7 +345,7 @@ impl Plan<'_> {
             Some(source) => source.cannot_open(error),
             None => {
                 let name = format!("error while converting {}", self.format_name);
-                cannot_create(target, error).within(&shown(target), &name)
+                cannot_create(&self.target_name, target, error).within(&self.target_name, &name)
             }
         }
     }
@@ -333,22 +356,20 @@ fn check_no_source(sources: &[Image], target: &Path, setting: &Setting, plan: &P
     let Ok(real) = target.canonicalize() else { return Ok(()) };
     for source in sources {
         if info::files(source, setting).contains(&real) {
-            let (name, format) = (shown(target), &plan.format_name);
-            let fault = Fault::new(format!("{name}: error while converting {format}: Failed to get \"write\" lock"));
-            return Err(fault.and(&format!("Is another process using the image [{name}]?")));
+            let fault = Fault::new(format!("{}: Failed to get \"write\" lock", plan.wrong()));
+            return Err(fault.and(&format!("Is another process using the image [{}]?", shown(target))));
         }
     }
     Ok(())
 }
 
 /// What the command line says of a new target.
-fn new_image(parsed: &Parsed, plan: &Plan<'_>, target: &Path) -> Result<NewImage, Fault> {
+fn new_image(parsed: &Parsed, plan: &Plan<'_>) -> Result<NewImage, Fault> {
     let new = NewImage::new(parsed, plan.format)?;
     if new.backing.is_some() && formats::has_no_backing(plan.format) {
         return Err(Fault::new(format!("Backing file not supported for file format '{}'", plan.format_name)));
     }
-    let wrong = |fault: Fault| fault.about(&format!("{}: error while converting {}", shown(target), plan.format_name));
-    rules::check(&new, plan.format).map(|()| new).map_err(wrong)
+    rules::check(&new, plan.format).map(|()| new).map_err(|fault| fault.about(&plan.wrong()))
 }
 
 /// Refuses options that do not go together.
@@ -372,8 +393,7 @@ fn check_together(parsed: &Parsed) -> Result<(), Fault> {
 /// The file that the target builds on, whose format has to be named.
 fn backing(new: &NewImage, target: &Path, plan: &Plan<'_>) -> Result<Option<ParentName>, Fault> {
     let Some(name) = &new.backing else {
-        let wrong = format!("{}: error while converting {}", shown(target), plan.format_name);
-        let what = format!("{wrong}: Backing format cannot be used without backing file");
+        let what = format!("{}: Backing format cannot be used without backing file", plan.wrong());
         return if new.backing_format.is_some() { Err(Fault::new(what)) } else { Ok(None) };
     };
     let format = new
@@ -383,26 +403,6 @@ fn backing(new: &NewImage, target: &Path, plan: &Plan<'_>) -> Result<Option<Pare
     let known = formats::named(format).ok_or_else(|| Fault::new(format!("Unknown backing file format '{format}'")))?;
     Image { format: Some(known), ..Image::file(&beside(target, name)) }.settle(Locking::Ignore)?;
     Ok(Some(ParentName { name: name.clone(), format: Some(format.to_owned()) }))
-}
-
-/// Checks that a target that is said to be a device is one.
-fn check_device(path: &Path, in_place: bool) -> Result<(), Fault> {
-    let name = shown(path);
-    let why = match path.metadata() {
-        Ok(metadata) if metadata.is_file() || metadata.is_dir() => {
-            format!("'{HOST_DEVICE}' driver requires '{name}' to be either a character or block device")
-        }
-        Ok(_) => return Ok(()),
-        Err(error) => format!("Could not open '{name}': {}", super::fault::strerror(&error)),
-    };
-    if in_place {
-        return Err(Fault::new(format!("Could not open '{name}': {why}")));
-    }
-    Err(Fault::new(format!(
-        "{name}: error while converting {HOST_DEVICE}: Protocol driver '{HOST_DEVICE}' does not support creating new \
-         images, so an existing image must be selected as the target; however, opening the given target as an existing \
-         image failed: {why}"
-    )))
 }
 
 /// The runs of zeros to look for; `None` where all zeros are to be written.

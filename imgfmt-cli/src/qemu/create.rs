@@ -14,8 +14,10 @@ use super::names::{self, Meaning};
 use super::option_help::{self, text as help};
 use super::options::{NewImage, asks_help, check_lists, formatting};
 use super::setting::Setting;
+use super::way::Way;
 use super::{Call, Command, rules, sizes};
 use crate::remote::Address;
+use crate::render::text::printable;
 
 /// The command.
 pub(crate) const COMMAND: Command = Command {
@@ -42,7 +44,8 @@ fn run(call: &Call<'_>) -> Outcome {
     let size = size.map(|size| sizes::size(size, "image size")).transpose()?;
     let place = place(name)?;
     let path = place.path.clone();
-    let (file, cannot) = (shown(&path), |what: String| Fault::new(format!("{}: {what}", shown(&path))));
+    let file = printable(&place.given).into_owned();
+    let cannot = |what: String| Fault::new(format!("{file}: {what}"));
     let format = formats::named(&format_name).ok_or_else(|| cannot(format!("Unknown file format '{format_name}'")))?;
     if imgfmt::options_of(format.library).is_err() {
         return Err(cannot(format!("Format driver '{format_name}' does not support image creation")));
@@ -61,15 +64,19 @@ fn run(call: &Call<'_>) -> Outcome {
     let setting = Setting::new(parsed)?;
     let size = size.or(new.size);
     let unchecked = parsed.has("backing-unsafe");
-    let base = base(&Setting::shared(parsed)?, &path, &mut new, unchecked, size)?;
+    let base = base(&Setting::shared(parsed)?, &place, &mut new, unchecked, size)?;
     let size = size.or(base).ok_or_else(|| cannot("Image creation needs a size parameter".to_owned()))?;
     if !parsed.has("quiet") {
-        print(&format!("{}\n", formatting(&file, format, &new, size)))?;
+        print(&format!("{}\n", formatting(&file, (&format_name, format), &new, size)))?;
     }
     if new.backing.is_none() && new.backing_format.is_some() {
         return Err(cannot("Backing format cannot be used without backing file".to_owned()));
     }
     rules::check(&new, format).map_err(|fault| fault.about(&file))?;
+    let way = Way::driver(&format_name).or(place.way);
+    if let Some(why) = way.and_then(|way| way.refusal_of_new(&path)) {
+        return Err(cannot(why));
+    }
     create(&setting, &place, format, new, size, unchecked)?;
     Ok(0)
 }
@@ -97,14 +104,16 @@ fn create(
     };
     match imgfmt::create(&request) {
         Ok(_) => Ok(()),
-        Err(error) => Err(too_large(path, format, &error).unwrap_or_else(|| cannot_create(path, &error))),
+        Err(error) => {
+            Err(too_large(place, format, &error).unwrap_or_else(|| cannot_create(&place.given, path, &error)))
+        }
     }
 }
 
 /// Why the image cannot be made, where its size is why.
-fn too_large(path: &Path, format: &Known, error: &imgfmt::Error) -> Option<Fault> {
+fn too_large(place: &Image, format: &Known, error: &imgfmt::Error) -> Option<Fault> {
     let text = told(error);
-    let name = shown(path);
+    let name = printable(&place.given);
     let hint = match format.name {
         PARALLELS if text.contains("needs clusters larger than") => {
             return Some(Fault::new(format!("{name}: Image size is too large for this cluster size")));
@@ -116,39 +125,39 @@ fn too_large(path: &Path, format: &Known, error: &imgfmt::Error) -> Option<Fault
     Some(Fault::new(format!("{name}: The image size is too large for file format '{}'{hint}", format.name)))
 }
 
-/// Why the image at `path` cannot be made.
-pub(crate) fn cannot_create(path: &Path, error: &imgfmt::Error) -> Fault {
-    let name = shown(path);
+/// Why the image at `path`, which the caller calls `given`, cannot be made.
+pub(crate) fn cannot_create(given: &str, path: &Path, error: &imgfmt::Error) -> Fault {
+    let (given, name) = (printable(given), shown(path));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let text = told(error);
-    let could_not = |why: &str| Fault::new(format!("{name}: Could not create '{name}': {why}"));
+    let could_not = |why: &str| Fault::new(format!("{given}: Could not create '{name}': {why}"));
     match system_error(error) {
         _ if path.is_dir() => could_not("Is a directory"),
         _ if matches!(Address::parse(path), Ok(Some(_))) => {
             // What is no file is not called by its name twice.
             let ways = [format!("cannot write to {name}: "), format!("cannot create {name}: ")];
             let told = ways.iter().find_map(|way| text.strip_prefix(way)).unwrap_or(&text);
-            Fault::new(format!("{name}: {told}"))
+            Fault::new(format!("{given}: {told}"))
         }
         Some(system) if !folder.is_dir() || text.ends_with(&format!("cannot create {name}: {system}")) => {
             could_not(&system)
         }
-        _ if error.kind() == ErrorKind::Locked => Fault::new(format!("{name}: {}", innermost(error)))
+        _ if error.kind() == ErrorKind::Locked => Fault::new(format!("{given}: {}", innermost(error)))
             .and(&format!("Is another process using the image [{name}]?")),
-        _ => Fault::new(format!("{name}: {text}")),
+        _ => Fault::new(format!("{given}: {text}")),
     }
 }
 
 /// Looks at the file that the new image builds on, and says how large it is. Its format has to be named.
 fn base(
     setting: &Setting,
-    path: &Path,
+    place: &Image,
     new: &mut NewImage,
     unchecked: bool,
     size: Option<u64>,
 ) -> Result<Option<u64>, Fault> {
     let Some(backing) = new.backing.clone() else { return Ok(None) };
-    let name = shown(path);
+    let name = printable(&place.given).into_owned();
     if let Some(format) = &new.backing_format
         && formats::named(format).is_none()
     {
@@ -163,7 +172,7 @@ fn base(
     if unchecked {
         return Err(Fault::new(format!("{name}: Image creation needs a size parameter")));
     }
-    let mut image = Image::file(&beside(path, &backing));
+    let mut image = Image::file(&beside(&place.path, &backing));
     image.format = new.backing_format.as_deref().and_then(formats::named);
     let given = format!("Could not open '{}': ", image.given);
     let cannot = |fault: Fault| fault.without(&given).about(&name).and(NO_BACKING);

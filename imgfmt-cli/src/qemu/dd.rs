@@ -7,14 +7,16 @@ use imgfmt::{Access, DdRequest};
 
 use super::common::{FORCE_SHARE, FORMAT, IMAGE_OPTS, OBJECT};
 use super::create::{self, cannot_create};
-use super::fault::{Fault, Outcome, shown};
+use super::fault::{Fault, Outcome};
 use super::formats::{self, RAW};
 use super::getopt::{Opt, Parsed};
 use super::image::Image;
 use super::options::NewImage;
 use super::report::error;
 use super::setting::Setting;
+use super::way::Way;
 use super::{Call, Command, sizes};
+use crate::render::text::printable;
 
 /// The command.
 pub(crate) const COMMAND: Command = Command {
@@ -60,6 +62,9 @@ fn run(call: &Call<'_>) -> Outcome {
     image.settle(setting.locking())?;
     let format = formats::named(&format_name).ok_or_else(|| Fault::new("Unknown file format"))?;
     let place = create::place(&operands.output)?;
+    if let Some(why) = Way::driver(&format_name).or(place.way).and_then(|way| way.refusal_of_new(&place.path)) {
+        return Err(Fault::new(format!("{}: error while creating output image: {why}", place.given)));
+    }
     let output = place.path.clone();
     let size = setting.describe(&image, false)?.virtual_size;
     // QEMU counts from the start of the image, and not from where the copy starts.
@@ -84,9 +89,10 @@ fn run(call: &Call<'_>) -> Outcome {
         engine: Convert { cancel: cancel.clone(), ..Convert::default() },
     };
     call.watch(&cancel)?;
-    let name = shown(&output);
-    imgfmt::dd(&request)
-        .map_err(|error| cannot_create(&output, &error).within(&name, "error while creating output image"))?;
+    let name = printable(&place.given);
+    imgfmt::dd(&request).map_err(|error| {
+        cannot_create(&place.given, &output, &error).within(&name, "error while creating output image")
+    })?;
     Ok(0)
 }
 

@@ -80,21 +80,21 @@ impl Fault {
         Self { code, ..self }
     }
 
-    /// Where an image that the caller called `name` cannot be opened.
-    pub(crate) fn open(name: &str, error: &Error) -> Self {
-        let name = printable(name);
+    /// Where an image that the caller called `name`, and whose file is at `path`, cannot be opened.
+    pub(crate) fn open(name: &str, path: &Path, error: &Error) -> Self {
+        let (name, file) = (printable(name), shown(path));
         let text = match (error.kind(), system_error(error)) {
             (_, Some(system)) if backing_of(error).is_some() => {
                 let backing = backing_of(error).unwrap_or_default();
-                let backing = shown(&below_folder(Path::new(name.as_ref()), &backing));
+                let backing = shown(&below_folder(path, &backing));
                 format!("Could not open '{name}': Could not open backing file: Could not open '{backing}': {system}")
             }
             (ErrorKind::Locked, _) => {
-                format!("Could not open '{name}': {}\nIs another process using the image [{name}]?", innermost(error))
+                format!("Could not open '{name}': {}\nIs another process using the image [{file}]?", innermost(error))
             }
             // One level that says what could not be opened is enough.
             (_, Some(system)) if levels(error) <= 3 => {
-                format!("Could not open '{name}': Could not open '{name}': {system}")
+                format!("Could not open '{name}': Could not open '{file}': {system}")
             }
             _ => format!("Could not open '{name}': {}", told(error)),
         };
@@ -234,11 +234,11 @@ mod tests {
     fn the_words_that_callers_look_for_are_there() {
         let missing = Error::io("cannot open", io::Error::from_raw_os_error(2)).context("cannot open disk.img");
         let told = "qemu-img: Could not open 'disk.img': Could not open 'disk.img': No such file or directory";
-        assert_eq!(Fault::open("disk.img", &missing).text(), told);
+        assert_eq!(Fault::open("disk.img", Path::new("disk.img"), &missing).text(), told);
         let full = Error::io("cannot write 512 bytes", io::Error::from_raw_os_error(28)).at(0);
         assert!(Fault::of("error while writing", &full).text().ends_with(": No space left on device"));
         let locked = Error::new(ErrorKind::Locked, "Failed to get \"write\" lock").context("cannot open disk.img");
         let told = "qemu-img: Could not open 'disk.img': Failed to get \"write\" lock\nIs another process using the image [disk.img]?";
-        assert_eq!(Fault::open("disk.img", &locked).text(), told);
+        assert_eq!(Fault::open("disk.img", Path::new("disk.img"), &locked).text(), told);
     }
 }

@@ -15,6 +15,7 @@ use super::names::{self, Meaning};
 use super::nested::{self, Flat};
 use super::report::stderr;
 use super::sizes;
+use super::way::Way;
 use crate::remote::{Address, Remotes};
 use crate::render::text::printable;
 
@@ -37,6 +38,8 @@ pub(crate) struct Image {
     pub(crate) part: Option<FilePart>,
     /// What its path leads to, where that is an address and no file.
     pub(crate) remotes: Remotes,
+    /// Whether it is said to be in a file, or on a device.
+    pub(crate) way: Option<Way>,
 }
 
 impl Image {
@@ -54,9 +57,10 @@ impl Image {
             return Self::specified(&given, list.collect(), None);
         }
         let given = name.to_string_lossy().into_owned();
+        let way = format.and_then(|format| Way::driver(&format.to_string_lossy())).or_else(|| Way::prefix(name));
         let format = format.map(|format| Self::known(Path::new(name), &format.to_string_lossy())).transpose()?;
         match names::meaning(name)? {
-            Meaning::File(path) => Ok(Self { given, format, ..Self::file(&path) }),
+            Meaning::File(path) => Ok(Self { given, format, way, ..Self::file(&path) }),
             Meaning::Remote(address) => Ok(Self::called(&given, format).at(address)),
             Meaning::Options(list) => Self::specified(&given, list, format),
         }
@@ -79,6 +83,7 @@ impl Image {
             backing_format: None,
             part: None,
             remotes: Remotes::default(),
+            way: None,
         }
     }
 
@@ -118,6 +123,7 @@ impl Image {
                 "filename" if depth == 0 && is_bare => image.path = PathBuf::from(value),
                 "file.filename" if depth == image.backing.len() + 1 => image.backing.push(PathBuf::from(value)),
                 "driver" if depth == 0 => {
+                    image.way = image.way.or(Way::driver(value));
                     image.format =
                         Some(formats::named(value).ok_or_else(|| cannot(&format!("Unknown driver '{value}'")))?);
                 }
@@ -125,7 +131,9 @@ impl Image {
                     image.backing_format =
                         Some(formats::named(value).ok_or_else(|| cannot(&format!("Unknown driver '{value}'")))?);
                 }
-                "file.driver" if is_file_driver(value) => {}
+                "file.driver" if is_file_driver(value) => {
+                    image.way = Way::driver(value).filter(|_| depth == 0).or(image.way);
+                }
                 "file.driver" => {
                     return Err(cannot(&format!("'{value}' is not supported as file.driver here, only 'file' is")));
                 }
@@ -187,6 +195,9 @@ impl Image {
     ///
     /// Where it cannot be opened, or is something else.
     pub(crate) fn settle(&mut self, locking: Locking) -> Result<bool, Fault> {
+        if let Some(why) = self.way.and_then(|way| way.refusal(&self.path)) {
+            return Err(Fault::new(format!("Could not open '{}': {why}", printable(&self.given))));
+        }
         let storage = self.storage(locking).map_err(|error| self.cannot_open(&error))?;
         match self.format {
             Some(format) => {
@@ -277,15 +288,15 @@ impl Image {
     /// Why it cannot be opened.
     pub(crate) fn cannot_open(&self, error: &imgfmt::Error) -> Fault {
         if error.kind() == ErrorKind::Unsupported && self.path.is_dir() {
-            let name = &self.given;
+            let (name, file) = (&self.given, shown(&self.path));
             return Fault::new(format!(
-                "Could not open '{name}': 'file' driver requires '{name}' to be a regular file"
+                "Could not open '{name}': 'file' driver requires '{file}' to be a regular file"
             ));
         }
         if self.remotes.knows(&self.path) {
             return Fault::new(format!("Could not open '{}': {}", printable(&self.given), told(error)));
         }
-        Fault::open(&self.given, error)
+        Fault::open(&self.given, &self.path, error)
     }
 }
 

@@ -11,9 +11,10 @@ use super::fault::{Fault, Outcome, print, told};
 use super::formats::{self, Known, RAW};
 use super::getopt::{Opt, Parsed};
 use super::image::Image;
-use super::options::{NewImage, asks_help};
+use super::options::{self, NewImage, asks_help};
 use super::setting::Setting;
-use super::{Call, Command, json, sizes, state};
+use super::{Call, Command, json, rules, sizes, state};
+use crate::render::text::printable;
 
 /// The command.
 pub(crate) const COMMAND: Command = Command {
@@ -34,8 +35,13 @@ fn run(call: &Call<'_>) -> Outcome {
     }
     let (image, size) = source(command, parsed)?;
     let format = target_format(&name)?;
-    let new = NewImage::new(parsed, format)?;
+    let invalid = format!("qemu-img: Invalid options for file format '{name}'");
+    let mut new = NewImage::new(parsed, format).map_err(|fault| fault.and(&invalid))?;
+    if format.name == QCOW2 {
+        rules::check(&new, format)?;
+    }
     let setting = Setting::new(parsed)?;
+    settle_encryption(&mut new, format, &setting)?;
     let snapshot = state::wanted(parsed, "snapshot", &image, &setting)?;
     let access = Access { snapshot: snapshot.as_deref(), ..setting.access(&image) };
     let source = match size {
@@ -78,17 +84,36 @@ fn source(command: &str, parsed: &Parsed) -> Result<(Image, Option<u64>), Fault>
 /// The format of the image that would be.
 fn target_format(name: &str) -> Result<&'static Known, Fault> {
     let format = formats::named(name).ok_or_else(|| Fault::new(format!("Unknown file format '{name}'")))?;
-    if MEASURED.contains(&format.name) {
+    if MEASURED.contains(&format.name) && !formats::is_file_driver(name) {
         Ok(format)
     } else {
         Err(Fault::new(format!("Block driver '{name}' does not support size measurement")))
     }
 }
 
+/// Checks that the secret is there that a LUKS header would be made with. Other encryption takes no space.
+fn settle_encryption(new: &mut NewImage, format: &Known, setting: &Setting) -> Result<(), Fault> {
+    let is_luks = format.name == LUKS || new.options.get("encrypt.format") == Some(LUKS);
+    if !is_luks {
+        let names: Vec<_> = new.options.names().map(str::to_owned).collect();
+        for name in names.iter().filter(|name| name.starts_with("encrypt")) {
+            new.options = options::without(&new.options, name);
+        }
+        return Ok(());
+    }
+    let name = if format.name == LUKS { "key-secret" } else { "encrypt.key-secret" };
+    let id = new.options.get(name).ok_or_else(|| Fault::new(format!("Parameter '{name}' is required for cipher")))?;
+    setting.secrets.get(id).map(drop).map_err(|_| Fault::new(format!("No secret with id '{}'", printable(id))))
+}
+
 /// Counts all of an image without tables as needed, as QEMU does, which does not foresee its holes. Room for bitmaps is told of wherever
 /// both images could have some.
 fn as_qemu_counts(measured: &mut Measured, request: &MeasureRequest<'_>, image: &Image) {
     let option = |name: &str| request.options.get(name);
+    if request.target_format == RAW {
+        let len = measured.fully_allocated;
+        measured.fully_allocated = len.checked_next_multiple_of(SECTOR_LEN).unwrap_or(len);
+    }
     if request.target_format != QCOW2 {
         measured.required = measured.fully_allocated;
     }
@@ -105,6 +130,9 @@ fn cannot_measure(image: &Image, error: &imgfmt::Error) -> Fault {
     }
     if error.to_string() == format!("cannot open {}", image.path.display()) {
         return image.cannot_open(error);
+    }
+    if told(error).contains("needs clusters larger than") {
+        return Fault::new("The image size is too large (try using a larger cluster size)");
     }
     Fault::new(told(error))
 }
@@ -144,7 +172,9 @@ const TARGET_FORMAT: Opt = Opt {
 const SIZE: Opt = Opt { short: Some('s'), long: "size", value: "SIZE", help: "measure an empty disk of this size" };
 /// The format that can have bitmaps.
 const QCOW2: &str = "qcow2";
+/// The format of containers, and the name of the encryption that has its header in qcow2 images.
+const LUKS: &str = "luks";
 /// Formats whose size is known in advance.
-const MEASURED: [&str; 3] = [RAW, QCOW2, "luks"];
+const MEASURED: [&str; 3] = [RAW, QCOW2, LUKS];
 /// Bytes of a sector, in which QEMU counts.
 const SECTOR_LEN: u64 = 512;

@@ -42,6 +42,7 @@ mod sizes;
 mod snapshot;
 mod state;
 mod usage;
+mod way;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

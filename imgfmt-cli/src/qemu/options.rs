@@ -181,7 +181,7 @@ pub(crate) fn size(name: &str, text: &str) -> Result<u64, Fault> {
 }
 
 /// The options without one.
-fn without(options: &Options, name: &str) -> Options {
+pub(crate) fn without(options: &Options, name: &str) -> Options {
     let mut others = Options::new();
     for other in options.names().filter(|other| *other != name) {
         others.set(other, options.get(other).unwrap_or_default());
@@ -189,9 +189,10 @@ fn without(options: &Options, name: &str) -> Options {
     others
 }
 
-/// What `create` prints of a new image: its options with their defaults, in the order in which QEMU has them.
-pub(crate) fn formatting(name: &str, format: &Known, new: &NewImage, size: u64) -> String {
-    let mut text = format!("Formatting '{name}', fmt={}", format.name);
+/// What `create` prints of a new image: its options with their defaults, in the order in which QEMU has them. The format is
+/// called as it was given.
+pub(crate) fn formatting(name: &str, (fmt, format): (&str, &Known), new: &NewImage, size: u64) -> String {
+    let mut text = format!("Formatting '{name}', fmt={fmt}");
     for (key, default) in PRINTED.iter().find(|(name, _)| *name == format.name).map_or(&[][..], |(_, list)| list) {
         let value = match *key {
             "size" => size.to_string(),

@@ -48,11 +48,23 @@ impl Meter {
     }
 
     /// Shows how it ended.
-    pub(crate) fn finish(&self, done: bool) {
+    pub(crate) fn finish(self, done: bool) {
+        if done {
+            self.complete();
+        }
+    }
+
+    /// Shows that all is done. The line ends with the meter: what is printed before that stands on it, as it does with QEMU.
+    pub(crate) fn complete(&self) {
         if self.shown {
-            if done {
-                print(100.0);
-            }
+            print(100.0);
+        }
+    }
+}
+
+impl Drop for Meter {
+    fn drop(&mut self) {
+        if self.shown {
             write("\n");
         }
     }

@@ -107,6 +107,9 @@ fn cannot_resize(image: &Image, preallocation: Preallocation, error: &imgfmt::Er
         ErrorKind::Unsupported | ErrorKind::Invalid if preallocation != Preallocation::Off => {
             Fault::new(format!("Unsupported preallocation mode: {word} ({})", told(error)))
         }
+        ErrorKind::Unsupported if told(error).ends_with("a device keeps its size") => {
+            Fault::new("Cannot resize device files")
+        }
         ErrorKind::Unsupported => Fault::new(format!("Image format driver does not support resize: {}", told(error))),
         _ => Fault::of("Failed to resize image", error),
     }

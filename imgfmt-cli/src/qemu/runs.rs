@@ -3,6 +3,7 @@
 use std::fs;
 use std::ops::Range;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use imgfmt::holes::Holes;
@@ -49,20 +50,57 @@ impl Run {
 
 /// What is needed to know of a layer.
 struct Below {
-    /// Guest bytes.
+    /// Guest bytes; of a layer of nothing but bytes, in whole sectors.
     size: u64,
+    /// Where a layer of nothing but bytes starts in its file.
+    start: u64,
     /// Whether bytes that are nowhere are said to be there: of formats that know no backing file.
     always_present: bool,
     /// Whether it is nothing but its bytes.
     is_raw: bool,
     /// Whether it is a fixed VHD, which stores all bytes, also those that are holes of its file.
     is_fixed: bool,
-    /// Whether holes of its file are looked for in what it stores.
+    /// Whether holes of its file are looked for in what it stores, as QEMU does.
     sees_holes: bool,
     /// Whether what is stored is encrypted.
     encrypted: bool,
     /// Whether zeros may have a place in its file that counts.
     keeps_places: bool,
+}
+
+impl Below {
+    /// What `layer` is.
+    fn new(layer: &Layer) -> Self {
+        let told = layer.image.describe();
+        let (size, is_raw) = (layer.image.size(), layer.format == RAW);
+        let subformat = told.subformat.as_deref().unwrap_or_default();
+        let sees_holes = match layer.format {
+            QCOW2 => is_sparse(layer, told.cluster_size.unwrap_or(1)),
+            "vmdk" => subformat.ends_with("Flat"),
+            "vdi" => subformat == "fixed",
+            _ => false,
+        };
+        let file = layer.image.sources().first().and_then(|source| source.as_file());
+        Self {
+            size: if is_raw { size.checked_next_multiple_of(SECTOR_LEN).unwrap_or(size) } else { size },
+            start: file.filter(|_| is_raw).map_or(0, |slice| slice.start),
+            always_present: ALWAYS_PRESENT.contains(&layer.format),
+            is_raw,
+            is_fixed: layer.format == VHD && subformat == "fixed",
+            sees_holes,
+            encrypted: told.encrypted,
+            keeps_places: !told.encrypted,
+        }
+    }
+}
+
+/// Whether the file of a qcow2 image has clearly fewer bytes than clusters, as one whose clusters were set aside: only in such a one
+/// does QEMU ask for holes, since that takes time. QEMU counts the clusters in use, and not those of the file.
+fn is_sparse(layer: &Layer, cluster: u64) -> bool {
+    let Some(metadata) = layer.path.as_ref().and_then(|path| path.metadata().ok()) else { return false };
+    let cluster = cluster.max(1);
+    let stored = metadata.blocks().saturating_mul(SECTOR_LEN) / cluster;
+    metadata.len().div_ceil(cluster) >= (stored.saturating_mul(10) / 9).max(stored.saturating_add(2))
 }
 
 /// The bytes of a disk.
@@ -78,26 +116,14 @@ pub(crate) struct Runs {
 impl Runs {
     /// The bytes of the disk that `layers` make, which `image` is the top of.
     pub(crate) fn new(image: &Image, layers: Vec<Layer>) -> Result<Self> {
-        let below = |layer: &Layer| {
-            let told = layer.image.describe();
-            Below {
-                size: layer.image.size(),
-                always_present: ALWAYS_PRESENT.contains(&layer.format),
-                is_raw: layer.format == RAW,
-                is_fixed: layer.format == VHD && told.subformat.as_deref() == Some("fixed"),
-                sees_holes: SEE_HOLES.contains(&layer.format),
-                encrypted: told.encrypted,
-                keeps_places: !told.encrypted,
-            }
-        };
-        let known = layers.iter().map(below).collect();
+        let known = layers.iter().map(Below::new).collect();
         let chain = Chain::new(layers.into_iter().map(|layer| layer.image).collect())?;
         Ok(Self { chain, layers: known, path: image.path.clone() })
     }
 
-    /// Bytes of the disk.
+    /// Bytes of the disk; of one that is nothing but bytes, in whole sectors.
     pub(crate) fn size(&self) -> u64 {
-        self.chain.size()
+        self.layers.first().map_or(0, |top| top.size)
     }
 
     /// Calls `visit` for every run in `range`.
@@ -111,7 +137,7 @@ impl Runs {
         let (mut extents, mut holes) = (Vec::new(), Holes::new());
         while next < range.end {
             extents.clear();
-            let reached = self.chain.extents(next..range.end, EXTENTS_AT_ONCE, &mut extents);
+            let reached = self.extents(next..range.end, &mut extents);
             next = reached.map_err(|error| Fault::of("Failed to read the image's map", &error))?;
             for extent in extents.iter().flat_map(|extent| self.parted(extent)).flatten() {
                 self.split(&extent, &mut holes, &mut |run| {
@@ -123,6 +149,17 @@ impl Runs {
             }
         }
         last.iter().try_for_each(visit)
+    }
+
+    /// What the front of `range` is, and where that ends. Behind the end of the disk, the last sector is zeros.
+    fn extents(&self, range: Range<u64>, extents: &mut Vec<Extent>) -> Result<u64> {
+        let end = self.chain.size();
+        if range.start < end {
+            return self.chain.extents(range.start..range.end.min(end), EXTENTS_AT_ONCE, extents);
+        }
+        let len = range.end - range.start;
+        extents.push(Extent { start: range.start, len, layer: 0, kind: ExtentKind::Zero { explicit: true } });
+        Ok(range.end)
     }
 
     /// An extent, parted where its layer ends: a chain joins the zeros on both sides.
@@ -205,15 +242,16 @@ impl Runs {
         let stored = Run { present: true, data: true, ..run.clone() };
         match extent.kind {
             ExtentKind::Data { source, host } => {
-                let plain = known.is_some_and(|known| !known.encrypted);
-                Run { host: plain.then_some((source.0 as usize, host)), ..stored }
+                let plain = known.filter(|known| !known.encrypted);
+                Run { host: plain.map(|known| (source.0 as usize, host + known.start)), ..stored }
             }
             ExtentKind::Encoded(_) => Run { compressed: true, ..stored },
             ExtentKind::Opaque => stored,
             ExtentKind::Zero { explicit } => {
                 let present = explicit || known.is_some_and(|known| known.always_present);
                 // A hole is at its place in the file, too.
-                let host = known.filter(|known| known.is_raw || known.is_fixed).map(|_| (0, extent.start));
+                let host =
+                    known.filter(|known| known.is_raw || known.is_fixed).map(|known| (0, extent.start + known.start));
                 Run { present, zero: true, data: known.is_some_and(|known| known.is_fixed), host, ..run }
             }
             ExtentKind::Parent => Run { zero: true, ..run },
@@ -237,7 +275,9 @@ fn path_of(source: &dyn Storage) -> Option<PathBuf> {
 const EXTENTS_AT_ONCE: usize = 1024;
 /// Formats that know no backing file, so that all their bytes are their own; for QEMU, VHD too.
 const ALWAYS_PRESENT: [&str; 3] = [RAW, VHD, "vdi"];
-/// Formats in whose files QEMU looks for holes.
-const SEE_HOLES: [&str; 3] = ["qcow2", "vmdk", "vdi"];
+/// The format that has clusters.
+const QCOW2: &str = "qcow2";
+/// Bytes of a sector, in which QEMU counts.
+const SECTOR_LEN: u64 = 512;
 /// VHD, as the library calls it.
 const VHD: &str = "vhd";

@@ -49,7 +49,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let setting = Setting::new(parsed)?;
     let text = |name: &OsStr| name.to_string_lossy().into_owned();
     let action = match actions.first() {
-        Some(("create", name)) => SnapshotAction::Create(text(name)),
+        Some(("create", name)) => SnapshotAction::CreateAnother(text(name)),
         Some(("apply", name)) => SnapshotAction::Apply(text(name)),
         Some(("delete", name)) => SnapshotAction::Delete(text(name)),
         _ => return list(&mut image, &setting),
@@ -87,7 +87,7 @@ fn list(image: &mut Image, setting: &Setting) -> Outcome {
 /// Why it cannot be done.
 fn cannot(image: &Image, action: &SnapshotAction, error: &imgfmt::Error) -> Fault {
     let (verb, name) = match action {
-        SnapshotAction::Create(name) => ("create", name),
+        SnapshotAction::Create(name) | SnapshotAction::CreateAnother(name) => ("create", name),
         SnapshotAction::Apply(name) => ("apply", name),
         SnapshotAction::Delete(name) => ("delete", name),
     };

@@ -24,9 +24,6 @@ impl Snapshots for Qcow2 {
 
     fn create(&self, medium: Arc<dyn Medium>, name: &str, now: SystemTime, context: &OpenContext<'_>) -> Result<()> {
         let mut changed = Changed::open(medium, context)?;
-        if changed.rows.iter().any(|row| row.name() == name) {
-            return Err(Error::invalid(format!("there is a snapshot called {name} already")));
-        }
         Limits::check("nb_snapshots", changed.rows.len() as u64 + 1, MAX_SNAPSHOTS)?;
         changed.create(name, now)
     }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use imgfmt_core::check::{deep, walk};
 use imgfmt_core::convert::Cancel;
-use imgfmt_core::{CheckStats, Error, Finding, Findings, Opened, Repair, Result, Severity};
+use imgfmt_core::{CheckStats, ErrorKind, Finding, Findings, Opened, Repair, Result, Severity, Storage};
 
-use super::edited::{Edited, Looked};
+use super::edited::{Edited, Kind, Looked};
 use super::open::Access;
 use super::request::Source;
 
@@ -57,11 +57,11 @@ pub struct CheckReport {
 }
 
 /// Looks at one layer, and mends it where that is asked for. No backing file is opened. Formats that have no check of their
-/// own get the one that follows the map.
+/// own get the one that follows the map. Damage to what has to be read first, as to a header, is a finding too, and the only one.
 ///
 /// # Errors
 ///
-/// Where the file is too damaged to be looked at, or cannot be opened; [`Unsupported`](imgfmt_core::ErrorKind::Unsupported)
+/// Where the file cannot be opened, or is not of the format that it is said to be; [`Unsupported`](imgfmt_core::ErrorKind::Unsupported)
 /// for the repair of what cannot be mended in place; [`Cancelled`](imgfmt_core::ErrorKind::Cancelled).
 pub fn check(request: &CheckRequest<'_>) -> Result<CheckReport> {
     let done = match request.repair {
@@ -82,11 +82,11 @@ fn look(request: &CheckRequest<'_>) -> Result<CheckReport> {
             image.layer().and_then(|layer| walk(layer.image.as_ref(), &mut findings)).map(|()| CheckStats::default())
         }
     };
-    let stats = stats.map_err(|e| e.in_format(format))?;
-    if request.deep {
+    let stats = found(stats, &image.kind, image.storage.as_ref(), &mut findings)?;
+    if request.deep && stats.is_some() {
         look_deeply(request, image.layer(), &mut findings)?;
     }
-    Ok(CheckReport { format, findings, stats, after_repair: None })
+    Ok(CheckReport { format, findings, stats: stats.unwrap_or_default(), after_repair: None })
 }
 
 /// Mends, and looks again where something was mended.
@@ -96,21 +96,45 @@ fn mend(request: &CheckRequest<'_>, repair: Repair) -> Result<CheckReport> {
     let check = image.kind.abilities.check.filter(|check| check.repairs().is_some());
     let check = image.kind.need(check, "cannot be repaired")?;
     let (mut findings, mut after) = (Findings::new(), Findings::new());
-    let in_format = |e: Error| e.in_format(format);
-    let mut stats = check.repair(image.medium(), repair, &image.context(), &mut findings).map_err(in_format)?;
+    let storage = image.storage();
+    let mended = check.repair(image.medium(), repair, &image.context(), &mut findings);
+    let mut stats = found(mended, &image.kind, storage.as_ref(), &mut findings)?;
     if findings.is_any_fixed() {
-        stats = check.check(image.storage(), &image.context(), &mut after).map_err(in_format)?;
+        let again = check.check(Arc::clone(&storage), &image.context(), &mut after);
+        stats = found(again, &image.kind, storage.as_ref(), &mut after)?;
     } else {
         // Nothing has changed.
         after.extend(&findings);
     }
-    if request.deep {
+    if request.deep && stats.is_some() {
         let mut deep = Findings::new();
         look_deeply(request, image.layer(), &mut deep)?;
         findings.extend(&deep);
         after.extend(&deep);
     }
-    Ok(CheckReport { format, findings, stats, after_repair: Some(after) })
+    Ok(CheckReport { format, findings, stats: stats.unwrap_or_default(), after_repair: Some(after) })
+}
+
+/// What was counted, or nothing where the image is of its format and so damaged that nothing could be: that is told of.
+fn found(
+    counted: Result<CheckStats>,
+    kind: &Kind,
+    storage: &dyn Storage,
+    findings: &mut Findings,
+) -> Result<Option<CheckStats>> {
+    let error = match counted {
+        Ok(stats) => return Ok(Some(stats)),
+        Err(error) => error.in_format(kind.name),
+    };
+    if !matches!(error.kind(), ErrorKind::Malformed | ErrorKind::OutOfBounds) || !kind.claims(storage)? {
+        return Err(error);
+    }
+    let finding = Finding::new(UNREADABLE, Severity::Corruption, format!("the image cannot be read: {error}"));
+    findings.push(match error.offset() {
+        Some(offset) => finding.at(offset),
+        None => finding,
+    });
+    Ok(None)
 }
 
 /// Decodes what is compressed in `layer`. A layer that cannot be opened for its damage, or for want of a secret, is told of.
@@ -124,3 +148,6 @@ fn look_deeply(request: &CheckRequest<'_>, layer: Result<Opened>, findings: &mut
         }
     }
 }
+
+/// The finding about what has to be read before anything else can be.
+const UNREADABLE: &str = "image-unreadable";

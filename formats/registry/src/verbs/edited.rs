@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use imgfmt_core::open::BELOW;
 use imgfmt_core::{
-    Abilities, Error, Format, ImageEditor, Layer, Medium, OpenContext, Opened, Opener, OptionSpec, Result, Storage,
-    probe,
+    Abilities, Error, Format, Head, ImageEditor, Layer, Medium, OpenContext, Opened, Opener, OptionSpec, Result,
+    Storage, probe,
 };
 
 use super::open::{Access, storage};
@@ -39,6 +39,18 @@ impl Kind {
             (Some(format), _) => Ok(Self::of(format)),
             (None, Some(name)) => opener.by_name(name).map(Self::of),
             (None, None) => Err(Error::unsupported("no format claims this file")),
+        }
+    }
+
+    /// Whether the bytes in `storage` are known for this format by sight.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub(crate) fn claims(&self, storage: &dyn Storage) -> Result<bool> {
+        match FORMATS.iter().find(|format| format.name() == self.name) {
+            Some(format) => Ok(format.probe(&Head::read(storage)?)?.is_some()),
+            None => Ok(false),
         }
     }
 

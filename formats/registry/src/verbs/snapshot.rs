@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use imgfmt_core::{Result, SnapshotInfo};
+use imgfmt_core::{Error, Result, SnapshotInfo};
 
 use super::edited::{Edited, Looked};
 use super::open::Access;
@@ -12,11 +12,13 @@ use super::request::Source;
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SnapshotAction {
-    /// The current state is kept under this name.
+    /// The current state is kept under this name, which no other has.
     Create(String),
-    /// The state with this id or name becomes the current one.
+    /// The current state is kept under this name, whether or not others have it.
+    CreateAnother(String),
+    /// The state with this id or name becomes the current one; of several of that name, the first.
     Apply(String),
-    /// The state with this id or name is deleted.
+    /// The state with this id or name is deleted; of several of that name, the first.
     Delete(String),
 }
 
@@ -39,15 +41,23 @@ pub fn snapshots(source: &Source, access: &Access<'_>) -> Result<Vec<SnapshotInf
 ///
 /// # Errors
 ///
-/// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where the format has none, and as
-/// [`Snapshots`](imgfmt_core::Snapshots).
+/// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where the format has none,
+/// [`Invalid`](imgfmt_core::ErrorKind::Invalid) where a name is taken, and as [`Snapshots`](imgfmt_core::Snapshots).
 pub fn snapshot(source: &Source, action: &SnapshotAction, access: &Access<'_>) -> Result<Vec<SnapshotInfo>> {
     let change = || {
         let image = Edited::open(source, access)?;
         let snapshots = image.kind.need(image.kind.abilities.snapshots, NONE)?;
         let (medium, context) = (image.medium(), image.context());
+        if let SnapshotAction::Create(name) = action {
+            let list = snapshots.list(image.storage(), &context).map_err(|e| e.in_format(image.kind.name))?;
+            if list.iter().any(|snapshot| snapshot.name == *name) {
+                return Err(Error::invalid(format!("there is a snapshot called {name} already")));
+            }
+        }
         let done = match action {
-            SnapshotAction::Create(name) => snapshots.create(medium, name, SystemTime::now(), &context),
+            SnapshotAction::Create(name) | SnapshotAction::CreateAnother(name) => {
+                snapshots.create(medium, name, SystemTime::now(), &context)
+            }
             SnapshotAction::Apply(name) => snapshots.apply(medium, name, &context),
             SnapshotAction::Delete(name) => snapshots.delete(medium, name, &context),
         };

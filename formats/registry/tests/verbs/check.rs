@@ -1,6 +1,6 @@
 //! `check`.
 
-use imgfmt::{CheckRequest, ErrorKind, Repair};
+use imgfmt::{CheckRequest, ErrorKind, Repair, Severity};
 
 use super::support::{Folder, KINDS, Kind, Outcome, disk, whole};
 
@@ -73,5 +73,31 @@ fn a_compressed_unit_that_is_damaged_is_found_by_the_deep_check_alone() -> Outco
     assert_eq!(imgfmt::check(&request)?.findings.total(), 0);
     request.deep = true;
     assert!(imgfmt::check(&request)?.findings.total() > 0);
+    Ok(())
+}
+
+#[test]
+fn damage_to_what_is_read_first_is_a_finding() -> Outcome {
+    let folder = Folder::new()?;
+    let request = |repair| CheckRequest { repair, access: folder.access(), ..CheckRequest::new(folder.path("disk")) };
+    for (format, places) in [("qcow2", &[20][..]), ("vhdx", &[65_540, 131_076]), ("vdi", &[376]), ("vmdk", &[20])] {
+        let kind = KINDS.iter().find(|kind| kind.format == format).ok_or("there is one of each")?;
+        kind.make(&folder, "disk", &disk(1 << 20, 5))?;
+        let mut bytes = std::fs::read(folder.path("disk"))?;
+        places.iter().for_each(|at| bytes[*at..at + 4].copy_from_slice(&[3, 0, 0, 3]));
+        std::fs::write(folder.path("disk"), &bytes)?;
+        for repair in [None, Some(Repair::All)] {
+            let report = imgfmt::check(&request(repair)).map_err(|e| whole(&e))?;
+            let found: Vec<_> = report.findings.kept().iter().map(|one| (one.id, one.severity, one.offset)).collect();
+            let place = places.first().map(|at| *at as u64);
+            assert_eq!(found, [("image-unreadable", Severity::Corruption, place)], "{format} {repair:?}");
+            assert_eq!(std::fs::read(folder.path("disk"))?, bytes, "{format}: nothing is mended");
+        }
+    }
+    // What is not of the format that it is said to be is no damaged image of it.
+    folder.raw("disk", &disk(1 << 20, 6))?;
+    let mut other = request(None);
+    other.source.format = Some("qcow2".into());
+    assert!(imgfmt::check(&other).is_err());
     Ok(())
 }

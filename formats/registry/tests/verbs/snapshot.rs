@@ -13,6 +13,8 @@ fn a_state_is_kept_applied_and_deleted() -> Outcome {
         let (source, access) = (kind.source(&folder, "disk"), folder.access());
         let act = |action| imgfmt::snapshot(&source, &action, &access).map_err(|e| format!("{kind:?}: {}", whole(&e)));
         act(SnapshotAction::Create("one".into()))?;
+        let again = imgfmt::snapshot(&source, &SnapshotAction::Create("one".into()), &access);
+        assert_eq!(again.map_err(|e| e.kind()), Err(ErrorKind::Invalid), "the name is taken");
         let second = disk(2 << 20, 32);
         kind.write(&folder, "disk", 0, &second)?;
         folder.assert_holds("disk", kind, &second, "after the snapshot")?;

@@ -19,9 +19,12 @@ pub(super) fn broken(error: &Error) -> Finding {
     }
 }
 
-/// Checks what has no bearing on where bytes are.
-pub(super) fn check(job: &mut Job<'_, '_>, descriptor: &Descriptor) {
-    if descriptor.cid.is_none() {
+/// Checks what has no bearing on where bytes are, in a descriptor that lies at byte `at`.
+pub(super) fn check(job: &mut Job<'_, '_>, descriptor: &Descriptor, at: u64) {
+    if descriptor.cid.is_none() && descriptor.create_type.is_none() && descriptor.extents.is_empty() {
+        let what = "the descriptor says neither CID, nor createType, nor extents: other programs cannot open the image";
+        job.tell(Finding::new("vmdk-descriptor-lost", Severity::Corruption, what).at(at));
+    } else if descriptor.cid.is_none() {
         let what = "the descriptor has no CID, so children could not know the disk";
         job.tell(Finding::new("vmdk-cid-missing", Severity::Warning, what));
     }

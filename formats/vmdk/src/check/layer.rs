@@ -33,7 +33,7 @@ fn check_one_file(job: &mut Job<'_, '_>, file: &File) -> Result<()> {
             return extent::check(job, file, opening, None);
         }
     };
-    descriptor::check(job, &descriptor);
+    descriptor::check(job, &descriptor, text.at);
     let line = match open::embedded_sectors(&descriptor) {
         Ok(_) => descriptor.extents.first(),
         Err(error) => {
@@ -62,7 +62,7 @@ fn check_text(job: &mut Job<'_, '_>, file: &File) -> Result<()> {
             return Ok(());
         }
     };
-    descriptor::check(job, &descriptor);
+    descriptor::check(job, &descriptor, text.at);
     if descriptor.extents.is_empty() {
         job.tell(descriptor::broken(&Error::malformed("the descriptor has no extent line")));
     }

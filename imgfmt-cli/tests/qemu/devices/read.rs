@@ -95,3 +95,33 @@ fn a_device_is_a_backing_file_by_any_name_of_its_bytes() {
     both.make("create -f qcow2 -b src.raw -F file top.qcow2", "top.qcow2");
     both.same("compare -f qcow2 -F raw top.qcow2 src.raw");
 }
+
+#[test]
+fn a_device_is_no_file_and_a_file_no_device() {
+    let (Some(both), Some(device)) = (Both::new(), Device::new(1 << 20, 512)) else { return };
+    both.disk("reg", 1 << 20, &[0]);
+    for line in [
+        "info --image-opts driver=raw,file.driver=file,file.filename=DEV",
+        "info --image-opts driver=file,filename=DEV",
+        "info --image-opts driver=host_device,filename=reg",
+        "info --image-opts driver=raw,file.driver=host_device,file.filename=reg",
+        "info -f file DEV",
+        "info -f host_device reg",
+        "info file:DEV",
+        "info host_device:reg",
+        "map -f file DEV",
+        "convert -f file -O qcow2 DEV out",
+        "convert -n -f raw -O file reg DEV",
+        "convert -n -f raw -O raw reg file:DEV",
+        "convert -n -f raw -O raw reg host_device:reg",
+        "convert -f raw -O raw reg host_device:new",
+        "create -f host_device new 1M",
+        "create -f qcow2 host_device:new 1M",
+        "resize -f raw DEV 8M",
+    ] {
+        both.same_fault(&device.line(line));
+    }
+    for line in ["convert -f raw -O raw reg file:DEV", "create -f file DEV 1M", "create -f qcow2 file:DEV 1M"] {
+        assert_eq!(both.same(&device.line(line)).code, Some(1), "{line}");
+    }
+}

@@ -445,6 +445,8 @@ fn benches_run() {
         "-c 10 -d 4 -s 64k -S 128k -o 1M -U raw",
         "-q -c 10 raw",
         "-c 100 -d 8 -w --flush-interval 8 --pattern 3 -f qcow2 top",
+        "-c 10 -w --no-drain -f qcow2 top",
+        "-c 10 --no-drain raw",
     ] {
         assert_eq!(both.same(&format!("bench {line}")).code, Some(0), "{line}");
     }

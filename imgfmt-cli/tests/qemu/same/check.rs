@@ -24,6 +24,47 @@ fn whole_images() {
 }
 
 #[test]
+fn a_quiet_check_prints_nothing() {
+    let Some(both) = both() else { return };
+    both.make("create -f vmdk img.vmdk 4M", "img.vmdk");
+    for line in ["--output=json -q img", "--output=json -q img.vmdk", "--output=json -q -r all -f qcow2 img"] {
+        assert_eq!(both.same(&format!("check {line}")).stdout, "", "{line}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_not_taken_for_what_is_not_checked() {
+    let Some(both) = both() else { return };
+    let sound = both.ours.read("img");
+    // The version, the kind of encryption, an incompatible feature, the kind of compression.
+    for (at, bytes) in [(4, [0, 0, 0, 9]), (32, [0, 0, 0, 9]), (72, [0x80, 0, 0, 0]), (104, [9, 0, 0, 0])] {
+        both.patch("img", at, &bytes);
+        assert_eq!(both.same("check img").code, Some(1), "byte {at}");
+        both.patch("img", 0, &sound[..112]);
+    }
+    // A footer that is damaged, and the header with it.
+    both.make("convert -O vpc raw img.vpc", "img.vpc");
+    both.patch("img.vpc", 512, b"garbage!");
+    assert_eq!(both.same("check -f vpc img.vpc").code, Some(1));
+}
+
+#[test]
+fn damage_to_a_header_is_found() {
+    let Some(both) = both() else { return };
+    both.make("convert -O vhdx raw img.vhdx", "img.vhdx");
+    both.patch("img", 20, &[0, 0, 0, 5]);
+    both.patch("img.vhdx", 65_540, &[1, 2, 3, 4]);
+    both.patch("img.vhdx", 131_076, &[1, 2, 3, 4]);
+    // QEMU cannot open such an image, and so ends with 1.
+    for (file, offset) in [("img", 20), ("img.vhdx", 65_540)] {
+        let ran = both.ours.run(&format!("check --output=json {file}"));
+        let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((ran.code, &report["corruptions"]), (Some(2), &1.into()), "{file}: {}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("host byte {offset}: ")), "{file}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn formats_that_cannot_be_checked() {
     let Some(both) = both() else { return };
     for line in ["raw", "-f raw img", "--output=json raw"] {

@@ -36,3 +36,16 @@ fn images_are_compared() {
         assert_eq!(both.same(&format!("compare {line}")).code, Some(code), "{line}");
     }
 }
+
+#[test]
+fn the_verdict_ends_the_line_of_the_progress() {
+    let Some(both) = Both::new() else { return };
+    both.disk("empty", 4 << 20, &[]);
+    both.disk("other", 4 << 20, &[]);
+    both.disk("longer", 5 << 20, &[]);
+    for line in ["empty other", "-q empty other", "-s empty longer", "-s empty empty"] {
+        both.same(&format!("compare -p {line}"));
+    }
+    let ran = both.ours.run("compare -p empty other");
+    assert!(ran.stdout.ends_with("(100.00/100%)\rImages are identical.\n\n"), "{:?}", ran.stdout);
+}

@@ -72,6 +72,56 @@ fn other_formats() {
 }
 
 #[test]
+fn disks_that_end_within_a_sector() {
+    let Some(both) = Both::new() else { return };
+    both.disk("odd", 66_000, &[0]);
+    both.disk("short", 1000, &[0]);
+    both.disk("hole", 100, &[]);
+    both.disk("nothing", 0, &[]);
+    both.make("create -f qcow2 -b odd -F raw top 128k", "top");
+    both.make("create -f qcow2 -b short -F raw same", "same");
+    for file in ["odd", "short", "hole", "nothing", "top", "same"] {
+        both.same(&format!("map --output=json {file}"));
+        both.same(&format!("map {file}"));
+        both.same(&format!("measure -O raw {file}"));
+        both.same(&format!("measure --output=json -O qcow2 {file}"));
+    }
+    for line in ["-s 1000 short", "-s 1010 short", "-s 900 -l 200 short", "-s 5k short"] {
+        both.same(&format!("map --output=json {line}"));
+    }
+}
+
+#[test]
+fn parts_of_a_file_are_at_their_place_in_it() {
+    let Some(both) = both() else { return };
+    for part in ["offset=1M,size=64k", "offset=512", "size=1M"] {
+        both.same(&format!("map --output=json --image-opts driver=raw,{part},file.filename=raw"));
+        both.same(&format!("map --image-opts driver=raw,{part},file.filename=raw"));
+    }
+}
+
+#[test]
+fn holes_are_looked_for_where_clusters_were_set_aside() {
+    let Some(both) = Both::new() else { return };
+    for line in [
+        "-o preallocation=metadata sparse 8M",
+        "-o preallocation=falloc full 8M",
+        "-o data_file=data,data_file_raw=on outside 8M",
+        "-o data_file=data2,data_file_raw=on,preallocation=metadata aside 8M",
+        "-o cluster_size=2M large 8M",
+    ] {
+        both.make_in_both(&format!("create -q -f qcow2 {line}"));
+    }
+    both.disk("raw", 8 << 20, &[1 << 20, 4 << 20]);
+    both.make_in_both("convert -n -f raw -O qcow2 raw sparse");
+    both.make_in_both("convert -n -f raw -O qcow2 raw outside");
+    for file in ["sparse", "full", "outside", "aside", "large"] {
+        both.same(&format!("map --output=json {file}"));
+        both.same(&format!("map {file}"));
+    }
+}
+
+#[test]
 fn what_is_stored_in_holes() {
     let Some(both) = both() else { return };
     for (options, format) in [
@@ -131,7 +181,24 @@ fn how_large_an_image_would_be() {
         "-O qcow2 -o encrypt.format=aes,encrypt.key-secret=s --object secret,id=s,data=x --size 1M",
         "-O qcow2 bitmaps",
         "-O qcow2 -o compat=0.10 bitmaps",
+        "-O luks -o key-secret=s --object secret,id=s,data=x --size 1M",
+        "-O qcow2 -o encrypt.format=aes --size 1M",
+        "-O qcow2 -o encrypt.key-secret=s --size 1M",
+        "-O qcow2 -o encryption=on --size 1M",
     ] {
-        both.same(&format!("measure {line}"));
+        assert_eq!(both.same(&format!("measure {line}")).code, Some(0), "{line}");
+    }
+    for line in [
+        "-O luks --size 1M",
+        "-O luks --object secret,id=s,data=x raw",
+        "-O luks -o key-secret=s raw",
+        "-O qcow2 -o encrypt.format=luks raw",
+        "-O qcow2 -o encrypt.format=luks,encrypt.key-secret=s --size 1M",
+        "-O qcow2 --size 7E",
+        "-O qcow2 -o cluster_size=3 --size 1M",
+        "-O file raw",
+        "-O raw -o foo=bar --size 1M",
+    ] {
+        both.same_fault(&format!("measure {line}"));
     }
 }

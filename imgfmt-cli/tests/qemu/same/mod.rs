@@ -11,3 +11,4 @@ mod luks;
 mod map;
 mod nbd;
 mod parallels;
+mod states;

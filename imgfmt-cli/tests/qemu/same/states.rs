@@ -1,0 +1,74 @@
+//! Internal snapshots and bitmaps by their names.
+
+use crate::both::Both;
+
+fn both() -> Option<Both> {
+    let both = Both::new()?;
+    both.disk("raw", 4 << 20, &[0, 1 << 20]);
+    both.make("convert -O qcow2 raw base", "base");
+    both.make("bitmap --add base b", "base");
+    both.make("create -f qcow2 other 4M", "other");
+    both.make("create -f vmdk img.vmdk 4M", "img.vmdk");
+    Some(both)
+}
+
+#[test]
+fn several_snapshots_have_one_name() {
+    let Some(both) = Both::new() else { return };
+    both.disk("raw", 4 << 20, &[0]);
+    both.make("convert -O qcow2 raw img", "img");
+    assert_eq!(both.same("snapshot -f qcow2 -c one img").code, Some(0));
+    // From here on, the two images differ where the clusters of a snapshot are, and in the clock.
+    for desk in both.desks() {
+        let mut command = std::process::Command::new("qemu-io");
+        command.args(["-f", "qcow2", "-c", "write -P 7 0 64k", "img"]).current_dir(desk.path(""));
+        assert!(command.output().unwrap().status.success());
+    }
+    for line in ["-c one", "-c two", "-c one", "-a one", "-d one", "-a one", "-d one", "-d one", "-d one"] {
+        both.same(&format!("snapshot -f qcow2 {line} img"));
+        both.same_content("img", "qcow2");
+        both.sound("img");
+        let names = |value: serde_json::Value| {
+            let list = value["snapshots"].as_array().cloned().unwrap_or_default();
+            list.iter().map(|one| (one["id"].clone(), one["name"].clone())).collect::<Vec<_>>()
+        };
+        let (theirs, ours) = both.infos("info --output=json img");
+        assert_eq!(names(theirs), names(ours), "{line}");
+    }
+}
+
+#[test]
+fn bitmaps_that_are_not_there_or_are_there_already() {
+    let Some(both) = both() else { return };
+    for line in ["--add -f qcow2 base b", "--add -g 1000 -f qcow2 base c", "--add -g 256 -f qcow2 base c"] {
+        both.same_fault(&format!("bitmap {line}"));
+    }
+    for (line, missing) in [
+        ("--merge x -f qcow2 base b", "x"),
+        ("--merge b -f qcow2 base x", "x"),
+        ("--remove -f qcow2 base x", "x"),
+        ("--add --merge x -b base -F qcow2 -f qcow2 other y", "x"),
+    ] {
+        let ran = both.same(&format!("bitmap {line}"));
+        let told = ran.stderr;
+        assert_eq!(ran.code, Some(1), "{line}: {told}");
+        assert!(told.contains(&format!("Dirty bitmap '{missing}' not found")), "{line}: {told}");
+    }
+}
+
+#[test]
+fn bitmaps_are_copied_from_what_can_have_some() {
+    let Some(both) = both() else { return };
+    for line in [
+        "--bitmaps -O qcow2 raw out",
+        "--bitmaps --skip-broken-bitmaps -O qcow2 raw out",
+        "--bitmaps -O qcow2 img.vmdk out",
+        "--bitmaps -O raw raw out",
+        "--bitmaps -O qcow2 base other out",
+    ] {
+        both.same_fault(&format!("convert {line}"));
+    }
+    for line in ["--bitmaps -O qcow2 base out", "--bitmaps -O qcow2 other out"] {
+        assert_eq!(both.same(&format!("convert {line}")).code, Some(0), "{line}");
+    }
+}
