@@ -4,6 +4,7 @@ mod commands;
 mod exit;
 mod failure;
 mod gate;
+mod keys;
 mod pipes;
 mod print;
 mod probed;
@@ -27,10 +28,11 @@ use signals::Signals;
 /// Runs the program.
 fn main() -> ExitCode {
     // Before anything else: callers of that program start it often, and for little.
-    if let Some(args) = qemu::command_line() {
-        return qemu::run(&args);
+    let args = keys::hide(std::env::args_os());
+    if let Some(args) = qemu::command_line(&args) {
+        return qemu::run(args);
     }
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => return answer(error).into(),
     };

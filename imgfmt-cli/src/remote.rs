@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use imgfmt::convert::Convert;
 use imgfmt::{Addresses, Remote, Result};
-use imgfmt_nbd::{NbdAddress, NbdRemote, NbdServer};
+use imgfmt_nbd::{NbdAddress, NbdRemote, NbdServer, Patience};
 use imgfmt_rbd::{RbdAddress, RbdRemote};
+
+use crate::{keys, signals};
 
 /// An address of one kind or the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     /// An export of an NBD server.
     Nbd(NbdAddress),
-    /// An image of a Ceph pool.
+    /// An image of a Ceph pool. What stands for its key is not the key.
     Rbd(RbdAddress),
 }
 
@@ -49,8 +51,14 @@ impl Address {
     /// What it leads to.
     fn remote(self) -> Arc<dyn Remote> {
         match self {
-            Self::Nbd(address) => Arc::new(NbdRemote::new(address)),
-            Self::Rbd(address) => Arc::new(RbdRemote::new(helper(), address)),
+            Self::Nbd(address) => {
+                let patience = Patience { cancel: signals::ending(), ..Patience::default() };
+                Arc::new(NbdRemote::new(address).with_patience(patience))
+            }
+            Self::Rbd(mut address) => {
+                address.settings = keys::put_back(address.settings);
+                Arc::new(RbdRemote::new(helper(), address).cancelled_by(signals::ending()))
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Signals: the first asks for an orderly end, the second ends at once.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use imgfmt::convert::Cancel;
 use signal_hook::flag;
@@ -56,6 +56,8 @@ impl Signals {
             flag::register_conditional_shutdown(number.into(), Exit::Signal(signal).code().into(), cancel.flag())?;
             flag::register_usize(number.into(), Arc::clone(&self.last), number.into())?;
             flag::register(number.into(), cancel.flag())?;
+            // What waits for others ends after that, so that nobody takes its end for a failure.
+            flag::register(number.into(), ENDING.flag())?;
         }
         Ok(())
     }
@@ -66,6 +68,14 @@ impl Signals {
         Signal::ALL.into_iter().find(|signal| usize::from(signal.number()) == last)
     }
 }
+
+/// What is cancelled together with whatever is running when a signal comes: waits for what is outside of this process.
+pub(crate) fn ending() -> Cancel {
+    ENDING.clone()
+}
+
+/// As [`ending`] says. Signals are the whole process's.
+static ENDING: LazyLock<Cancel> = LazyLock::new(Cancel::default);
 
 /// The signals that this process ignores, a bit each from number 1 on; none where the system does not tell.
 fn ignored() -> u64 {

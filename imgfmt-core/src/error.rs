@@ -118,13 +118,14 @@ impl Error {
     /// An operating system error met while doing `what`.
     ///
     /// A file that is not there is [`Missing`](ErrorKind::Missing), one that may not be touched
-    /// [`Refused`](ErrorKind::Refused), everything else [`Io`](ErrorKind::Io).
+    /// [`Refused`](ErrorKind::Refused), everything else [`Io`](ErrorKind::Io). One of ours that it carries keeps its kind.
     pub fn io(what: impl Into<String>, source: std::io::Error) -> Self {
-        let kind = match source.kind() {
+        let ours = source.get_ref().and_then(|inner| inner.downcast_ref::<Self>()).map(Self::kind);
+        let kind = ours.unwrap_or(match source.kind() {
             std::io::ErrorKind::NotFound => ErrorKind::Missing,
             std::io::ErrorKind::PermissionDenied => ErrorKind::Refused,
             _ => ErrorKind::Io,
-        };
+        });
         Self::new(kind, what).because(source)
     }
 
@@ -254,5 +255,7 @@ mod tests {
         let error = Error::io("cannot open", std::io::ErrorKind::NotFound.into());
         assert_eq!(error.kind(), ErrorKind::Missing);
         assert_eq!(error.in_format("a").in_format("b").format(), Some("a"));
+        let carried = std::io::Error::other(Error::new(ErrorKind::Cancelled, "enough"));
+        assert_eq!(Error::io("cannot read", carried).kind(), ErrorKind::Cancelled);
     }
 }

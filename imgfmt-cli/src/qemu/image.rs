@@ -294,7 +294,7 @@ impl Image {
             ));
         }
         if self.remotes.knows(&self.path) {
-            return Fault::new(format!("Could not open '{}': {}", printable(&self.given), told(error)));
+            return Fault::of(format!("Could not open '{}'", printable(&self.given)), error);
         }
         Fault::open(&self.given, &self.path, error)
     }

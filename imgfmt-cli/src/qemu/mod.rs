@@ -88,13 +88,12 @@ impl Call<'_> {
 }
 
 /// The command line of `qemu-img`, where the program was called so.
-pub(crate) fn command_line() -> Option<Vec<OsString>> {
-    let mut args = std::env::args_os();
-    let program = args.next()?;
-    if Path::new(&program).file_name() == Some(OsStr::new(NAME)) {
-        return Some(args.collect());
+pub(crate) fn command_line(args: &[OsString]) -> Option<&[OsString]> {
+    let (program, args) = args.split_first()?;
+    if Path::new(program).file_name() == Some(OsStr::new(NAME)) {
+        return Some(args);
     }
-    (args.next()?.as_os_str() == NAME).then(|| args.collect())
+    args.split_first().filter(|(first, _)| first.as_os_str() == NAME).map(|(_, args)| args)
 }
 
 /// Runs the program with that command line.

@@ -1,5 +1,7 @@
 //! Signals end a conversion in order: the old file stays, and nothing else.
 
+use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -90,6 +92,44 @@ fn a_conversion_that_waits_for_its_input_can_be_terminated() {
     drop(stdin);
     assert_eq!(ran.code, Some(143), "{ran:?}");
     assert_eq!(desk.names(), [""; 0]);
+}
+
+/// Serves an export of 1 MiB at `socket` in the folder of `desk` to one client, and says nothing any more once it is asked for
+/// anything.
+fn fall_silent(desk: &Desk, socket: &str) -> std::thread::JoinHandle<()> {
+    let listener = UnixListener::bind(desk.path(socket)).unwrap();
+    std::thread::spawn(move || {
+        let mut client = listener.accept().unwrap().0;
+        let greeting = [&b"NBDMAGIC\0\0\x42\x02\x81\x86\x12\x53"[..], &(1u64 << 20).to_be_bytes(), &[0, 0, 0, 5]];
+        client.write_all(&[&greeting.concat()[..], &[0; 124]].concat()).unwrap();
+        let _ = std::io::copy(&mut client, &mut std::io::sink());
+    })
+}
+
+#[test]
+fn one_signal_ends_a_conversion_whose_server_has_fallen_silent() {
+    for (line, left) in [
+        ("convert -f raw -O qcow2 nbd+unix:///?socket=s new", &["disk", "s"][..]),
+        ("convert -f raw -O raw --salvage nbd+unix:///?socket=s new", &["disk", "s"]),
+        ("qemu-img convert -f raw -O qcow2 nbd+unix:///?socket=s new", &["disk", "s"]),
+        ("convert -n -f raw -O raw disk nbd+unix:///?socket=s", &["disk", "s"]),
+        ("compare -f raw disk nbd+unix:///?socket=s", &["disk", "s"]),
+    ] {
+        let desk = Desk::new();
+        desk.disk("disk", 1 << 20, &[0, 1 << 16]);
+        let server = fall_silent(&desk, "s");
+        let mut command = desk.command(line);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(child.try_wait().unwrap().is_none(), "{line}");
+        let begun = Instant::now();
+        kill("-INT", &child);
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert!(begun.elapsed() < Duration::from_secs(8), "{line}");
+        assert_eq!(ran.code, Some(130), "{line}: {ran:?}");
+        assert_eq!(desk.names(), left, "{line}");
+        server.join().unwrap();
+    }
 }
 
 #[test]

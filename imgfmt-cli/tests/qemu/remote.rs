@@ -217,6 +217,19 @@ fn an_image_of_a_pool_is_an_image() {
     let told = desk.fails(&format!("convert -n -f raw -O raw disk.raw {}", made.replace("made", "made@one")));
     assert!(told.contains("a snapshot can be read only"), "{told}");
 
+    // A key in an address is used, and shown to nobody.
+    let key = ceph.key();
+    let wrong = format!("{}{}", &key[..8], key[8..].to_uppercase());
+    for program in ["info --output=json", "map", "compare disk.raw", "hash", "check"] {
+        let line = format!("{program} {raw}:key={key}");
+        let ran = if program == "hash" { imgfmt(&desk, &line) } else { desk.run(&line) };
+        assert!(ran.code != Some(1) && !ran.stdout.contains(&key) && !ran.stderr.contains(&key), "{line}: {ran:?}");
+        let line = format!("{program} {raw}:key={wrong}");
+        let ran = if program == "hash" { imgfmt(&desk, &line) } else { desk.run(&line) };
+        assert!(ran.code != Some(0) && ran.stderr.contains("key=<hidden>"), "{line}: {ran:?}");
+        assert!(!ran.stdout.contains(&wrong) && !ran.stderr.contains(&wrong), "{line}: {ran:?}");
+    }
+
     let ran = imgfmt(&desk, &format!("convert -f raw -O qcow2 {raw} native.qcow2"));
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
     desk.ok("compare -f qcow2 -F raw native.qcow2 disk.raw");

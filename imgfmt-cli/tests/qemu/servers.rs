@@ -74,6 +74,12 @@ impl Ceph {
         self.folder.path().join("ceph.conf")
     }
 
+    /// The key of `client.admin`.
+    pub(crate) fn key(&self) -> String {
+        let keyring = std::fs::read_to_string(self.folder.path().join("client.admin.keyring")).unwrap();
+        keyring.lines().find_map(|line| line.trim().strip_prefix("key = ")).unwrap().to_owned()
+    }
+
     /// What `rbd` answers to the words of `line`.
     pub(crate) fn rbd(&self, line: &str) -> String {
         let mut command = Command::new("rbd");

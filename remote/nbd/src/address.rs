@@ -1,14 +1,13 @@
 //! Where an export is: the NBD URI, and the older form that QEMU takes.
 
 use std::fmt;
-use std::io;
-use std::net::TcpStream;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
 use imgfmt_core::{Error, Result};
 
+use crate::connect;
+use crate::line::Patience;
 use crate::stream::Stream;
 
 /// An export of a server.
@@ -114,20 +113,13 @@ impl NbdAddress {
     }
 
     /// Connects to the server.
-    pub(crate) fn connect(&self) -> Result<Stream> {
+    pub(crate) fn connect(&self, patience: &Patience) -> Result<Stream> {
         let connected = match &self.server {
-            NbdServer::Unix(path) => UnixStream::connect(path).map(Stream::Unix),
-            NbdServer::Tcp { host, port } => connect_tcp(host, *port).map(Stream::Tcp),
+            NbdServer::Unix(path) => connect::unix(path, patience).map(Stream::Unix),
+            NbdServer::Tcp { host, port } => connect::tcp(host, *port, patience).map(Stream::Tcp),
         };
         connected.map_err(|e| Error::io(format!("Failed to connect to '{}'", self.server), e))
     }
-}
-
-/// Connects to a port of a host; a request is sent as soon as it is written.
-fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let socket = TcpStream::connect((host, port))?;
-    socket.set_nodelay(true)?;
-    Ok(socket)
 }
 
 impl fmt::Display for NbdAddress {

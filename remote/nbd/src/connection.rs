@@ -8,17 +8,17 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use imgfmt_core::{Error, Result};
-
 use crate::chunk::{Chunk, Part, Wanted};
-use crate::stream::Stream;
+use crate::line::{self, Line};
 use crate::wire::{self, CMD_DISC, ReplyHead, Request};
 
 /// A connection after the handshake.
 #[derive(Debug)]
 pub(crate) struct Connection {
     /// Where requests go.
-    out: Mutex<Stream>,
+    out: Mutex<Line>,
+    /// The same line, to end it while others use it.
+    line: Line,
     /// What is known of replies.
     replies: Mutex<Replies>,
     /// Signalled when there is something new in `replies`.
@@ -71,36 +71,62 @@ impl Reply {
 #[derive(Debug)]
 struct Replies {
     /// Where they come from; nothing while somebody reads.
-    input: Option<BufReader<Stream>>,
+    input: Option<BufReader<Line>>,
     /// What is waited for.
     wanted: HashMap<u64, Wanted>,
     /// What has come for somebody else than who read it.
     come: HashMap<u64, Vec<Chunk>>,
     /// Why nothing more will come.
-    broken: Option<(io::ErrorKind, String)>,
+    broken: Option<Broken>,
+}
+
+/// Why nothing more will come.
+#[derive(Clone, Debug)]
+enum Broken {
+    /// The caller does not wait any longer.
+    Cancelled,
+    /// What went wrong.
+    Failed(io::ErrorKind, String),
+}
+
+impl Broken {
+    /// What `error` means for all requests.
+    fn new(error: &io::Error) -> Self {
+        match error.kind() {
+            _ if line::is_cancelled(error) => Self::Cancelled,
+            io::ErrorKind::UnexpectedEof => {
+                Self::Failed(error.kind(), "the server has closed the connection".to_owned())
+            }
+            kind => Self::Failed(kind, error.to_string()),
+        }
+    }
+
+    /// The same for one request.
+    fn error(&self) -> io::Error {
+        match self {
+            Self::Cancelled => line::cancelled(),
+            Self::Failed(kind, what) => io::Error::new(*kind, what.clone()),
+        }
+    }
 }
 
 impl Connection {
-    /// Takes over a socket.
-    ///
-    /// # Errors
-    ///
-    /// [`Io`](imgfmt_core::ErrorKind::Io).
-    pub(crate) fn new(stream: Stream, allocation: Option<u32>) -> Result<Self> {
-        let input = stream.again().map_err(|e| Error::io("cannot open the connection a second time", e))?;
+    /// Takes over a line.
+    pub(crate) fn new(line: Line, allocation: Option<u32>) -> Self {
         let replies = Replies {
-            input: Some(BufReader::with_capacity(BUFFER_LEN, input)),
+            input: Some(BufReader::with_capacity(BUFFER_LEN, line.clone())),
             wanted: HashMap::new(),
             come: HashMap::new(),
             broken: None,
         };
-        Ok(Self {
-            out: Mutex::new(stream),
+        Self {
+            out: Mutex::new(line.clone()),
+            line,
             replies: Mutex::new(replies),
             news: Condvar::new(),
             next: AtomicU64::new(1),
             allocation,
-        })
+        }
     }
 
     /// Sends `request` with its payload, and waits for the reply. Bytes that were asked for go to `place`, which has room for all.
@@ -119,7 +145,9 @@ impl Connection {
         self.replies()?.wanted.insert(request.cookie, wanted);
         let sent = request.write(&mut *self.out.lock().unwrap_or_else(PoisonError::into_inner), payload);
         if let Err(error) = sent {
-            return Err(self.break_off(&error));
+            let error = self.break_off(&mut self.lock(), &error);
+            self.news.notify_all();
+            return Err(error);
         }
         let mut reply = Reply::default();
         loop {
@@ -149,14 +177,14 @@ impl Connection {
             replies = self.lock();
             let done = read.map(|(to, chunk)| replies.file(to, chunk));
             // Nobody reads on behind an error.
-            let done = done.map(|()| replies.input = Some(input)).map_err(|error| replies.break_off(&error));
+            let done = done.map(|()| replies.input = Some(input)).map_err(|error| self.break_off(&mut replies, &error));
             self.news.notify_all();
             done?;
         }
     }
 
     /// Reads the next chunk, whoever it is for. What is for `own` goes to its place.
-    fn read_chunk(&self, input: &mut BufReader<Stream>, own: u64, place: &mut [u8]) -> io::Result<(u64, Chunk)> {
+    fn read_chunk(&self, input: &mut BufReader<Line>, own: u64, place: &mut [u8]) -> io::Result<(u64, Chunk)> {
         let head = ReplyHead::read(input)?;
         let wanted = self.replies()?.wanted.get(&head.cookie()).copied();
         let wanted = wanted.ok_or_else(|| wire::wrong("a reply is to no request".to_owned()))?;
@@ -185,11 +213,11 @@ impl Connection {
         self.replies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers that nothing more will come, and says so.
-    fn break_off(&self, error: &io::Error) -> io::Error {
-        let error = self.lock().break_off(error);
-        self.news.notify_all();
-        error
+    /// Ends the connection, remembers that nothing more will come, and says so. What others have sent in part, or wait for, is
+    /// no part of a conversation any more.
+    fn break_off(&self, replies: &mut Replies, error: &io::Error) -> io::Error {
+        self.line.end();
+        replies.broken.get_or_insert_with(|| Broken::new(error)).error()
     }
 }
 
@@ -202,20 +230,10 @@ impl Replies {
         self.come.entry(cookie).or_default().push(chunk);
     }
 
-    /// Remembers that nothing more will come, and says so.
-    fn break_off(&mut self, error: &io::Error) -> io::Error {
-        let what = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "the server has closed the connection".to_owned(),
-            _ => error.to_string(),
-        };
-        let (kind, what) = self.broken.get_or_insert((error.kind(), what)).clone();
-        io::Error::new(kind, what)
-    }
-
     /// Says why nothing more will come, where it will not.
     fn check(&self) -> io::Result<()> {
         match &self.broken {
-            Some((kind, what)) => Err(io::Error::new(*kind, what.clone())),
+            Some(broken) => Err(broken.error()),
             None => Ok(()),
         }
     }

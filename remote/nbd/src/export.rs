@@ -3,9 +3,8 @@
 use std::fmt::Debug;
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use imgfmt_core::{Error, Result};
 
@@ -14,9 +13,10 @@ use crate::chunk::Wanted;
 use crate::connection::{Connection, Reply};
 use crate::handshake::{self, Export};
 use crate::known::Known;
+use crate::line::{Line, Patience};
 use crate::stream::Stream;
 use crate::wire::{
-    self, CMD_BLOCK_STATUS, CMD_READ, CMD_WRITE, FLAG_HAS_FLAGS, FLAG_READ_ONLY, FLAG_SEND_RESIZE, Request,
+    self, CMD_BLOCK_STATUS, CMD_READ, CMD_WRITE, EINVAL, FLAG_HAS_FLAGS, FLAG_READ_ONLY, FLAG_SEND_RESIZE, Request,
 };
 
 /// An export of an NBD server: storage to read, and a [`Medium`](imgfmt_core::Medium) where the server lets it be written.
@@ -56,7 +56,16 @@ impl NbdExport {
     /// [`Unsupported`](imgfmt_core::ErrorKind::Unsupported) where the server wants TLS, [`Io`](imgfmt_core::ErrorKind::Io)
     /// where it cannot be reached, or does not keep to the protocol.
     pub fn open(address: &NbdAddress) -> Result<Self> {
-        Self::on(address.connect()?, &address.export)
+        Self::open_with(address, Patience::default())
+    }
+
+    /// As [`open`](Self::open), with `patience`.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open); [`Cancelled`](imgfmt_core::ErrorKind::Cancelled), also of all that is done with it later.
+    pub fn open_with(address: &NbdAddress, patience: Patience) -> Result<Self> {
+        Self::on_with(address.connect(&patience)?, &address.export, patience)
     }
 
     /// Takes over the connected socket `stream`, and asks for the export called `name`.
@@ -65,23 +74,19 @@ impl NbdExport {
     ///
     /// As [`open`](Self::open).
     pub fn on(stream: Stream, name: &str) -> Result<Self> {
-        Self::agree(stream, name, Some(handshake::PATIENCE))
+        Self::on_with(stream, name, Patience::default())
     }
 
-    /// As [`on`](Self::on), however long the server takes for its answers: for one that belongs to its client.
+    /// As [`on`](Self::on), with `patience`.
     ///
     /// # Errors
     ///
-    /// As [`open`](Self::open).
-    pub fn on_patiently(stream: Stream, name: &str) -> Result<Self> {
-        Self::agree(stream, name, None)
-    }
-
-    /// Takes over a socket, and waits so long for each answer of the handshake.
-    fn agree(mut stream: Stream, name: &str, patience: Option<Duration>) -> Result<Self> {
-        let export = handshake::client(&mut stream, name, patience)?;
+    /// As [`open_with`](Self::open_with).
+    pub fn on_with(stream: Stream, name: &str, patience: Patience) -> Result<Self> {
+        let mut line = Line::new(stream, patience).map_err(|e| Error::io("cannot use the socket", e))?;
+        let export = handshake::client(&mut line, name)?;
         Ok(Self {
-            connection: Connection::new(stream, export.allocation)?,
+            connection: Connection::new(line, export.allocation),
             export,
             len: AtomicU64::new(export.size),
             known: Mutex::default(),
@@ -122,10 +127,12 @@ impl NbdExport {
         self.is_writable() && self.export.has(FLAG_SEND_RESIZE)
     }
 
-    /// The smallest range of whole blocks around `range`, which lies within the export.
+    /// The smallest range of whole blocks around `range`, which lies within the export. Of a last block that is none, since the
+    /// export ends within it, it is as much as there is: the server may let it be asked for, or not.
     pub(crate) fn blocks(&self, range: &Range<u64>) -> Range<u64> {
         let block = u64::from(self.export.min_block);
-        range.start / block * block..range.end.next_multiple_of(block)
+        let end = range.end.next_multiple_of(block).min(self.len.load(Ordering::Acquire).max(range.end));
+        range.start / block * block..end
     }
 
     /// Reads `range`, whole blocks of it.
@@ -144,7 +151,8 @@ impl NbdExport {
         let block = u64::from(self.export.min_block);
         let mut whole = vec![0; index(&blocks, blocks.start).len()];
         // Only the first and the last block have bytes that stay.
-        for edge in [blocks.start..blocks.start + block, blocks.end - block..blocks.end] {
+        let last = (blocks.end - 1) / block * block;
+        for edge in [blocks.start..blocks.end.min(blocks.start + block), last..blocks.end] {
             self.read_blocks(&mut whole[index(&edge, blocks.start)], &edge)?;
         }
         whole[index(range, blocks.start)].copy_from_slice(bytes);
@@ -186,9 +194,21 @@ impl NbdExport {
     fn ask(&self, request: Request, payload: &[u8], wanted: Wanted, place: &mut [u8]) -> io::Result<Reply> {
         let reply = self.connection.exchange(request, payload, wanted, place)?;
         match &reply.failed {
+            Some((EINVAL, _)) if self.is_cut(request) => {
+                let block = self.export.min_block;
+                let what = format!(
+                    "the export ends within a block of {block} bytes, which the server does not let be asked for"
+                );
+                Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+            }
             Some((error, said)) => Err(said_by_server(*error, said)),
             None => Ok(reply),
         }
+    }
+
+    /// Whether a request ends with the export, within a block.
+    fn is_cut(&self, request: Request) -> bool {
+        !request.len.is_multiple_of(self.export.min_block)
     }
 
     /// What is known of zeros. A panic of another thread while it held that left it whole.

@@ -1,12 +1,11 @@
 //! What a client and a server agree on before the first request: "Handshake phase" of the NBD protocol.
 
 use std::io::{self, Read, Write};
-use std::time::Duration;
 
 use byteorder::{BigEndian, ByteOrder, ReadBytesExt, WriteBytesExt};
 use imgfmt_core::{Error, Result};
 
-use crate::stream::Stream;
+use crate::line::{self, Line};
 use crate::wire::{
     self, BASE_ALLOCATION, DEFAULT_MAX_PAYLOAD, EXPORT_NAME_PADDING, FLAG_FIXED_NEWSTYLE, FLAG_NO_ZEROES,
     INFO_BLOCK_SIZE, INFO_EXPORT, INIT_MAGIC, MAX_STRING, OLDSTYLE_MAGIC, OPT_EXPORT_NAME, OPT_GO,
@@ -21,7 +20,7 @@ pub(crate) struct Export {
     pub(crate) size: u64,
     /// `FLAG_…` of the transmission.
     pub(crate) flags: u16,
-    /// Requests begin and end at multiples of so many bytes; a power of two.
+    /// Requests begin and end at multiples of so many bytes, or with the export; a power of two.
     pub(crate) min_block: u32,
     /// The longest payload, in bytes; a multiple of `min_block`.
     pub(crate) max_payload: u32,
@@ -48,9 +47,8 @@ impl Export {
         if !min_block.is_power_of_two() || min_block > MAX_MIN_BLOCK {
             return Err(failed(wire::wrong(format!("blocks of {min_block} bytes"))));
         }
-        if !size.is_multiple_of(u64::from(min_block)) || size > i64::MAX.unsigned_abs() {
-            let what = format!("an export of {size} bytes, to be asked for in blocks of {min_block}, is not supported");
-            return Err(Error::unsupported(what));
+        if size > i64::MAX.unsigned_abs() {
+            return Err(Error::unsupported(format!("an export of {size} bytes is not supported")));
         }
         let max_payload = max_payload.min(DEFAULT_MAX_PAYLOAD) / min_block * min_block;
         if max_payload == 0 {
@@ -60,18 +58,17 @@ impl Export {
     }
 }
 
-/// Agrees with the server behind `stream` on the export called `name`.
+/// Agrees with the server at the other end of `stream` on the export called `name`.
 ///
 /// # Errors
 ///
 /// [`Missing`](imgfmt_core::ErrorKind::Missing) where there is no such export,
 /// [`Refused`](imgfmt_core::ErrorKind::Refused) where it is not for us, [`Io`](imgfmt_core::ErrorKind::Io) where the server
 /// does not answer, or not as the protocol says.
-pub(crate) fn client(stream: &mut Stream, name: &str, patience: Option<Duration>) -> Result<Export> {
+pub(crate) fn client(stream: &mut Line, name: &str) -> Result<Export> {
     if name.len() > MAX_STRING {
         return Err(Error::invalid(format!("the name of an export is at most {MAX_STRING} bytes long")));
     }
-    stream.set_patience(patience).map_err(failed)?;
     let export = match style(stream).map_err(failed)? {
         Style::Old if !name.is_empty() => {
             let what = "the server negotiates in the old style, in which its only export has no name";
@@ -81,12 +78,15 @@ pub(crate) fn client(stream: &mut Stream, name: &str, patience: Option<Duration>
         Style::New { options: false, zeroes } => by_name(stream, name, zeroes, false).map_err(failed)?,
         Style::New { options: true, zeroes } => negotiate(stream, name, zeroes)?,
     };
-    stream.set_patience(None).map_err(failed)?;
+    stream.expect_nothing();
     export.checked()
 }
 
 /// Why nothing can be agreed on.
 fn failed(error: io::Error) -> Error {
+    if line::is_cancelled(&error) {
+        return Error::from_read(error);
+    }
     let plain = match error.kind() {
         io::ErrorKind::UnexpectedEof => Some("it has closed the connection"),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Some("it does not answer"),
@@ -110,7 +110,7 @@ enum Style {
 }
 
 /// Finds out how the server negotiates, and says how we do.
-fn style(stream: &mut Stream) -> io::Result<Style> {
+fn style(stream: &mut Line) -> io::Result<Style> {
     if stream.read_u64::<BigEndian>()? != INIT_MAGIC {
         return Err(wire::wrong("it greets with something else".to_owned()));
     }
@@ -126,7 +126,7 @@ fn style(stream: &mut Stream) -> io::Result<Style> {
 }
 
 /// The only export of a server that does not negotiate.
-fn oldstyle(stream: &mut Stream) -> io::Result<Export> {
+fn oldstyle(stream: &mut Line) -> io::Result<Export> {
     let size = stream.read_u64::<BigEndian>()?;
     let flags = stream.read_u32::<BigEndian>()? as u16;
     stream.read_exact(&mut [0; EXPORT_NAME_PADDING])?;
@@ -134,7 +134,7 @@ fn oldstyle(stream: &mut Stream) -> io::Result<Export> {
 }
 
 /// Asks for an export in the way that every newstyle server knows. It hangs up where there is none.
-fn by_name(stream: &mut Stream, name: &str, zeroes: bool, structured: bool) -> io::Result<Export> {
+fn by_name(stream: &mut Line, name: &str, zeroes: bool, structured: bool) -> io::Result<Export> {
     send_option(stream, OPT_EXPORT_NAME, name.as_bytes())?;
     let size = stream.read_u64::<BigEndian>()?;
     let flags = stream.read_u16::<BigEndian>()?;
@@ -145,7 +145,7 @@ fn by_name(stream: &mut Stream, name: &str, zeroes: bool, structured: bool) -> i
 }
 
 /// Asks for what helps, and then for the export.
-fn negotiate(stream: &mut Stream, name: &str, zeroes: bool) -> Result<Export> {
+fn negotiate(stream: &mut Line, name: &str, zeroes: bool) -> Result<Export> {
     let structured = ask(stream, OPT_STRUCTURED_REPLY, &[], |_, _| Ok(())).map_err(failed)?;
     if let Answer::Error(REP_ERR_TLS_REQD, what) = &structured {
         return Err(refusal(REP_ERR_TLS_REQD, what));
@@ -201,7 +201,7 @@ enum Answer {
 
 /// Sends an option, and reads the answer; `each` gets the replies before the last one.
 fn ask(
-    stream: &mut Stream,
+    stream: &mut Line,
     option: u32,
     data: &[u8],
     mut each: impl FnMut(u32, &[u8]) -> io::Result<()>,
@@ -221,17 +221,18 @@ fn ask(
 }
 
 /// Sends an option.
-fn send_option(stream: &mut Stream, option: u32, data: &[u8]) -> io::Result<()> {
+fn send_option(stream: &mut Line, option: u32, data: &[u8]) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(16 + data.len());
     bytes.write_u64::<BigEndian>(OPTION_MAGIC)?;
     bytes.write_u32::<BigEndian>(option)?;
     bytes.write_u32::<BigEndian>(u32::try_from(data.len()).map_err(|_| wire::wrong("a long option".to_owned()))?)?;
     bytes.extend_from_slice(data);
+    stream.expect_answer();
     stream.write_all(&bytes)
 }
 
 /// The next reply to `option`: its kind and its data.
-fn option_reply(stream: &mut Stream, option: u32) -> io::Result<(u32, Vec<u8>)> {
+fn option_reply(stream: &mut Line, option: u32) -> io::Result<(u32, Vec<u8>)> {
     if stream.read_u64::<BigEndian>()? != OPTION_REPLY_MAGIC || stream.read_u32::<BigEndian>()? != option {
         return Err(wire::wrong("a reply to an option is to none that was sent".to_owned()));
     }
@@ -287,8 +288,6 @@ pub(crate) fn printable(text: &str) -> String {
 
 /// What stands before the server's own words.
 pub(crate) const SAID: &str = "; the server says: ";
-/// How long the server may take for an answer before the first request.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// Replies to one option at most.
 const MAX_REPLIES: usize = 64;
 /// The longest reply to an option, in bytes: more than any string that the protocol allows.

@@ -2,10 +2,12 @@
 
 mod address;
 mod chunk;
+mod connect;
 mod connection;
 mod export;
 mod handshake;
 mod known;
+mod line;
 mod medium;
 mod offer;
 mod remote;
@@ -15,6 +17,7 @@ mod wire;
 
 pub use address::{NbdAddress, NbdServer};
 pub use export::NbdExport;
+pub use line::Patience;
 pub use remote::NbdRemote;
 pub use server::Served;
 pub use stream::Stream;

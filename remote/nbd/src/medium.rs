@@ -44,8 +44,13 @@ impl Storage for NbdExport {
         if let Some(segment) = self.known().at(offset) {
             return Ok(clipped(segment));
         }
-        let blocks = self.blocks(&(offset..end));
-        let asked = blocks.start..blocks.end.min(blocks.start.saturating_add(MAX_STATUS_LEN));
+        let block = u64::from(self.export.min_block);
+        let (first, last) = (offset / block * block, end / block * block);
+        if first == last {
+            // The export ends within this block, and no server has to tell of that.
+            return Ok(Segment { hole: false, len: rest });
+        }
+        let asked = first..last.min(first.saturating_add(MAX_STATUS_LEN));
         let failed = |e| Error::io("cannot ask what is allocated", e).at(offset);
         let found = self.ask_status(asked).map_err(failed)?;
         // A server may tell of less than it was asked for; nothing is said of the rest of the block then.

@@ -6,6 +6,7 @@ use imgfmt_core::{Error, Medium, NewRemote, Remote, Result, Storage};
 
 use crate::address::NbdAddress;
 use crate::export::NbdExport;
+use crate::line::Patience;
 
 /// An export that is connected to when it is first asked for. Whoever asks again gets the same connection: some servers
 /// have no more than one client, and end when that has gone.
@@ -13,6 +14,8 @@ use crate::export::NbdExport;
 pub struct NbdRemote {
     /// Where it is.
     address: NbdAddress,
+    /// How long to wait for it.
+    patience: Patience,
     /// The connection, once there is one.
     export: Mutex<Option<Arc<NbdExport>>>,
 }
@@ -21,7 +24,13 @@ impl NbdRemote {
     /// The export at `address`, which nobody talks to yet.
     #[must_use]
     pub fn new(address: NbdAddress) -> Self {
-        Self { address, export: Mutex::default() }
+        Self { address, patience: Patience::default(), export: Mutex::default() }
+    }
+
+    /// The same export, waited for with `patience`.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// The export.
@@ -30,7 +39,7 @@ impl NbdRemote {
         if let Some(export) = export.as_ref() {
             return Ok(Arc::clone(export));
         }
-        let new = Arc::new(NbdExport::open(&self.address)?);
+        let new = Arc::new(NbdExport::open_with(&self.address, self.patience.clone())?);
         Ok(Arc::clone(export.insert(new)))
     }
 }

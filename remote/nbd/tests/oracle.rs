@@ -152,6 +152,54 @@ fn nbdkit_serves_in_every_way_that_it_can() {
 }
 
 #[test]
+fn an_export_that_ends_within_a_block_is_read_and_written_as_far_as_its_server_lets_it() {
+    if !has("nbdkit") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (file, socket) = (dir.path().join("disk.raw"), dir.path().join("s"));
+    for (policy, tail) in [("allow", 513), ("error", 1), ("error", 513)] {
+        let mut expected = disk();
+        expected.truncate(LEN - 4096 + tail);
+        std::fs::write(&file, &expected).unwrap();
+        let _ = std::fs::remove_file(&socket);
+        let filter = ["--filter=blocksize-policy", "file", file.to_str().unwrap(), "blocksize-minimum=4096"];
+        let policy_is = format!("blocksize-error-policy={policy}");
+        let args = [&["-f", "--exit-with-parent", "-U", socket.to_str().unwrap()][..], &filter, &[&policy_is]].concat();
+        let server = start("nbdkit", &args, &socket);
+        let export = open(&socket, "");
+        assert_eq!(export.len(), expected.len() as u64);
+        holes(&export, &expected);
+        let whole = LEN - 4096;
+        let mut head = vec![1; whole];
+        export.read_at(&mut head, 0).unwrap();
+        assert!(head == expected[..whole], "{policy}");
+        let bytes = [9; 5000];
+        if policy == "allow" {
+            assert!(read(&export) == expected);
+            export.write_at(&bytes, (expected.len() - bytes.len()) as u64).unwrap();
+            let at = expected.len() - bytes.len();
+            expected[at..].copy_from_slice(&bytes);
+            export.clear((expected.len() - 5) as u64..expected.len() as u64).unwrap();
+            expected[at + bytes.len() - 5..].fill(0);
+            assert!(read(&export) == expected);
+        } else {
+            // Nothing of it is made up, and nothing of it is left out in silence.
+            for error in [export.read_at(&mut vec![0; tail], whole as u64), export.write_at(&bytes[..1], whole as u64)]
+            {
+                let cause = std::error::Error::source(&error.unwrap_err()).unwrap().to_string();
+                assert!(cause.contains("the export ends within a block of 4096 bytes"), "{cause}");
+            }
+            export.write_at(&bytes, (whole - bytes.len()) as u64).unwrap();
+            expected[whole - bytes.len()..whole].copy_from_slice(&bytes);
+        }
+        export.sync().unwrap();
+        drop((export, server));
+        assert!(std::fs::read(&file).unwrap() == expected, "{policy}");
+    }
+}
+
+#[test]
 fn nbdkit_tells_why_it_cannot() {
     if !has("nbdkit") {
         return;

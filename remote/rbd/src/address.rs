@@ -1,6 +1,7 @@
 //! What an image in a pool is called: `rbd:pool/image`, in QEMU's form.
 
 use std::fmt;
+use std::ops::Range;
 
 use imgfmt_core::{Error, Result};
 
@@ -37,7 +38,10 @@ impl RbdAddress {
     ///
     /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) for anything else.
     pub fn parse(text: &str) -> Result<Self> {
-        let invalid = |what: &str| Error::invalid(format!("'{text}' is no address of an RBD image: {what}"));
+        let invalid = |what: &str| {
+            let what = format!("'{}' is no address of an RBD image: {what}", without_keys(text));
+            Error::invalid(what)
+        };
         let rest = text.strip_prefix(SCHEME).ok_or_else(|| invalid("it does not begin with 'rbd:'"))?;
         let mut parts = split(rest, ':');
         let place = parts.next().unwrap_or_default();
@@ -61,11 +65,23 @@ impl RbdAddress {
             let name = unescaped(pair.next().unwrap_or_default());
             let value = part.get(part.len().min(part.find('=').map_or(part.len(), |at| at + 1))..).map(unescaped);
             if pair.next().is_none() {
-                return Err(invalid(&format!("'{part}' is not of the form name=value")));
+                return Err(invalid(&format!("'{}' is not of the form name=value", unescaped(part))));
             }
             address.set(&name, &value.unwrap_or_default());
         }
         Ok(address)
+    }
+
+    /// Where in `text`, which has addresses in it, the keys of users are: what only the cluster has to know, and nobody should read
+    /// in a message or a list of processes.
+    #[must_use]
+    pub fn keys_in(text: &str) -> Vec<Range<usize>> {
+        let begins = |at: usize| at == 0 || text[..at].ends_with(['=', '"']);
+        let Some(first) = text.match_indices(SCHEME).map(|(at, _)| at).find(|at| begins(*at)) else {
+            return Vec::new();
+        };
+        let values = text.match_indices(KEY).map(|(at, _)| at + KEY.len()).filter(|at| *at > first);
+        values.map(|start| start..start + value_len(&text[start..])).filter(|value| !value.is_empty()).collect()
     }
 
     /// Takes a setting by its name in an address.
@@ -97,6 +113,26 @@ impl fmt::Display for RbdAddress {
         }
         Ok(())
     }
+}
+
+/// Bytes of the value that `text` begins with: up to what ends it in an address, or the address in options or JSON.
+fn value_len(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text.find(|c: char| {
+        let ends = !escaped && (matches!(c, ':' | ',' | '"' | '\'') || c.is_whitespace());
+        escaped = c == '\\' && !escaped;
+        ends
+    });
+    end.unwrap_or(text.len())
+}
+
+/// `text` as it can be shown.
+fn without_keys(text: &str) -> String {
+    let mut shown = text.to_owned();
+    for key in RbdAddress::keys_in(text).into_iter().rev() {
+        shown.replace_range(key, HIDDEN);
+    }
+    shown
 }
 
 /// The parts of `text` between separators that no backslash stands before.
@@ -136,6 +172,10 @@ fn escaped(text: &str) -> String {
 
 /// How an address begins.
 const SCHEME: &str = "rbd:";
+/// What stands before a key in an address.
+const KEY: &str = ":key=";
+/// What stands for a key where it is not to be read.
+const HIDDEN: &str = "<hidden>";
 
 #[cfg(test)]
 mod tests {
@@ -159,6 +199,27 @@ mod tests {
         assert_eq!((user.as_deref(), conf.as_deref()), (Some("nova"), Some("c")));
         let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         assert_eq!(settings, [("mon_host", "a:1;b"), ("key", "AQ==")]);
+    }
+
+    #[test]
+    fn a_key_is_found_wherever_it_is_and_is_in_no_error() {
+        for (text, keys) in [
+            ("rbd:p/i:id=x:key=AQ==:conf=c", &["AQ=="][..]),
+            (r"rbd:p/i:key=a\:b", &[r"a\:b"]),
+            (r#"json:{"file.filename": "rbd:p/i:key=A+/=", "x": "y"}"#, &["A+/="]),
+            ("driver=raw,file.filename=rbd:p/i:key=AQ==,x=y", &["AQ=="]),
+            ("rbd:p/i:key=a:key=b", &["a", "b"]),
+            ("./rbd:p/i:key=a", &[]),
+            ("file:rbd:p/i:key=a", &[]),
+            ("rbd:p/i:keyring=a:key=", &[]),
+        ] {
+            let found: Vec<_> = RbdAddress::keys_in(text).into_iter().map(|key| &text[key]).collect();
+            assert_eq!(found, keys, "{text}");
+        }
+        for text in ["rbd:p:key=SECRET", "rbd:p/i:key=SECRET:id", "rbd:a/b@c@d:key=SECRET"] {
+            let error = RbdAddress::parse(text).unwrap_err().to_string();
+            assert!(error.contains("key=<hidden>") && !error.contains("SECRET"), "{error}");
+        }
     }
 
     #[test]

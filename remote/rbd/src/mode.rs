@@ -18,7 +18,7 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// The mode that the helper's first argument means.
+    /// The mode that the first word means of what the helper is told.
     ///
     /// # Errors
     ///

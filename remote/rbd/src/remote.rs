@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use imgfmt_core::convert::Cancel;
 use imgfmt_core::{Medium, NewRemote, Remote, Result, Storage};
 use imgfmt_nbd::NbdExport;
 
@@ -17,6 +18,8 @@ pub struct RbdRemote {
     program: PathBuf,
     /// Where the image is.
     address: RbdAddress,
+    /// Says when not to wait any longer.
+    cancel: Cancel,
     /// The image, once it has been opened to be read.
     export: Mutex<Option<Arc<NbdExport>>>,
 }
@@ -25,12 +28,18 @@ impl RbdRemote {
     /// The image at `address`, which nobody has opened yet; `program` is the helper.
     #[must_use]
     pub fn new(program: PathBuf, address: RbdAddress) -> Self {
-        Self { program, address, export: Mutex::default() }
+        Self { program, address, cancel: Cancel::default(), export: Mutex::default() }
+    }
+
+    /// The same image, which is not waited for any longer once `cancel` says so.
+    #[must_use]
+    pub fn cancelled_by(self, cancel: Cancel) -> Self {
+        Self { cancel, ..self }
     }
 
     /// Has the helper open the image.
     fn serve(&self, mode: Mode) -> Result<Arc<NbdExport>> {
-        helper::serve(&self.program, mode, &self.address).map(Arc::new)
+        helper::serve(&self.program, mode, &self.address, &self.cancel).map(Arc::new)
     }
 }
 
@@ -59,6 +68,6 @@ impl Remote for RbdRemote {
     }
 
     fn discard(&self) {
-        helper::remove(&self.program, &self.address);
+        helper::remove(&self.program, &self.address, &self.cancel);
     }
 }

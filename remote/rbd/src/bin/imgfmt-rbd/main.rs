@@ -1,10 +1,13 @@
 //! `imgfmt-rbd`: serves one image of a Ceph pool over NBD to the program that has started it, which is at the other end of standard
 //! input. Nobody else is meant to call it.
 //!
+//! What to do is the first that it is told there, since an address may have a key in it, and anybody can read arguments:
+//!
 //! ```text
-//! imgfmt-rbd read|write ADDRESS      serves the image
-//! imgfmt-rbd create=BYTES ADDRESS    makes it first
-//! imgfmt-rbd remove ADDRESS          removes it, and serves nothing
+//! read ADDRESS            serves the image
+//! write ADDRESS           the same, to be written
+//! create=BYTES ADDRESS    makes it first
+//! remove ADDRESS          removes it, and serves nothing
 //! ```
 
 mod ffi;
@@ -19,30 +22,28 @@ use std::sync::Arc;
 
 use imgfmt_core::{Error, ErrorKind, Result};
 use imgfmt_nbd::{Served, Stream};
-use imgfmt_rbd::{Mode, RbdAddress};
+use imgfmt_rbd::{Mode, RbdAddress, read_order};
 
 use ffi::{Ceph, Cluster, Image, Pool};
 use medium::RbdMedium;
 
 /// Serves.
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    let (Some(mode), Some(address), None) = (args.next(), args.next(), args.next()) else {
-        return ExitCode::FAILURE;
-    };
-    match run(&mode, &address) {
+    match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// Does what the arguments say. What is in the way, the client is told of.
-fn run(mode: &str, address: &str) -> Result<()> {
-    let opened = Mode::parse(mode).and_then(|mode| open(mode, &RbdAddress::parse(address)?));
-    match opened {
+/// Does what it is told. What is in the way, the client is told of.
+fn run() -> Result<()> {
+    let mut client = client()?;
+    let (mode, address) = read_order(&mut client)?;
+    match open(mode, &address, &client) {
         Ok(None) => Ok(()),
-        Ok(Some(served)) => served.serve(Stream::Unix(client()?)),
-        Err(error) => Served::refuse(Stream::Unix(client()?), &error),
+        Ok(Some(served)) => served.serve(Stream::Unix(client)),
+        Err(error) if mode == Mode::Remove => Err(error),
+        Err(error) => Served::refuse(Stream::Unix(client), &error),
     }
 }
 
@@ -54,7 +55,7 @@ fn client() -> Result<UnixStream> {
 }
 
 /// Opens the image; nothing where it was to be removed.
-fn open(mode: Mode, address: &RbdAddress) -> Result<Option<Served>> {
+fn open(mode: Mode, address: &RbdAddress, client: &UnixStream) -> Result<Option<Served>> {
     let (pool, name) = (pool(address)?, address.image.as_str());
     match mode {
         Mode::Remove => return pool.remove(name).map(|()| None),
@@ -62,7 +63,7 @@ fn open(mode: Mode, address: &RbdAddress) -> Result<Option<Served>> {
             return Err(Error::invalid("a snapshot is not made by writing to it"));
         }
         // Connecting may have taken so long that nobody waits for it any more.
-        Mode::Create(_) if has_hung_up(&client()?)? => return Err(Error::new(ErrorKind::Cancelled, "nobody is there")),
+        Mode::Create(_) if has_hung_up(client)? => return Err(Error::new(ErrorKind::Cancelled, "nobody is there")),
         Mode::Create(size) => pool.create(name, size)?,
         Mode::Read | Mode::Write => {}
     }
