@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{AnswerArgs, SourceArgs};
+use super::{AnswerArgs, ProgressArgs, SourceArgs};
 
 /// The arguments of `imgfmt check`.
 #[derive(Args, Clone, Debug)]
@@ -35,9 +35,9 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub answer: AnswerArgs,
 
-    /// Print nothing but errors; the exit code is the answer
-    #[arg(short = 'q', long)]
-    pub quiet: bool,
+    /// How progress is shown.
+    #[command(flatten)]
+    pub progress: ProgressArgs,
 }
 
 /// What is mended.

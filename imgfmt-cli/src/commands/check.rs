@@ -1,8 +1,8 @@
 //! `imgfmt check`.
 
-use imgfmt::convert::{Cancel, Convert};
+use imgfmt::convert::{Cancel, Convert, Progress};
 use imgfmt::{CheckReport, CheckRequest, Repair, Severity};
-use imgfmt_cli::args::{CheckArgs, RepairWhat};
+use imgfmt_cli::args::{CheckArgs, ProgressArgs, RepairWhat};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -10,6 +10,7 @@ use crate::gate::CliGate;
 use crate::pipes::refuse_pipe;
 use crate::print;
 use crate::probed::require_format;
+use crate::progress::Reporter;
 use crate::render::check;
 use crate::signals::Signals;
 use crate::source::Sources;
@@ -24,6 +25,10 @@ pub(crate) fn run(args: &CheckArgs, signals: &Signals) -> Result<Exit, Failure> 
     if args.repair.is_some() {
         require_format(source.format.as_deref(), &source.path, &access)?;
     }
+    // Without data to decode, there is nothing to wait for.
+    let shown = ProgressArgs { quiet: args.progress.quiet || !args.deep, ..args.progress };
+    let reporter = Reporter::new(&shown, args.answer.form, false)?;
+    let report = |progress: Progress| reporter.report(progress);
     let cancel = Cancel::default();
     signals.cancel(&cancel).map_err(|e| Failure::System("cannot watch for signals", e))?;
     let request = CheckRequest {
@@ -34,11 +39,14 @@ pub(crate) fn run(args: &CheckArgs, signals: &Signals) -> Result<Exit, Failure> 
         }),
         deep: args.deep,
         threads: args.threads.unwrap_or(Convert::default().threads),
+        progress: reporter.is_shown().then_some(&report),
         cancel,
         access,
     };
-    let report = imgfmt::check(&request).map_err(|error| gate.explain(error))?;
-    print::answer(args.answer.form, args.quiet, &check::json(&source.path, &report), || check::text(&report))?;
+    let result = imgfmt::check(&request);
+    reporter.finish(None);
+    let report = result.map_err(|error| gate.explain(error))?;
+    print::answer(args.answer.form, args.progress.quiet, &check::json(&source.path, &report), || check::text(&report))?;
     Ok(exit(&report))
 }
 

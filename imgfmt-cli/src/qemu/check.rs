@@ -60,6 +60,7 @@ fn run(call: &Call<'_>) -> Outcome {
     }
     let cancel = Cancel::default();
     let request = CheckRequest {
+        progress: None,
         source: image.source(),
         repair,
         deep: false,

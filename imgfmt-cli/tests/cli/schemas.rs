@@ -195,6 +195,16 @@ fn progress_is_as_its_schema_says() {
     let desk = desk();
     let ran = desk.run("convert --progress json disk.raw out.qcow2");
     check("progress", ran.stderr.lines().last().unwrap());
+    let ran = desk.run("check --deep --progress json small.qcow2");
+    let last = ran.stderr.lines().last().unwrap();
+    check("progress", last);
+    let value: Value = serde_json::from_str(last).unwrap();
+    assert_eq!(
+        (&value["done"], &value["size"]),
+        (&Value::from((1 << 20) + (64 << 10)), &Value::from(2 << 20)),
+        "{last}"
+    );
+    assert_eq!(desk.run("check --progress json small.qcow2").stderr, "");
     let bytes = desk.read("disk.vmdk");
     desk.write("cut.vmdk", &bytes[..bytes.len() - 1000]);
     let ran = desk.run("convert --salvage --progress json cut.vmdk out.raw");

@@ -5,19 +5,26 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Finding, Findings, Severity};
-use crate::convert::Cancel;
+use crate::convert::{Cancel, Progress};
 use crate::extent::{Extent, ExtentKind};
 use crate::image::{Image, ImageExt};
 use crate::read::UnitReader;
 use crate::{Error, ErrorKind, Result};
 
 /// Decodes every compressed unit of the layer `image`, with that many threads, and tells `findings` of those that cannot
-/// be decoded. Parts of the map that cannot be followed are left to [`walk`](super::walk()).
+/// be decoded. Parts of the map that cannot be followed are left to [`walk`](super::walk()). After each unit, `progress` is called by
+/// the thread that decoded it.
 ///
 /// # Errors
 ///
 /// [`Cancelled`](ErrorKind::Cancelled).
-pub fn deep(image: &dyn Image, threads: NonZeroUsize, cancel: &Cancel, findings: &mut Findings) -> Result<()> {
+pub fn deep(
+    image: &dyn Image,
+    threads: NonZeroUsize,
+    cancel: &Cancel,
+    progress: Option<&(dyn Fn(Progress) + Sync)>,
+    findings: &mut Findings,
+) -> Result<()> {
     let walk = Mutex::new(Walk { next: 0, pending: Vec::new() });
     let found = Mutex::new(Vec::new());
     let stop = AtomicBool::new(false);
@@ -33,6 +40,9 @@ pub fn deep(image: &dyn Image, threads: NonZeroUsize, cancel: &Cancel, findings:
                     let Some(unit) = next_unit(image, &walk) else { break };
                     if let Some(finding) = decode(image, &unit, &mut reader, &mut buf) {
                         found.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(finding);
+                    }
+                    if let Some(progress) = progress {
+                        progress(Progress { done: unit.start + unit.len, size: image.size(), stored: 0 });
                     }
                 }
             });

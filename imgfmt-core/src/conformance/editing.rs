@@ -9,6 +9,7 @@ use super::files::Files;
 use super::recording::{Recording, path_of};
 use crate::check::{CheckStats, Findings, Repair, Severity};
 use crate::codec::Encoder;
+use crate::convert::Cancel;
 use crate::editor::{Erase, ImageEditor, Preallocation};
 use crate::format::{Format, OpenContext};
 use crate::image::Image;
@@ -359,7 +360,7 @@ pub fn check_deeply(format: &dyn Format, files: &Files, name: &str) -> Result<Fi
     let path = path_of(name);
     let (opened, _) = opener.open_layer(files.medium(&path)?, Some(&path), Some(format.name()))?;
     let mut findings = Findings::new();
-    crate::check::deep(opened.image.as_ref(), NonZeroUsize::MIN, &crate::convert::Cancel::default(), &mut findings)?;
+    crate::check::deep(opened.image.as_ref(), NonZeroUsize::MIN, &Cancel::default(), None, &mut findings)?;
     Ok(findings)
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use imgfmt_core::check::{deep, walk};
-use imgfmt_core::convert::Cancel;
+use imgfmt_core::convert::{Cancel, Progress};
 use imgfmt_core::{CheckStats, ErrorKind, Finding, Findings, Opened, Repair, Result, Severity, Storage};
 
 use super::edited::{Edited, Kind, Looked};
@@ -23,6 +23,8 @@ pub struct CheckRequest<'a> {
     pub deep: bool,
     /// Threads that decode.
     pub threads: NonZeroUsize,
+    /// Called from any thread, after each unit that was decoded; the rest takes no time to speak of.
+    pub progress: Option<&'a (dyn Fn(Progress) + Sync)>,
     /// Stops the check.
     pub cancel: Cancel,
     /// What the image may do while it is opened.
@@ -37,6 +39,7 @@ impl CheckRequest<'_> {
             repair: None,
             deep: false,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            progress: None,
             cancel: Cancel::default(),
             access: Access::default(),
         }
@@ -140,7 +143,7 @@ fn found(
 /// Decodes what is compressed in `layer`. A layer that cannot be opened for its damage, or for want of a secret, is told of.
 fn look_deeply(request: &CheckRequest<'_>, layer: Result<Opened>, findings: &mut Findings) -> Result<()> {
     match layer {
-        Ok(opened) => deep(opened.image.as_ref(), request.threads, &request.cancel, findings),
+        Ok(opened) => deep(opened.image.as_ref(), request.threads, &request.cancel, request.progress, findings),
         Err(error) => {
             let what = format!("compressed units could not be looked at: {error}");
             findings.push(Finding::new("data-unchecked", Severity::Unchecked, what));
