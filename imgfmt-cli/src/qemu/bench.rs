@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use imgfmt::BenchRequest;
+use imgfmt::{BenchRequest, ErrorKind};
 
 use super::common::{self, CACHE, FORCE_SHARE, FORMAT, IMAGE_OPTS, OBJECT, QUIET, only};
 use super::fault::{Fault, Outcome, print};
@@ -98,7 +98,10 @@ fn run(call: &Call<'_>) -> Outcome {
         no_drain: parsed.has("no-drain") && numbers.flush_interval > 0,
         access: setting.access(&image),
     };
-    let result = imgfmt::bench(&request).map_err(|error| Fault::of("Failed request", &error))?;
+    let result = imgfmt::bench(&request).map_err(|error| match error.kind() {
+        ErrorKind::Locked => image.cannot_open(&error),
+        _ => Fault::of("Failed request", &error),
+    })?;
     print(&format!("Run completed in {:.3} seconds.\n", result.elapsed.as_secs_f64()))?;
     Ok(0)
 }

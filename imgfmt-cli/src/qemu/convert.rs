@@ -94,6 +94,9 @@ fn run(call: &Call<'_>) -> Outcome {
         return Err(Fault::new(what));
     }
     let first = sources.first().ok_or_else(|| Fault::new("Must specify image file name"))?;
+    if parsed.has("source-snapshot") && sources.len() > 1 {
+        return Err(Fault::new("No support for concatenating multiple snapshot"));
+    }
     check_no_source(&sources, &target, &setting, &plan)?;
     if !parsed.has("parallel") {
         plan.engine.threads = plan.remotes.threads();

@@ -14,6 +14,7 @@ use super::formats::{self, Known, PARALLELS, RAW, is_file_driver, name_here};
 use super::names::{self, Meaning};
 use super::nested::{self, Flat};
 use super::report::stderr;
+use super::setting::Setting;
 use super::sizes;
 use super::way::Way;
 use crate::remote::{Address, Remotes};
@@ -215,6 +216,22 @@ impl Image {
         }
     }
 
+    /// Looks at the file of which nothing but the places of bytes is asked for, as [`settle`](Self::settle) does. One that is nothing
+    /// but bytes may be in use: no table in it can be half changed, and QEMU has it so.
+    ///
+    /// # Errors
+    ///
+    /// As [`settle`](Self::settle).
+    pub(crate) fn settle_places(&mut self, setting: &mut Setting) -> Result<bool, Fault> {
+        let probed = self.settle(Locking::Ignore)?;
+        if self.format_name() == RAW {
+            setting.force_share = true;
+        } else {
+            self.settle(setting.locking())?;
+        }
+        Ok(probed)
+    }
+
     /// Looks at the file that is going to be changed. One that was not said to be what it is, is not touched, unless
     /// it is nothing but bytes.
     ///
@@ -257,7 +274,8 @@ impl Image {
     /// What its header says; nothing where that cannot be read.
     fn description(&self) -> Option<Description> {
         let request = InfoRequest { format: Some(self.library_format()), count: false, files: false };
-        let access = Access { part: self.part, addresses: &self.remotes, ..Access::default() };
+        // The header alone is looked at, by commands that look at who else uses the image where it matters.
+        let access = Access { part: self.part, addresses: &self.remotes, force_share: true, ..Access::default() };
         imgfmt::info(&self.path, &request, &access).ok().map(|info| info.description)
     }
 
