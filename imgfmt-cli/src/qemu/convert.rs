@@ -260,7 +260,10 @@ impl Plan<'_> {
             self.remotes.extend(&source.remotes);
             sources.push(source);
         }
-        let is_other = |source: &&Image| source.options != sources[0].options || source.part != sources[0].part;
+        let is_other = |source: &&Image| {
+            let (first, source) = (&sources[0], *source);
+            source.options != first.options || source.part != first.part || source.alone != first.alone
+        };
         if let Some(other) = sources.iter().skip(1).find(is_other) {
             let what = "several sources with different options cannot be put together";
             return Err(Fault::new(format!("Could not open '{}': {what}", other.given)));

@@ -33,6 +33,8 @@ pub(crate) struct Image {
     pub(crate) options: Options,
     /// The files that stand in for those that the image and the ones below name, from the top on.
     pub(crate) backing: Vec<PathBuf>,
+    /// Whether it is taken without the file that it builds on.
+    pub(crate) alone: bool,
     /// The format that the file it builds on is said to have.
     pub(crate) backing_format: Option<&'static Known>,
     /// The part of the file in which it lies; nothing for all of it.
@@ -81,6 +83,7 @@ impl Image {
             format,
             options: Options::new(),
             backing: Vec::new(),
+            alone: false,
             backing_format: None,
             part: None,
             remotes: Remotes::default(),
@@ -138,7 +141,8 @@ impl Image {
                 "file.driver" => {
                     return Err(cannot(&format!("'{value}' is not supported as file.driver here, only 'file' is")));
                 }
-                "file" if depth == 0 => {
+                "backing" if depth == 0 && value.is_empty() => image.alone = true,
+                "file" | "backing" if depth == 0 => {
                     return Err(cannot(&format!("Cannot find device='{value}' nor node-name='{value}'")));
                 }
                 "filename" if depth == 0 => return Err(cannot("Must specify either driver or file")),

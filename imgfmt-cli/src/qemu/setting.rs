@@ -60,6 +60,7 @@ impl Setting {
             options: &image.options,
             secrets: &self.secrets,
             part: image.part,
+            alone: image.alone,
             force_share: self.force_share,
             ..Access::default()
         }
