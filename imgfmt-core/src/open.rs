@@ -36,6 +36,8 @@ pub struct Opener<'a> {
     pub context: OpenContext<'a>,
     /// Which image of a file that holds several: its name, or its number from 1 on.
     pub member: Option<&'a str>,
+    /// Whether images are opened without what they build on: what they do not hold themselves is zero.
+    pub alone: bool,
 }
 
 /// One layer of a chain that was opened.
@@ -55,7 +57,14 @@ impl<'a> Opener<'a> {
     /// unwrapped.
     #[must_use]
     pub fn new(formats: &'a [&'a dyn Format], gate: &'a dyn Gate, limits: &'a Limits) -> Self {
-        Self { formats, wrappers: &[], fallback: None, context: OpenContext::new(limits, gate), member: None }
+        Self {
+            formats,
+            wrappers: &[],
+            fallback: None,
+            context: OpenContext::new(limits, gate),
+            member: None,
+            alone: false,
+        }
     }
 
     /// Opens one layer in `storage`, which is at `path` if it is a file, and no other. `format` is the
@@ -114,7 +123,7 @@ impl<'a> Opener<'a> {
             if let Some(expected) = expected.take() {
                 check_identity(&expected, opened.image.as_ref()).map_err(|e| named(e.in_format(format)))?;
             }
-            if let Some(parent) = opened.parent {
+            if let Some(parent) = opened.parent.filter(|_| !self.alone) {
                 next = Some(self.find_parent(&parent, path.as_deref()).map_err(|e| e.in_format(format))?);
                 expected = parent.identity;
             }

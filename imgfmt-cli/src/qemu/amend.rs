@@ -67,7 +67,9 @@ fn options(parsed: &Parsed, name: &str, library: &str) -> Result<Options, Fault>
         }
         let value = options.get(name).unwrap_or_default();
         match specs.iter().find(|spec| spec.name == name).map(|spec| spec.values) {
-            Some("SIZE") => size(name, value).map(drop)?,
+            Some("SIZE") if size(name, value)? % SECTOR_LEN != 0 => {
+                return Err(Fault::new(format!("The new size must be a multiple of {SECTOR_LEN}")));
+            }
             Some("on|off") if !FLAGS.contains(&value) => {
                 return Err(Fault::new(format!("Parameter '{name}' expects 'on' or 'off'")));
             }
@@ -98,3 +100,5 @@ fn cannot_amend(image: &Image, error: &imgfmt::Error) -> Fault {
 
 /// Allowing what cannot be undone.
 const FORCE: Opt = Opt { short: None, long: "force", value: "", help: "allow what cannot be undone" };
+/// Bytes of a sector, in which QEMU counts.
+const SECTOR_LEN: u64 = 512;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use imgfmt::BenchRequest;
+use imgfmt::{BenchRequest, ErrorKind};
 
 use super::common::{self, CACHE, FORCE_SHARE, FORMAT, IMAGE_OPTS, OBJECT, QUIET, only};
 use super::fault::{Fault, Outcome, print};
@@ -61,6 +61,7 @@ fn run(call: &Call<'_>) -> Outcome {
         return Err(Fault::new("Flush interval can't be smaller than depth"));
     }
     let name = only(command, parsed)?;
+    check_native(parsed, name)?;
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
     let setting = Setting::new(parsed)?;
     if write && setting.force_share {
@@ -98,9 +99,23 @@ fn run(call: &Call<'_>) -> Outcome {
         no_drain: parsed.has("no-drain") && numbers.flush_interval > 0,
         access: setting.access(&image),
     };
-    let result = imgfmt::bench(&request).map_err(|error| Fault::of("Failed request", &error))?;
+    let result = imgfmt::bench(&request).map_err(|error| match error.kind() {
+        ErrorKind::Locked => image.cannot_open(&error),
+        _ => Fault::of("Failed request", &error),
+    })?;
     print(&format!("Run completed in {:.3} seconds.\n", result.elapsed.as_secs_f64()))?;
     Ok(0)
+}
+
+/// Refuses a way to read and write that QEMU has with some cache modes alone.
+fn check_native(parsed: &Parsed, name: &OsStr) -> Result<(), Fault> {
+    let is =
+        |option: &str, words: &[&str]| parsed.get(option).is_some_and(|text| words.iter().any(|word| text == *word));
+    if !(parsed.has("native") || is("aio", &["native"])) || is("cache", DIRECT) {
+        return Ok(());
+    }
+    let what = "aio=native was specified, but it requires cache.direct=on, which was not specified.";
+    Err(Fault::new(format!("Could not open '{}': {what}", name.to_string_lossy())))
 }
 
 /// The numbers on the command line.
@@ -146,5 +161,7 @@ impl Numbers {
 
 /// QEMU's ways to read and write.
 const AIO: [&str; 3] = ["threads", "native", "io_uring"];
+/// Cache modes that go by the cache of the system.
+const DIRECT: &[&str] = &["none", "off", "directsync"];
 /// The largest of most numbers.
 const MOST: u64 = i32::MAX as u64;

@@ -43,7 +43,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let name = only(command, parsed)?;
     check_source_cache(parsed, "cache")?;
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
-    let setting = Setting::new(parsed)?;
+    let mut setting = Setting::new(parsed)?;
     if repair.is_some() && setting.force_share {
         let what = "force-share=on can only be used with read-only images";
         return Err(Fault::new(format!("Could not open '{}': {what}", image.given)));
@@ -51,7 +51,7 @@ fn run(call: &Call<'_>) -> Outcome {
     if repair.is_some() {
         image.settle_to_write()?
     } else {
-        image.settle(setting.locking()).map(drop)?
+        image.settle_places(&mut setting).map(drop)?
     }
     if !is_supported(&image, repair) {
         // One that cannot even be opened is not one that is sound as far as can be known.

@@ -94,6 +94,9 @@ fn run(call: &Call<'_>) -> Outcome {
         return Err(Fault::new(what));
     }
     let first = sources.first().ok_or_else(|| Fault::new("Must specify image file name"))?;
+    if parsed.has("source-snapshot") && sources.len() > 1 {
+        return Err(Fault::new("No support for concatenating multiple snapshot"));
+    }
     check_no_source(&sources, &target, &setting, &plan)?;
     if !parsed.has("parallel") {
         plan.engine.threads = plan.remotes.threads();
@@ -257,7 +260,10 @@ impl Plan<'_> {
             self.remotes.extend(&source.remotes);
             sources.push(source);
         }
-        let is_other = |source: &&Image| source.options != sources[0].options || source.part != sources[0].part;
+        let is_other = |source: &&Image| {
+            let (first, source) = (&sources[0], *source);
+            source.options != first.options || source.part != first.part || source.alone != first.alone
+        };
         if let Some(other) = sources.iter().skip(1).find(is_other) {
             let what = "several sources with different options cannot be put together";
             return Err(Fault::new(format!("Could not open '{}': {what}", other.given)));

@@ -89,6 +89,11 @@ impl Fault {
                 let backing = shown(&below_folder(path, &backing));
                 format!("Could not open '{name}': Could not open backing file: Could not open '{backing}': {system}")
             }
+            (ErrorKind::Locked, _) if backing_of(error).is_some() => {
+                let backing = shown(&below_folder(path, &backing_of(error).unwrap_or_default()));
+                let what = format!("Could not open '{name}': Could not open backing file: {}", innermost(error));
+                format!("{what}\nIs another process using the image [{backing}]?")
+            }
             (ErrorKind::Locked, _) => {
                 format!("Could not open '{name}': {}\nIs another process using the image [{file}]?", innermost(error))
             }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use imgfmt::{Admitted, Beneath, Error, Gate, Reference, Result, Role, Writable};
 
+use super::formats::{self, RAW};
+
 /// The gate of this program.
 #[derive(Debug)]
 pub(crate) struct QemuGate {
@@ -15,6 +17,8 @@ pub(crate) struct QemuGate {
     ignores_locks: bool,
     /// Whether what an image builds on may be written to.
     writes_parents: bool,
+    /// Admits backing files whatever others do with them, where those that are nothing but bytes may be in use.
+    in_use: Option<Beneath>,
     /// What the command line says that an image builds on, by the real path of the image.
     instead: BTreeMap<PathBuf, PathBuf>,
 }
@@ -27,7 +31,28 @@ impl QemuGate {
         if ignores_locks {
             anywhere.ignore_locks();
         }
-        Ok(Self { anywhere, ignores_locks, writes_parents: false, instead: BTreeMap::new() })
+        Ok(Self { anywhere, ignores_locks, writes_parents: false, in_use: None, instead: BTreeMap::new() })
+    }
+
+    /// Lets images build on what is nothing but bytes also while others write to it, as QEMU does where only their places are asked
+    /// for: no table of it can be half changed.
+    pub(crate) fn share_plain_parents(&mut self) -> Result<()> {
+        let mut gate = Beneath::new();
+        gate.allow(Path::new("/"))?;
+        gate.ignore_locks();
+        self.in_use = Some(gate);
+        Ok(())
+    }
+
+    /// Opens what an image builds on.
+    fn parent(&self, reference: &Reference<'_>) -> Result<Admitted> {
+        if let Some(gate) = &self.in_use {
+            let admitted = gate.open(reference)?;
+            if formats::probed(&admitted.storage).is_ok_and(|format| format.name == RAW) {
+                return Ok(admitted);
+            }
+        }
+        self.anywhere.open(reference)
     }
 
     /// Lets what images build on be written to, too.
@@ -68,8 +93,8 @@ impl Gate for QemuGate {
     fn open(&self, reference: &Reference<'_>) -> Result<Admitted> {
         match reference.role {
             Role::Parent => match self.stand_in(reference) {
-                Some(name) => self.anywhere.open(&Reference { name: &name, ..*reference }),
-                None => self.anywhere.open(reference),
+                Some(name) => self.parent(&Reference { name: &name, ..*reference }),
+                None => self.parent(reference),
             },
             _ => self.beside_of(reference)?.open(reference),
         }

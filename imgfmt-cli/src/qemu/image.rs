@@ -14,6 +14,7 @@ use super::formats::{self, Known, PARALLELS, RAW, is_file_driver, name_here};
 use super::names::{self, Meaning};
 use super::nested::{self, Flat};
 use super::report::stderr;
+use super::setting::Setting;
 use super::sizes;
 use super::way::Way;
 use crate::remote::{Address, Remotes};
@@ -32,6 +33,8 @@ pub(crate) struct Image {
     pub(crate) options: Options,
     /// The files that stand in for those that the image and the ones below name, from the top on.
     pub(crate) backing: Vec<PathBuf>,
+    /// Whether it is taken without the file that it builds on.
+    pub(crate) alone: bool,
     /// The format that the file it builds on is said to have.
     pub(crate) backing_format: Option<&'static Known>,
     /// The part of the file in which it lies; nothing for all of it.
@@ -80,6 +83,7 @@ impl Image {
             format,
             options: Options::new(),
             backing: Vec::new(),
+            alone: false,
             backing_format: None,
             part: None,
             remotes: Remotes::default(),
@@ -137,7 +141,8 @@ impl Image {
                 "file.driver" => {
                     return Err(cannot(&format!("'{value}' is not supported as file.driver here, only 'file' is")));
                 }
-                "file" if depth == 0 => {
+                "backing" if depth == 0 && value.is_empty() => image.alone = true,
+                "file" | "backing" if depth == 0 => {
                     return Err(cannot(&format!("Cannot find device='{value}' nor node-name='{value}'")));
                 }
                 "filename" if depth == 0 => return Err(cannot("Must specify either driver or file")),
@@ -215,6 +220,22 @@ impl Image {
         }
     }
 
+    /// Looks at the file of which nothing but the places of bytes is asked for, as [`settle`](Self::settle) does. One that is nothing
+    /// but bytes may be in use: no table in it can be half changed, and QEMU has it so.
+    ///
+    /// # Errors
+    ///
+    /// As [`settle`](Self::settle).
+    pub(crate) fn settle_places(&mut self, setting: &mut Setting) -> Result<bool, Fault> {
+        let probed = self.settle(Locking::Ignore)?;
+        if self.format_name() == RAW {
+            setting.force_share = true;
+        } else {
+            self.settle(setting.locking())?;
+        }
+        Ok(probed)
+    }
+
     /// Looks at the file that is going to be changed. One that was not said to be what it is, is not touched, unless
     /// it is nothing but bytes.
     ///
@@ -257,7 +278,8 @@ impl Image {
     /// What its header says; nothing where that cannot be read.
     fn description(&self) -> Option<Description> {
         let request = InfoRequest { format: Some(self.library_format()), count: false, files: false };
-        let access = Access { part: self.part, addresses: &self.remotes, ..Access::default() };
+        // The header alone is looked at, by commands that look at who else uses the image where it matters.
+        let access = Access { part: self.part, addresses: &self.remotes, force_share: true, ..Access::default() };
         imgfmt::info(&self.path, &request, &access).ok().map(|info| info.description)
     }
 

@@ -28,12 +28,12 @@ fn run(call: &Call<'_>) -> Outcome {
     let form = form(command, parsed)?;
     let name = only(command, parsed)?;
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
-    let setting = Setting::new(parsed)?;
+    let mut setting = Setting::new(parsed)?;
     let chain = parsed.has("backing-chain");
     let mut layers = Vec::new();
     let mut seen: HashSet<_> = image.path.canonicalize().into_iter().collect();
     loop {
-        image.settle(setting.locking())?;
+        image.settle_places(&mut setting)?;
         // Of the formats here, only this one has its bytes in files that may be opened just to be told of.
         let info = setting.describe(&image, image.format_name() == "vmdk")?;
         let next = if chain { below(&image, &info)? } else { None };

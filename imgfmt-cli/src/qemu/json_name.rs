@@ -65,6 +65,11 @@ fn flatten(value: &Value, name: &str, found: &mut Vec<(String, String)>) -> Resu
             found.push((name.to_owned(), number.to_string()));
             Ok(())
         }
+        // An image that builds on nothing.
+        Value::Null if name == "backing" => {
+            found.push((name.to_owned(), String::new()));
+            Ok(())
+        }
         Value::Null => Err(format!("'{name}' is null, which nothing here can be")),
     }
 }

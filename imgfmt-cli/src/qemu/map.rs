@@ -27,8 +27,8 @@ fn run(call: &Call<'_>) -> Outcome {
     let len = number("max-length", "max length")?;
     let name = only(command, parsed)?;
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
-    let setting = Setting::new(parsed)?;
-    image.settle(setting.locking())?;
+    let mut setting = Setting::of_places(parsed)?;
+    image.settle_places(&mut setting)?;
     let access = setting.access(&image);
     let layers = imgfmt::open_layers(&image.path, Some(image.library_format()), &access)
         .map_err(|error| image.cannot_open(&error))?;

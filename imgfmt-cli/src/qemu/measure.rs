@@ -33,15 +33,15 @@ fn run(call: &Call<'_>) -> Outcome {
     if asks_help(parsed) {
         return print(&options_help(&name)?).map(|()| 0);
     }
-    let (image, size) = source(command, parsed)?;
+    let mut setting = Setting::of_places(parsed)?;
+    let (image, size) = source(command, parsed, &mut setting)?;
     let format = target_format(&name)?;
     let invalid = format!("qemu-img: Invalid options for file format '{name}'");
     let mut new = NewImage::new(parsed, format).map_err(|fault| fault.and(&invalid))?;
+    settle_encryption(&mut new, format, &setting)?;
     if format.name == QCOW2 {
         rules::check(&new, format)?;
     }
-    let setting = Setting::new(parsed)?;
-    settle_encryption(&mut new, format, &setting)?;
     let snapshot = state::wanted(parsed, "snapshot", &image, &setting)?;
     let access = Access { snapshot: snapshot.as_deref(), ..setting.access(&image) };
     let source = match size {
@@ -59,7 +59,7 @@ fn run(call: &Call<'_>) -> Outcome {
 }
 
 /// What would be converted: an image, or an empty disk of some size.
-fn source(command: &str, parsed: &Parsed) -> Result<(Image, Option<u64>), Fault> {
+fn source(command: &str, parsed: &Parsed, setting: &mut Setting) -> Result<(Image, Option<u64>), Fault> {
     let name = match parsed.operands.as_slice() {
         [] => None,
         [name] => Some(name),
@@ -75,7 +75,7 @@ fn source(command: &str, parsed: &Parsed) -> Result<(Image, Option<u64>), Fault>
         (None, Some(size)) => Ok((Image::file(std::path::Path::new("")), Some(size))),
         (Some(name), None) => {
             let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
-            image.settle(super::setting::reading(parsed.has("force-share")))?;
+            image.settle_places(setting)?;
             Ok((image, None))
         }
     }
@@ -98,6 +98,7 @@ fn settle_encryption(new: &mut NewImage, format: &Known, setting: &Setting) -> R
         let names: Vec<_> = new.options.names().map(str::to_owned).collect();
         for name in names.iter().filter(|name| name.starts_with("encrypt")) {
             new.options = options::without(&new.options, name);
+            new.given = options::without(&new.given, name);
         }
         return Ok(());
     }

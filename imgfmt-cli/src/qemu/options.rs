@@ -76,11 +76,36 @@ impl NewImage {
                 new.options = without(&new.options, hash);
             }
         }
+        for name in ["encrypt.iter-time", "iter-time"] {
+            // The least number of hashes, for QEMU.
+            if new.options.get(name) == Some("0") {
+                new.options.set(name, "1");
+            }
+        }
+        if format.name == "vhdx" {
+            new.settle_vhdx();
+        }
         // QEMU rounds up to whole cylinders unless it is told not to.
         if format.name == "vpc" && given.get("force_size").is_none() {
             new.options.set("force_size", "off");
         }
         Ok(new)
+    }
+}
+
+impl NewImage {
+    /// Sizes of a VHDX image as QEMU takes them: it rounds up, and has no block above the largest.
+    fn settle_vhdx(&mut self) {
+        let rounded = |options: &Options, name: &str| {
+            let size = options.get(name).and_then(|text| text.parse::<u64>().ok()).filter(|size| *size > 0)?;
+            size.checked_next_multiple_of(MIB)
+        };
+        if let Some(size) = rounded(&self.options, "log_size") {
+            self.options.set("log_size", &size.to_string());
+        }
+        if let Some(size) = rounded(&self.options, "block_size") {
+            self.options.set("block_size", &size.min(MAX_VHDX_BLOCK).to_string());
+        }
     }
 }
 
@@ -209,6 +234,10 @@ pub(crate) fn formatting(name: &str, (fmt, format): (&str, &Known), new: &NewIma
 /// The options for the hash of one way to make initial vectors, and those for the way.
 const IVGEN_HASHES: [(&str, &str); 2] =
     [("encrypt.ivgen-hash-alg", "encrypt.ivgen-alg"), ("ivgen-hash-alg", "ivgen-alg")];
+/// The unit of sizes in a VHDX image, MS-VHDX 2.6.
+const MIB: u64 = 1 << 20;
+/// The largest block of a VHDX image, MS-VHDX 2.6.2.1.
+const MAX_VHDX_BLOCK: u64 = 256 << 20;
 /// The words of options that are on or off.
 pub(crate) const FLAGS: [&str; 8] = ["on", "off", "yes", "no", "true", "false", "y", "n"];
 /// An option and its default, where that is printed.

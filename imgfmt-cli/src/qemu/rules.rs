@@ -39,6 +39,10 @@ fn of_qcow2(new: &NewImage) -> Option<String> {
     let number = |name: &str| given(name).and_then(|value| value.parse::<u64>().ok());
     let is_on = |name: &str| matches!(given(name), Some("on" | "yes" | "true" | "y"));
     let is_old = matches!(given("compat"), Some("0.10" | "v2"));
+    let says_how = new.given.names().any(|name| name.starts_with("encrypt."));
+    if says_how && given("encrypt.format").is_none() && !is_on("encryption") {
+        return Some("Parameter 'encrypt.format' is missing".to_owned());
+    }
     let cluster = number("cluster_size").unwrap_or(DEFAULT_CLUSTER_LEN);
     let bits = number("refcount_bits").unwrap_or(DEFAULT_REFCOUNT_BITS);
     let needs_v3 = |what: &str, version: &str| {

@@ -33,6 +33,14 @@ impl Setting {
         Ok(Self { secrets: objects::secrets(parsed)?, gate, force_share: true })
     }
 
+    /// The same for images of which only the places of bytes are asked for: what is nothing but bytes may be in use.
+    pub(crate) fn of_places(parsed: &Parsed) -> Result<Self, Fault> {
+        let mut setting = Self::new(parsed)?;
+        let shared = setting.gate.share_plain_parents();
+        shared.map_err(|error| Fault::of("Could not look at the root folder", &error))?;
+        Ok(setting)
+    }
+
     /// How files are looked at that are only read.
     pub(crate) fn locking(&self) -> Locking {
         reading(self.force_share)
@@ -52,6 +60,7 @@ impl Setting {
             options: &image.options,
             secrets: &self.secrets,
             part: image.part,
+            alone: image.alone,
             force_share: self.force_share,
             ..Access::default()
         }

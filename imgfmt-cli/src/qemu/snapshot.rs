@@ -46,13 +46,13 @@ fn run(call: &Call<'_>) -> Outcome {
     }
     let name = only(command, parsed)?;
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
-    let setting = Setting::new(parsed)?;
+    let mut setting = Setting::new(parsed)?;
     let text = |name: &OsStr| name.to_string_lossy().into_owned();
     let action = match actions.first() {
         Some(("create", name)) => SnapshotAction::CreateAnother(text(name)),
         Some(("apply", name)) => SnapshotAction::Apply(text(name)),
         Some(("delete", name)) => SnapshotAction::Delete(text(name)),
-        _ => return list(&mut image, &setting),
+        _ => return list(&mut image, &mut setting),
     };
     if setting.force_share {
         let what = "force-share=on can only be used with read-only images";
@@ -78,8 +78,8 @@ fn check_name(image: &Image, setting: &Setting, name: &str) -> Result<(), Fault>
 }
 
 /// Lists the snapshots; formats that have none have none to list.
-fn list(image: &mut Image, setting: &Setting) -> Outcome {
-    image.settle(setting.locking())?;
+fn list(image: &mut Image, setting: &mut Setting) -> Outcome {
+    image.settle_places(setting)?;
     let info = setting.describe(image, false)?;
     print(&snapshot_table(&snapshots_of(&info))).map(|()| 0)
 }

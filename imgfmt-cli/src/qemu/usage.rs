@@ -33,7 +33,7 @@ pub(crate) fn top(commands: &[Command]) -> String {
         let _ = writeln!(text, "  {:9} {}", command.name, command.summary);
     }
     let formats: Vec<_> = KNOWN.iter().map(|known| known.name).collect();
-    let _ = writeln!(text, "\nFormats: {} host_device file", formats.join(" "));
+    let _ = writeln!(text, "\nSupported image formats:\n\n  {} host_device file", formats.join(" "));
     let _ = writeln!(text, "\n{NAME} COMMAND --help tells of a command.");
     text
 }

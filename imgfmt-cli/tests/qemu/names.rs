@@ -74,6 +74,29 @@ fn images_in_use_are_left_alone_unless_they_are_shared() {
     desk.ok("info -U img");
     desk.ok("convert -U img out");
     desk.ok("check -U img");
+    desk.ok("convert -U --bitmaps -O qcow2 img out");
+    desk.ok("create -f qcow2 -b img -F qcow2 top");
+    let told = desk.fails("map top");
+    assert!(told.contains("Could not open backing file: ") && told.contains("using the image [img]?"), "{told}");
+    drop(holder);
+}
+
+#[test]
+fn plain_bytes_in_use_are_told_of_and_not_copied() {
+    let desk = Desk::new();
+    desk.disk("raw", 1 << 20, &[0]);
+    desk.disk("other", 1 << 20, &[0]);
+    desk.ok("create -f qcow2 -b raw -F raw top");
+    let file = std::fs::OpenOptions::new().read(true).write(true).open(desk.path("raw")).unwrap();
+    let holder = lock(&file);
+    for line in ["info raw", "map raw", "measure -O qcow2 raw", "snapshot -l raw", "map top", "measure -O qcow2 top"] {
+        desk.ok(line);
+    }
+    assert_eq!(desk.run("check raw").code, Some(63));
+    for line in ["convert raw out", "convert top out", "dd if=raw of=out", "resize -f raw raw 2M"] {
+        desk.fails(line);
+    }
+    assert_eq!(desk.run("compare raw other").code, Some(2));
     drop(holder);
 }
 

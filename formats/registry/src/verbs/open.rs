@@ -34,6 +34,8 @@ pub struct Access<'a> {
     pub part: Option<FilePart>,
     /// The folder for temporary files; `None` for `/var/tmp`.
     pub spool: Option<&'a Path>,
+    /// Whether the image is opened without what it builds on: what it does not hold itself is zero.
+    pub alone: bool,
     /// Whether files are opened whatever other programs do with them. Without it, a file that another program writes is
     /// refused.
     pub force_share: bool,
@@ -80,6 +82,7 @@ impl Default for Access<'_> {
             member: None,
             part: None,
             spool: None,
+            alone: false,
             force_share: false,
             salvage: false,
         }
@@ -90,7 +93,15 @@ impl Access<'_> {
     /// The same rules without what is said of one image alone: options, the snapshot, which member, and which part. What lies
     /// below was named by an image, and so is a file.
     pub(crate) fn below(&self) -> Self {
-        Self { options: &NO_OPTIONS, snapshot: None, member: None, part: None, addresses: &FilesOnly, ..self.clone() }
+        Self {
+            options: &NO_OPTIONS,
+            snapshot: None,
+            member: None,
+            part: None,
+            alone: false,
+            addresses: &FilesOnly,
+            ..self.clone()
+        }
     }
 
     /// What the caller's `name` leads to, where it is not the name of a file.
@@ -129,7 +140,7 @@ impl Access<'_> {
             salvage: self.salvage,
             ..OpenContext::new(&self.limits, self.gate)
         };
-        Opener { formats: FORMATS, wrappers: WRAPPERS, fallback, context, member: self.member }
+        Opener { formats: FORMATS, wrappers: WRAPPERS, fallback, context, member: self.member, alone: self.alone }
     }
 }
 

@@ -461,6 +461,8 @@ fn benches_run() {
         "-w -d 8 --flush-interval 4 -f raw raw",
         "-w -f raw --pattern 300 raw",
         "-w -U -f raw -c 4 raw",
+        "-c 4 -n raw",
+        "-c 4 -i native -t writeback raw",
     ] {
         both.same_fault(&format!("bench {line}"));
     }

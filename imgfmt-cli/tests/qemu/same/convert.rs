@@ -189,6 +189,8 @@ fn conversions_that_cannot_be() {
         "-B base -F qcow2 -O parallels top out",
         "--salvage -C raw out",
         "--bitmaps base -O raw out",
+        "-l one base base out",
+        "-O qcow2 -o encrypt.key-secret=s --object secret,id=s,data=x raw out",
         "--skip-broken-bitmaps raw out",
         "--target-image-opts raw driver=raw,file.filename=out",
         "-f qcow2 raw out",

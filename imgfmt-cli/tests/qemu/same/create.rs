@@ -38,6 +38,7 @@ fn new_images_and_what_is_said_of_them() {
         ("parallels", "-f parallels -o cluster_size=1000 img 3M"),
         ("vhdx", "-f vhdx -o block_size=2M img 8M"),
         ("vhdx", "-f vhdx -o block_size=1M,subformat=fixed img 8M"),
+        ("vhdx", "-f vhdx -o block_size=512M,log_size=3 img 8M"),
     ] {
         both.same(&format!("create {line}"));
         let (theirs, ours) = both.infos(&format!("info -f {format} --output=json img"));

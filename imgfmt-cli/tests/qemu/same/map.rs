@@ -92,6 +92,18 @@ fn disks_that_end_within_a_sector() {
 }
 
 #[test]
+fn an_image_is_taken_without_what_it_builds_on() {
+    let Some(both) = both() else { return };
+    let top = "json:{'driver':'qcow2','file':{'driver':'file','filename':'top'},'backing':null}";
+    for line in ["info", "map --output=json", "measure -O qcow2", "compare top", "convert -O raw"] {
+        let out = if line.starts_with("convert") { "alone" } else { "" };
+        both.same(&format!("{line} {top} {out}"));
+    }
+    both.same_content("alone", "raw");
+    assert!(both.ours.read("alone")[..64 << 10].iter().all(|byte| *byte == 0), "what is below is not there");
+}
+
+#[test]
 fn parts_of_a_file_are_at_their_place_in_it() {
     let Some(both) = both() else { return };
     for part in ["offset=1M,size=64k", "offset=512", "size=1M"] {
