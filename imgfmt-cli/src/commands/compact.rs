@@ -1,7 +1,7 @@
 //! `imgfmt compact`.
 
 use imgfmt::convert::{Cancel, Convert, Progress};
-use imgfmt::{CompactRequest, Options};
+use imgfmt::{CompactRequest, Compacted, Options};
 use imgfmt_cli::args::CompactArgs;
 
 use crate::exit::Exit;
@@ -46,7 +46,14 @@ pub(crate) fn run(args: &CompactArgs, signals: &Signals) -> Result<Exit, Failure
     reporter.finish(None);
     let done = result.map_err(|error| editing.explain(error))?;
     if !args.progress.quiet {
-        print::text(&format!("compacted from {} to {}\n", size(done.before), size(done.after)))?;
+        print::text(&told(&done))?;
     }
     Ok(Exit::Done)
+}
+
+/// What there is to tell: the sizes that are known.
+fn told(done: &Compacted) -> String {
+    let before = done.before.map(|bytes| format!(" from {}", size(bytes))).unwrap_or_default();
+    let after = done.after.map(|bytes| format!(" to {}", size(bytes))).unwrap_or_default();
+    format!("compacted{before}{after}\n")
 }

@@ -32,6 +32,39 @@ fn an_image_on_a_device_is_written_to_as_one_in_a_file() {
 }
 
 #[test]
+fn images_get_new_blocks_on_a_device_that_goes_on_behind_them() {
+    let (Some(both), Some(device)) = (Both::new(), Device::new(24 << 20, 512)) else { return };
+    both.disk("src.raw", 4 << 20, &[0, 1 << 20, (4 << 20) - 65_536]);
+    for create in ["vmdk", "vpc -o force_size=on", "vdi"] {
+        let format = create.split(' ').next().unwrap();
+        for by_them in [false, true] {
+            device.fill();
+            let line = device.line(&format!("create -q -f {create} DEV 4M"));
+            if by_them {
+                both.theirs_ok(&line)
+            } else {
+                both.ours.ok(&line)
+            };
+            for line in
+                ["convert -n -f raw -O FMT src.raw DEV", "resize -q -f FMT DEV 6M", "resize -q -f FMT --shrink DEV 4M"]
+            {
+                // What the other program cannot, this one can: only the result is compared.
+                let ran = both.ours.run(&device.line(&line.replace("FMT", format)));
+                assert_eq!(ran.code, Some(0), "{create} {line}: {}", ran.stderr);
+                if !line.contains("6M") {
+                    // Both read the same.
+                    let compare = device.line(&format!("compare -q -f {format} -F raw DEV src.raw"));
+                    both.ours.ok(&compare);
+                    both.theirs_ok(&compare);
+                }
+            }
+            let checked = both.ours.run(&device.line(&format!("check -f {format} DEV")));
+            assert!(checked.stdout.contains("No errors were found"), "{create}: {checked:?}");
+        }
+    }
+}
+
+#[test]
 fn every_command_changes_a_qcow2_image_on_a_device() {
     for sector in [512, 4096] {
         let (Some(both), Some(device)) = (Both::new(), Device::new(8 << 20, sector)) else { return };
