@@ -9,7 +9,7 @@ use imgfmt::{
     Source, Storage,
 };
 
-use super::fault::{Fault, shown, told};
+use super::fault::{Fault, shown};
 use super::formats::{self, Known, PARALLELS, RAW, is_file_driver, name_here};
 use super::names::{self, Meaning};
 use super::nested::{self, Flat};

@@ -242,14 +242,11 @@ pub fn check_cuts_on_devices(edited: &Edited<'_>, room: usize, steps: &[Step], s
     });
 }
 
+/// Looks at the files that a cut has left, with the states that may be seen, and with what the cut was.
+type Looks<'a> = dyn FnMut(&[(String, Vec<u8>)], &[Vec<u8>], &mut Chance, &str) + 'a;
+
 /// Does `steps`, pulls the plug after each operation, and has `look` look at what is left, with the states that may be seen.
-fn each_cut(
-    edited: &Edited<'_>,
-    recording: &Recording,
-    steps: &[Step],
-    seed: u64,
-    look: &mut dyn FnMut(&[(String, Vec<u8>)], &[Vec<u8>], &mut Chance, &str),
-) {
+fn each_cut(edited: &Edited<'_>, recording: &Recording, steps: &[Step], seed: u64, look: &mut Looks<'_>) {
     let files = recording.files();
     let mut states = vec![edited.read(&files).expect("the image reads before it is edited")];
     // For each step, how many operations had been done when it began, and the states that may be seen until it ends.
