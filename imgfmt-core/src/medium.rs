@@ -115,7 +115,10 @@ impl Target for FileMedium {
     }
 
     fn reserve(&self, range: Range<u64>) -> Result<()> {
-        self.target.reserve(range)
+        self.target.reserve(range)?;
+        let metadata = self.file.metadata().map_err(|e| Error::io("cannot ask how long the file is", e))?;
+        self.len.fetch_max(if self.target.is_device() { 0 } else { metadata.len() }, Ordering::AcqRel);
+        Ok(())
     }
 
     fn clear(&self, range: Range<u64>) -> Result<()> {

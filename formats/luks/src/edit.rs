@@ -110,7 +110,8 @@ impl LuksEditor {
             return Err(Error::invalid("a LUKS container has no metadata that could be preallocated"));
         }
         if preallocation == Preallocation::Falloc {
-            self.medium.reserve(start + old..start + size)?;
+            let taken = self.medium.reserve(start + old..start + size);
+            taken.or_else(|error| self.medium.set_len(start + old).and(Err(error)))?;
         }
         self.medium.set_len(start + size)?;
         self.medium.sync()?;

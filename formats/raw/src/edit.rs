@@ -87,7 +87,7 @@ impl RawEditor {
     /// Makes the file `file` longer, from `old` to `size` bytes.
     fn grow(file: &dyn Medium, old: u64, size: u64, preallocation: Preallocation) -> Result<()> {
         if preallocation == Preallocation::Falloc {
-            file.reserve(old..size)?;
+            file.reserve(old..size).or_else(|error| file.set_len(old).and(Err(error)))?;
         }
         file.set_len(size)?;
         // What is written from now on must not be all that makes the file longer.

@@ -1,5 +1,6 @@
 //! Which footer counts: the one at the end of the file, or the copy in front.
 
+use imgfmt_core::storage::is_device;
 use imgfmt_core::{Error, Result, Storage};
 
 use crate::footer::{DiskType, Footer};
@@ -16,6 +17,13 @@ pub(crate) struct Chosen {
     pub(crate) data_end: u64,
     /// What was wrong with the other one, or with this one.
     pub(crate) note: Option<&'static str>,
+}
+
+impl Chosen {
+    /// Whether nothing tells where the data end: the copy of the footer in front counts, and the file does not end with a footer.
+    pub(crate) fn is_open_ended(&self, storage: &dyn Storage) -> bool {
+        self.footer.disk_type != DiskType::Fixed && self.at == 0 && self.data_end == storage.len()
+    }
 }
 
 /// Which footer the caller wants.
@@ -94,7 +102,12 @@ pub(crate) fn choose(storage: &dyn Storage, wanted: Wanted, ignore_checksums: bo
             return Err(Error::malformed("there is no footer, neither at the end of the file nor in front"));
         }
         (Some(end), None) => return alone(end, &chosen, ignore_checksums, storage, END_ALONE),
-        (None, Some(start)) => return alone(start, &chosen, ignore_checksums, storage, START_ALONE),
+        (None, Some(start)) => {
+            let found = alone(start, &chosen, ignore_checksums, storage, START_ALONE)?;
+            // A device does not end where its disk does.
+            let is_alright = found.note == Some(START_ALONE) && is_device(storage)?;
+            return Ok(Chosen { note: found.note.filter(|_| !is_alright), ..found });
+        }
         (Some(end), Some(start)) => (end, start),
     };
     match (first.parse(), second.parse()) {

@@ -46,7 +46,8 @@ impl Footers {
             self.move_behind(medium, (self.end + FOOTER_LEN as u64).next_multiple_of(SECTOR_LEN))?;
         }
         medium.sync()?;
-        if self.has_front {
+        // Where the medium goes on behind it, nobody sees the one at the end, and the one in front changes in one step.
+        if self.has_front && self.end + FOOTER_LEN as u64 >= medium.len() {
             medium.write_at(&bytes.spoiled().0, 0)?;
             medium.sync()?;
         }
@@ -69,6 +70,10 @@ impl Footers {
         medium.write_at(&self.bytes.0, end)?;
         medium.sync()?;
         medium.set_len(file_end)?;
+        if medium.len() > file_end {
+            // What ends a medium that keeps its length must not be a footer that is out of date one day.
+            medium.clear(self.end..self.end + FOOTER_LEN as u64)?;
+        }
         medium.sync()?;
         self.end = end;
         Ok(())

@@ -1,9 +1,11 @@
 //! `imgfmt compact`.
 
+use std::path::Path;
+
 use imgfmt::convert::{Cancel, Convert, Progress};
-use imgfmt::{CompactRequest, Options};
+use imgfmt::{CompactRequest, Compacted, Options};
 use imgfmt_cli::args::CompactArgs;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -48,11 +50,25 @@ pub(crate) fn run(args: &CompactArgs, signals: &Signals) -> Result<Exit, Failure
     reporter.finish(None);
     let done = result.map_err(|error| editing.explain(error))?;
     let file = args.output.as_deref().unwrap_or(&args.file);
-    let value = json!({
-        "filename": written::name(file), "actual-size-before": done.before, "actual-size": done.after,
-    });
-    print::answer(args.answer.form, args.progress.quiet, &value, || {
-        format!("compacted from {} to {}\n", size(done.before), size(done.after))
-    })?;
+    print::answer(args.answer.form, args.progress.quiet, &object(file, &done), || told(&done))?;
     Ok(Exit::Done)
+}
+
+/// What there is to tell: the sizes that are known.
+fn told(done: &Compacted) -> String {
+    let before = done.before.map(|bytes| format!(" from {}", size(bytes))).unwrap_or_default();
+    let after = done.after.map(|bytes| format!(" to {}", size(bytes))).unwrap_or_default();
+    format!("compacted{before}{after}\n")
+}
+
+/// The same for programs, about the compacted image in `file`.
+fn object(file: &Path, done: &Compacted) -> Value {
+    let mut object = json!({ "filename": written::name(file) });
+    if let Some(bytes) = done.before {
+        object["actual-size-before"] = bytes.into();
+    }
+    if let Some(bytes) = done.after {
+        object["actual-size"] = bytes.into();
+    }
+    object
 }

@@ -123,10 +123,10 @@ fn one_signal_ends_a_conversion_whose_server_has_fallen_silent() {
         std::thread::sleep(Duration::from_millis(500));
         assert!(child.try_wait().unwrap().is_none(), "{line}");
         let begun = Instant::now();
-        kill("-INT", &child);
+        kill("-TERM", &child);
         let ran = Ran::from(child.wait_with_output().unwrap());
         assert!(begun.elapsed() < Duration::from_secs(8), "{line}");
-        assert_eq!(ran.code, Some(130), "{line}: {ran:?}");
+        assert_eq!(ran.code, Some(143), "{line}: {ran:?}");
         assert_eq!(desk.names(), left, "{line}");
         server.join().unwrap();
     }

@@ -12,6 +12,7 @@ mod devices;
 mod limits;
 mod names;
 mod remote;
+mod reserve;
 mod rule;
 mod same;
 mod servers;

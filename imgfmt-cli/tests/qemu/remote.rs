@@ -72,6 +72,11 @@ fn an_export_is_an_image_under_both_names_of_the_program() {
     }
     desk.ok("compare -f vmdk -F raw out.vmdk disk.raw");
 
+    // Of how much an image takes that is no file, nothing is said.
+    let _server = Server::start(&desk, "qemu-nbd", "-r -f raw -k HERE/compact disk.qcow2", "compact");
+    let ran = imgfmt(&desk, "compact -f qcow2 nbd+unix:///?socket=compact small.qcow2");
+    assert!(ran.stdout.starts_with("compacted to ") && ran.code == Some(0), "{ran:?}");
+
     // What it builds on is a file, by its full name, and to be allowed.
     let base = format!("{}/disk.raw", desk.folder());
     desk.ok(&format!("create -q -f qcow2 -F raw -b {base} full.qcow2"));
@@ -185,7 +190,7 @@ fn an_image_of_a_pool_is_an_image() {
     let whole = desk.read("disk.qcow2");
     desk.write("cut.qcow2", &whole[..whole.len() / 2]);
     desk.fails(&format!("convert -f qcow2 -O raw cut.qcow2 {}", at("cut")));
-    interrupted(&desk, &format!("convert -r 1M -f raw -O raw disk.raw {}", at("stopped")), &ceph);
+    interrupted(&desk, &format!("convert -r 32k -f raw -O raw disk.raw {}", at("stopped")), &ceph);
     assert_eq!(ceph.rbd("ls images").trim(), "raw");
 
     // Other formats grow as they are written, and are edited where they are.

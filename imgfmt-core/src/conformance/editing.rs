@@ -224,7 +224,30 @@ pub fn check_edits(edited: &Edited<'_>, steps: &[Step]) -> Vec<(String, Vec<u8>)
 ///
 /// Where a contract is broken.
 pub fn check_cuts(edited: &Edited<'_>, steps: &[Step], seed: u64) {
-    let recording = Recording::new(edited.files);
+    each_cut(edited, &Recording::new(edited.files), steps, seed, &mut |left, states, random, what| {
+        check_left(edited, left, states, random, what);
+    });
+}
+
+/// The same where the files lie on devices that go on for `room` bytes behind them, with something in them: at each cut the image
+/// opens, and each sector is old or new.
+///
+/// # Panics
+///
+/// Where a contract is broken.
+pub fn check_cuts_on_devices(edited: &Edited<'_>, room: usize, steps: &[Step], seed: u64) {
+    let longer = |(name, bytes): &(String, Vec<u8>)| (name.clone(), [bytes, &vec![GARBAGE; room][..]].concat());
+    let devices: Vec<_> = edited.files.iter().map(longer).collect();
+    each_cut(edited, &Recording::on_devices(&devices), steps, seed, &mut |left, states, _, what| {
+        assert_old_or_new(edited, &Recording::on_devices(left).files(), states, what);
+    });
+}
+
+/// Looks at the files that a cut has left, with the states that may be seen, and with what the cut was.
+type Looks<'a> = dyn FnMut(&[(String, Vec<u8>)], &[Vec<u8>], &mut Chance, &str) + 'a;
+
+/// Does `steps`, pulls the plug after each operation, and has `look` look at what is left, with the states that may be seen.
+fn each_cut(edited: &Edited<'_>, recording: &Recording, steps: &[Step], seed: u64, look: &mut Looks<'_>) {
     let files = recording.files();
     let mut states = vec![edited.read(&files).expect("the image reads before it is edited")];
     // For each step, how many operations had been done when it began, and the states that may be seen until it ends.
@@ -255,7 +278,7 @@ pub fn check_cuts(edited: &Edited<'_>, steps: &[Step], seed: u64) {
             let mut keep = || if way < 2 { way == 1 } else { random.below(2) == 0 };
             let left = recording.cut(cut, &mut keep);
             let what = format!("cut after {cut} of {} operations, way {way}, of {steps:?}", recording.len());
-            check_left(edited, &left, &states[span.clone()], &mut Chance(random.next()), &what);
+            look(&left, &states[span.clone()], &mut Chance(random.next()), &what);
         }
     }
 }
@@ -398,6 +421,8 @@ fn usize_of(len: u64) -> usize {
 
 /// Ways in which each cut is made: nothing that was not flushed, all of it, and by chance.
 const WAYS: usize = 4;
+/// What is on a device before anything is written there.
+const GARBAGE: u8 = 0xa5;
 /// Bytes of a sector.
 const SECTOR_LEN: usize = 512;
 /// Bytes that are compared at once.

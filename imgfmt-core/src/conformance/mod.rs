@@ -38,7 +38,8 @@ use std::sync::Arc;
 
 pub use disks::{Disk, Fill, Noise, disks};
 pub use editing::{
-    Edited, Step, apply, apply_to_model, check_cuts, check_deeply, check_edits, check_repair, random_steps,
+    Edited, Step, apply, apply_to_model, check_cuts, check_cuts_on_devices, check_deeply, check_edits, check_repair,
+    random_steps,
 };
 pub use failing::{Done, Failing, Fault};
 pub use faults::{check_change_faults, check_faults};

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::files::Files;
-use crate::Result;
 use crate::medium::{Medium, MemoryMedium};
 use crate::storage::{FileSlice, Segment, Storage};
 use crate::target::Target;
+use crate::{Error, Result};
 
 /// Files that remember, in one order for all of them, what was done to them.
 ///
@@ -52,6 +52,8 @@ struct RecordedFile {
     index: usize,
     /// Its bytes.
     bytes: MemoryMedium,
+    /// Whether it is as a device: as long as it is, whatever is done.
+    keeps_len: bool,
     /// What was done to all of them.
     log: Arc<Mutex<Vec<Operation>>>,
 }
@@ -60,9 +62,20 @@ impl Recording {
     /// Files that hold these bytes and to which nothing has been done.
     #[must_use]
     pub fn new(files: &[(String, Vec<u8>)]) -> Self {
+        Self::of(files, false)
+    }
+
+    /// The same for devices, which keep their lengths.
+    #[must_use]
+    pub fn on_devices(files: &[(String, Vec<u8>)]) -> Self {
+        Self::of(files, true)
+    }
+
+    /// Files, or devices, that hold these bytes.
+    fn of(files: &[(String, Vec<u8>)], keeps_len: bool) -> Self {
         let log = Arc::default();
         let recorded = |(index, (name, bytes)): (usize, &(String, Vec<u8>))| {
-            let file = RecordedFile { index, bytes: MemoryMedium::new(bytes), log: Arc::clone(&log) };
+            let file = RecordedFile { index, bytes: MemoryMedium::new(bytes), keeps_len, log: Arc::clone(&log) };
             (name.clone(), bytes.clone(), Arc::new(file))
         };
         Self { files: files.iter().enumerate().map(recorded).collect(), log: Arc::clone(&log) }
@@ -142,6 +155,15 @@ fn torn(medium: &MemoryMedium, offset: u64, bytes: &[u8], keep: &mut dyn FnMut()
 }
 
 impl RecordedFile {
+    /// Checks that what goes on up to byte `end` can be.
+    fn check_end(&self, end: u64) -> Result<()> {
+        let len = Storage::len(&self.bytes);
+        if self.keeps_len && end > len {
+            return Err(Error::out_of_bounds(format!("the device ends at byte {len}")).at(end));
+        }
+        Ok(())
+    }
+
     /// Takes note of what was done.
     fn note(&self, act: Act) {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).push(Operation { file: self.index, act });
@@ -174,12 +196,17 @@ impl Storage for RecordedFile {
 #[deny(clippy::missing_trait_methods)]
 impl Target for RecordedFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.check_end(offset.saturating_add(bytes.len() as u64))?;
         self.bytes.write_at(bytes, offset)?;
         self.note(Act::Write(offset, bytes.to_vec()));
         Ok(())
     }
 
     fn set_len(&self, len: u64) -> Result<()> {
+        self.check_end(len)?;
+        if self.keeps_len {
+            return Ok(());
+        }
         self.bytes.set_len(len)?;
         self.note(Act::SetLen(len));
         Ok(())
@@ -209,7 +236,7 @@ impl Target for RecordedFile {
     }
 
     fn kept_len(&self) -> Option<u64> {
-        None
+        self.keeps_len.then(|| Storage::len(&self.bytes))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Host bytes to write: the other side of [`Storage`](crate::Storage), kept apart so that readers stay small.
 
 mod pipe;
+mod reserve;
 mod zeros;
 
 use std::fmt::Debug;
@@ -34,7 +35,8 @@ pub trait Target: Send + Sync + Debug {
     /// [`Io`](ErrorKind::Io); [`OutOfBounds`](ErrorKind::OutOfBounds) for a device that is shorter.
     fn set_len(&self, len: u64) -> Result<()>;
 
-    /// Takes space for `range`; bytes that hold data keep it.
+    /// Takes space for `range`, to which nobody writes meanwhile; bytes that hold data keep it. A file system that has no way to
+    /// take space has zeros written, and a file that ends before `range` does is longer then.
     ///
     /// # Errors
     ///
@@ -140,8 +142,7 @@ impl Target for FileTarget {
         if self.device_len.is_some() || range.is_empty() {
             return Ok(());
         }
-        rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, range.start, range.end - range.start)
-            .map_err(|e| Error::io(format!("cannot take space for bytes {range:?}"), e.into()))
+        reserve::reserve(&self.file, &range).map_err(|e| Error::io(format!("cannot take space for bytes {range:?}"), e))
     }
 
     fn clear(&self, range: Range<u64>) -> Result<()> {

@@ -73,11 +73,42 @@ struct Replies {
     /// Where they come from; nothing while somebody reads.
     input: Option<BufReader<Line>>,
     /// What is waited for.
-    wanted: HashMap<u64, Wanted>,
+    wanted: HashMap<u64, Awaited>,
     /// What has come for somebody else than who read it.
     come: HashMap<u64, Vec<Chunk>>,
     /// Why nothing more will come.
     broken: Option<Broken>,
+}
+
+/// A reply that is waited for.
+#[derive(Clone, Copy, Debug)]
+struct Awaited {
+    /// What it may hold.
+    wanted: Wanted,
+    /// Bytes that may still come.
+    bytes: usize,
+    /// Parts without bytes that may still come.
+    others: usize,
+}
+
+impl Awaited {
+    /// A reply of which nothing has come.
+    fn new(wanted: Wanted) -> Self {
+        let bytes = if let Wanted::Data { len, .. } = wanted { len as usize } else { 0 };
+        Self { wanted, bytes, others: MAX_OTHERS }
+    }
+
+    /// Counts a part that has come; says whether there may be so many. Else a server could send parts without an end.
+    fn takes(&mut self, part: &Part) -> bool {
+        let (left, len) = match part {
+            Part::Data(_, bytes) => (&mut self.bytes, bytes.len()),
+            Part::InPlace(_, len) | Part::Hole(_, len) => (&mut self.bytes, (*len).max(1)),
+            Part::Nothing | Part::Status(_) | Part::Failed(..) => (&mut self.others, 1),
+        };
+        let fits = *left >= len;
+        *left = left.saturating_sub(len);
+        fits
+    }
 }
 
 /// Why nothing more will come.
@@ -94,7 +125,7 @@ impl Broken {
     fn new(error: &io::Error) -> Self {
         match error.kind() {
             _ if line::is_cancelled(error) => Self::Cancelled,
-            io::ErrorKind::UnexpectedEof => {
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
                 Self::Failed(error.kind(), "the server has closed the connection".to_owned())
             }
             kind => Self::Failed(kind, error.to_string()),
@@ -142,7 +173,7 @@ impl Connection {
         place: &mut [u8],
     ) -> io::Result<Reply> {
         let request = Request { cookie: self.next.fetch_add(1, Ordering::Relaxed), ..request };
-        self.replies()?.wanted.insert(request.cookie, wanted);
+        self.replies()?.wanted.insert(request.cookie, Awaited::new(wanted));
         let sent = request.write(&mut *self.out.lock().unwrap_or_else(PoisonError::into_inner), payload);
         if let Err(error) = sent {
             let error = self.break_off(&mut self.lock(), &error);
@@ -175,7 +206,7 @@ impl Connection {
             drop(replies);
             let read = self.read_chunk(&mut input, cookie, place);
             replies = self.lock();
-            let done = read.map(|(to, chunk)| replies.file(to, chunk));
+            let done = read.and_then(|(to, chunk)| replies.file(to, chunk));
             // Nobody reads on behind an error.
             let done = done.map(|()| replies.input = Some(input)).map_err(|error| self.break_off(&mut replies, &error));
             self.news.notify_all();
@@ -186,7 +217,7 @@ impl Connection {
     /// Reads the next chunk, whoever it is for. What is for `own` goes to its place.
     fn read_chunk(&self, input: &mut BufReader<Line>, own: u64, place: &mut [u8]) -> io::Result<(u64, Chunk)> {
         let head = ReplyHead::read(input)?;
-        let wanted = self.replies()?.wanted.get(&head.cookie()).copied();
+        let wanted = self.replies()?.wanted.get(&head.cookie()).map(|awaited| awaited.wanted);
         let wanted = wanted.ok_or_else(|| wire::wrong("a reply is to no request".to_owned()))?;
         let place = (head.cookie() == own).then_some(place);
         Ok((head.cookie(), Chunk::read(input, head, wanted, place, self.allocation)?))
@@ -223,11 +254,15 @@ impl Connection {
 
 impl Replies {
     /// Puts `chunk` where who waits for the reply to `cookie` finds it.
-    fn file(&mut self, cookie: u64, chunk: Chunk) {
+    fn file(&mut self, cookie: u64, chunk: Chunk) -> io::Result<()> {
+        if !self.wanted.get_mut(&cookie).is_some_and(|awaited| awaited.takes(&chunk.part)) {
+            return Err(wire::wrong("a reply has more parts than it can have".to_owned()));
+        }
         if chunk.done {
             self.wanted.remove(&cookie);
         }
         self.come.entry(cookie).or_default().push(chunk);
+        Ok(())
     }
 
     /// Says why nothing more will come, where it will not.
@@ -241,3 +276,5 @@ impl Replies {
 
 /// Bytes that are read ahead: the heads of replies come with what follows them.
 const BUFFER_LEN: usize = 4096;
+/// Parts of a reply at most that are no bytes: errors of some places of what was asked for, and an end. Not a rule of the protocol.
+const MAX_OTHERS: usize = 64;

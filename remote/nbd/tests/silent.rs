@@ -174,6 +174,102 @@ fn a_connection_that_is_cut_at_any_point_of_a_reply_is_an_error_for_all() {
 }
 
 #[test]
+fn a_connection_that_is_cut_within_a_write_is_an_error_for_all_who_write() {
+    let (export, _, server) = connect(|socket| {
+        // All of one, and a part of the next.
+        let (command, cookie, len) = request(socket).unwrap();
+        assert_eq!(command, 1);
+        socket.read_exact(&mut vec![0; len as usize]).unwrap();
+        socket.write_all(&simple(cookie)).unwrap();
+        let (_, _, len) = request(socket).unwrap();
+        socket.read_exact(&mut vec![0; len as usize / 3]).unwrap();
+    });
+    std::thread::scope(|scope| {
+        let write = |turn: u64| {
+            scope.spawn({
+                let export = &export;
+                move || export.write_at(&vec![7; 4 << 20], turn << 24)
+            })
+        };
+        let workers: Vec<_> = (0..4).map(write).collect();
+        let failed: Vec<_> = workers.into_iter().filter_map(|worker| worker.join().unwrap().err()).collect();
+        assert_eq!(failed.len(), 3);
+        for error in failed {
+            assert_eq!(error.kind(), ErrorKind::Io);
+            let cause = std::error::Error::source(&error).unwrap().to_string();
+            assert_eq!(cause, "the server has closed the connection");
+        }
+    });
+    assert_eq!(export.sync().unwrap_err().kind(), ErrorKind::Io);
+    server.join().unwrap();
+}
+
+/// A server that negotiates structured replies for an export of 64 MiB, and then is `script`.
+fn structured(script: Script) -> (NbdExport, std::thread::JoinHandle<()>) {
+    let (ours, mut theirs) = UnixStream::pair().unwrap();
+    let server = std::thread::spawn(move || {
+        let mut said = b"NBDMAGICIHAVEOPT\0\x03".to_vec();
+        let mut reply = |option: u32, kind: u32, data: &[u8]| {
+            said.extend(0x0003_e889_0455_65a9_u64.to_be_bytes());
+            for number in [option, kind, data.len() as u32] {
+                said.extend(number.to_be_bytes());
+            }
+            said.extend(data);
+        };
+        reply(8, 1, &[]);
+        reply(10, 1, &[]);
+        reply(7, 3, &[&[0, 0][..], &(64u64 << 20).to_be_bytes(), &[0, 5]].concat());
+        reply(7, 1, &[]);
+        theirs.write_all(&said).unwrap();
+        // What the client has said so far: flags, and three options, the last of which is NBD_OPT_GO.
+        theirs.read_exact(&mut [0; 4]).unwrap();
+        for _ in 0..3 {
+            let mut head = [0; 16];
+            theirs.read_exact(&mut head).unwrap();
+            let len = u32::from_be_bytes(head[12..].try_into().unwrap());
+            theirs.read_exact(&mut vec![0; len as usize]).unwrap();
+        }
+        script(&mut theirs);
+    });
+    (NbdExport::on(Stream::Unix(ours), "").unwrap(), server)
+}
+
+/// A chunk of a structured reply that is not the last.
+fn chunk(kind: u16, cookie: [u8; 8], payload: &[u8]) -> Vec<u8> {
+    let len = (payload.len() as u32).to_be_bytes();
+    [&0x668e_33ef_u32.to_be_bytes()[..], &[0, 0], &kind.to_be_bytes(), &cookie, &len, payload].concat()
+}
+
+#[test]
+fn a_reply_without_an_end_is_an_error() {
+    for script in [
+        (|socket| {
+            let (_, cookie, _) = request(socket).unwrap();
+            while socket.write_all(&chunk(0, cookie, &[])).is_ok() {}
+        }) as Script,
+        |socket| {
+            let (_, cookie, _) = request(socket).unwrap();
+            while socket.write_all(&chunk(1, cookie, &[&0u64.to_be_bytes()[..], &[7]].concat())).is_ok() {}
+        },
+        |socket| {
+            let (_, cookie, _) = request(socket).unwrap();
+            let hole = [&0u64.to_be_bytes()[..], &0u32.to_be_bytes()].concat();
+            while socket.write_all(&chunk(2, cookie, &hole)).is_ok() {}
+        },
+        |socket| {
+            let (_, cookie, _) = request(socket).unwrap();
+            while socket.write_all(&chunk(1 << 15 | 1, cookie, &[0, 0, 0, 5, 0, 0])).is_ok() {}
+        },
+    ] {
+        let (export, server) = structured(script);
+        let error = export.read_at(&mut [0; 1000], 0).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("more parts than it can have"), "{cause}");
+        server.join().unwrap();
+    }
+}
+
+#[test]
 fn a_reply_to_something_else_ends_the_connection() {
     for script in [
         // To a request that nobody made, to one twice, and a reply of a kind that was not agreed on.

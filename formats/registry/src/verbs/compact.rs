@@ -64,10 +64,11 @@ impl CompactRequest<'_> {
 /// What was gained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compacted {
-    /// Bytes that the image's files took on the host before, holes not counted.
-    pub before: u64,
-    /// Bytes that they take now.
-    pub after: u64,
+    /// Bytes that the image's files took on the host before, holes not counted; nothing where that cannot be asked for, as of what is
+    /// no file of this host.
+    pub before: Option<u64>,
+    /// Bytes that they take now, or those of the new image.
+    pub after: Option<u64>,
 }
 
 /// Makes an image smaller: what is zero is not stored, and space that nothing uses is given back. Format, subformat, options,
@@ -183,14 +184,14 @@ fn backing_of(path: &Path, description: &Description, below: &[Layer]) -> Option
 }
 
 /// Bytes that the files of the image at `path` take.
-fn allocated(path: &Path, format: &str, access: &Access<'_>) -> Result<u64> {
+fn allocated(path: &Path, format: &str, access: &Access<'_>) -> Result<Option<u64>> {
     let (opened, _) = open_layer(path, Some(format), access)?;
     Ok(sum(&image_files(path, opened.image.as_ref(), access)?))
 }
 
-/// Bytes that `files` take.
-fn sum(files: &[ImageFile]) -> u64 {
-    files.iter().fold(0, |sum, file| sum.saturating_add(file.actual_size.unwrap_or(0)))
+/// Bytes that `files` take, where all of them can be asked.
+fn sum(files: &[ImageFile]) -> Option<u64> {
+    files.iter().try_fold(0, |sum: u64, file| Some(sum.saturating_add(file.actual_size?)))
 }
 
 /// Gives back the space of units that are zero, and of those that nothing uses.

@@ -36,7 +36,7 @@ impl Look<'_> {
             let what = "the footer has 511 bytes, as before Virtual PC 2004; not all readers know that";
             self.tell(warning("vhd-footer-short", what, chosen.data_end));
         }
-        if footer.disk_type != DiskType::Fixed && chosen.note.is_none() {
+        if footer.disk_type != DiskType::Fixed && chosen.note.is_none() && !chosen.is_open_ended(self.storage) {
             let front = RawFooter::read(self.storage, 0)?;
             if front != RawFooter::read(self.storage, chosen.data_end)? {
                 let what = "the footer and its copy in front differ in fields that readers do not rely on";

@@ -21,6 +21,10 @@ impl Look<'_> {
         let least = if chosen.note.is_some() { Repair::All } else { Repair::Leaks };
         for gap in gaps {
             let is_last = gap.end == chosen.data_end;
+            if is_last && chosen.note.is_none() && chosen.is_open_ended(self.storage) {
+                // It is the rest of the device.
+                continue;
+            }
             let gap = if is_last { gap.start.max(table.used_end())..gap.end } else { gap };
             if gap.end < gap.start.saturating_add(stride) || (!is_last && is_zero(self.storage, &gap)?) {
                 continue;

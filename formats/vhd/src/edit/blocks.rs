@@ -212,12 +212,18 @@ impl Disk {
         if !self.shrinks {
             return Ok(());
         }
-        let end = space::used_end(&self.structures()?, &self.table, self.grid, self.footers.end);
+        let end = self.used_end()?;
         let medium = Arc::clone(&self.medium);
-        self.footers.trim(medium.as_ref(), end.next_multiple_of(SECTOR_LEN))?;
+        self.footers.trim(medium.as_ref(), end)?;
         let end = self.footers.end;
         self.free.retain(|at| *at < end);
         Ok(())
+    }
+
+    /// The sector behind all that is in use, in front of the footer.
+    pub(super) fn used_end(&self) -> Result<u64> {
+        let end = space::used_end(&self.structures()?, &self.table, self.grid, self.footers.end);
+        Ok(end.next_multiple_of(SECTOR_LEN))
     }
 
     /// What is neither a block nor a footer at the end.

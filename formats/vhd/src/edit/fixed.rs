@@ -51,12 +51,14 @@ impl<'a> FixedEditor<'a> {
         let old_end = state.footers.end;
         if size > old_end {
             // The same footer at the new end: still a disk of the old size, in a file that is longer.
-            if preallocation == Preallocation::Falloc {
-                medium.reserve(old_end..size + FOOTER_LEN as u64)?;
-            }
             medium.sync()?;
             state.footers.move_behind(medium, size)?;
             medium.sync()?;
+            if preallocation == Preallocation::Falloc {
+                // Taking space may write, and the end of the file is the footer's.
+                let taken = medium.reserve(old_end..size);
+                taken.or_else(|error| state.footers.trim(medium, old_end).and(Err(error)))?;
+            }
         }
         if size > state.size {
             self.make_zero(state.size..size.min(old_end + FOOTER_LEN as u64), size, preallocation)?;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use imgfmt_core::{Edit, Error, Halt, ImageEditor, Medium, OpenContext, Preallocation, Result};
 
-use crate::copies::{self, Chosen};
+use crate::copies::{self, Chosen, START_ALONE};
 use crate::footer::DiskType;
 use crate::footers::Footers;
 use crate::layout::{MAX_SECTORS, SECTOR_LEN};
@@ -47,15 +47,21 @@ fn start<'a>(medium: Arc<dyn Medium>, context: &OpenContext<'a>) -> Result<Box<d
 fn whole(medium: &Arc<dyn Medium>, context: &OpenContext<'_>, halt: Halt) -> Result<(Chosen, Footers, u64)> {
     let size = open::open(Arc::clone(medium) as _, context)?.image.size();
     let chosen = copies::choose(medium.as_ref(), open::wanted(context)?, false)?;
-    if let Some(note) = chosen.note {
+    let stays_open = chosen.is_open_ended(medium.as_ref()) && medium.kept_len().is_some();
+    if let Some(note) = chosen.note.filter(|note| !(stays_open && *note == START_ALONE)) {
         return Err(Error::malformed(format!("the disk has to be repaired before it is changed: {note}")).at(chosen.at));
     }
-    let footers = Footers {
+    let mut footers = Footers {
         bytes: RawFooter::read(medium.as_ref(), chosen.at)?,
         end: chosen.data_end,
         has_front: chosen.footer.disk_type != DiskType::Fixed,
         halt,
     };
+    if stays_open {
+        // The medium goes on behind the disk, whose footer follows what is in use.
+        let disk = blocks::Disk::new(medium, &chosen.footer, footers.clone(), size)?;
+        footers.end = disk.used_end()?;
+    }
     Ok((chosen, footers, size))
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use imgfmt_core::{Error, Limits, Medium, Result, SourceId, StorageExt};
 
+use super::end::used_sectors;
 use super::free::FreeRuns;
 use crate::header::Header;
 use crate::layout::{ENTRY_LEN, Flags, SECTOR_LEN, UNCLEAN_SHUTDOWN_AT, ZEROED_ENTRY, byte_of, le_u32s};
@@ -73,7 +74,11 @@ impl Grains {
         let read = |sector: u64| Ok::<_, Error>(le_u32s(&medium.read_vec(byte_of(sector), len)?).into_vec());
         let first = read(header.gd_offset)?;
         let spare = header.redundant_directory().map(read).transpose()?;
-        let end = medium.len().div_ceil(SECTOR_LEN).next_multiple_of(header.grain_size);
+        let end = match medium.kept_len() {
+            Some(_) => used_sectors(medium.as_ref(), &header, &first, spare.as_deref())?,
+            None => medium.len().div_ceil(SECTOR_LEN),
+        };
+        let end = end.next_multiple_of(header.grain_size);
         Ok(Self {
             medium,
             source,
@@ -208,7 +213,7 @@ impl Grains {
         }
     }
 
-    /// A place of `sectors` of zeros at the end of the file.
+    /// A place of `sectors` of zeros at the end of the file, or behind all that is in use on a medium that goes on.
     pub(super) fn append(&mut self, sectors: u64) -> Result<u32> {
         let end = self.end + sectors.next_multiple_of(self.header.grain_size);
         let placed = u32::try_from(self.end).ok().filter(|_| end <= u64::from(u32::MAX));
@@ -216,6 +221,9 @@ impl Grains {
             Error::limit(format!("the file would grow to {} bytes, and entries end before", byte_of(end)))
         })?;
         self.medium.set_len(byte_of(end))?;
+        if self.medium.kept_len().is_some() {
+            self.medium.clear(byte_of(self.end)..byte_of(end))?;
+        }
         self.end = end;
         Ok(sector)
     }

@@ -7,6 +7,7 @@
 
 mod cid;
 mod directory;
+mod end;
 mod erase;
 mod flush;
 mod free;

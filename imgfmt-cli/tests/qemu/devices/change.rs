@@ -2,6 +2,7 @@
 
 use super::Device;
 use crate::both::Both;
+use crate::desk::Ran;
 
 #[test]
 fn an_image_on_a_device_is_written_to_as_one_in_a_file() {
@@ -28,6 +29,42 @@ fn an_image_on_a_device_is_written_to_as_one_in_a_file() {
         both.theirs_ok(&device.line(&format!("compare -q -f {format} -F {format} base.img DEV")));
         let checked = both.ours.run(&device.line(&format!("check -f {format} DEV")));
         assert!(checked.stdout.contains("No errors were found"), "{options}: {checked:?}");
+    }
+}
+
+#[test]
+fn images_get_new_blocks_on_a_device_that_goes_on_behind_them() {
+    let (Some(both), Some(device)) = (Both::new(), Device::new(24 << 20, 512)) else { return };
+    both.disk("src.raw", 4 << 20, &[0, 1 << 20, (4 << 20) - 65_536]);
+    for create in ["vmdk", "vpc -o force_size=on", "vdi"] {
+        let format = create.split(' ').next().unwrap();
+        for by_them in [false, true] {
+            let line = device.line(&format!("create -q -f {create} DEV 4M"));
+            if by_them {
+                // It takes what is there for zeros.
+                device.put(&vec![0; 24 << 20]);
+                both.theirs_ok(&line);
+            } else {
+                device.fill();
+                both.ours.ok(&line);
+            }
+            for line in
+                ["convert -n -f raw -O FMT src.raw DEV", "resize -q -f FMT DEV 6M", "resize -q -f FMT --shrink DEV 4M"]
+            {
+                // What the other program cannot, this one can: only the result is compared.
+                let ran = both.ours.run(&device.line(&line.replace("FMT", format)));
+                assert_eq!(ran.code, Some(0), "{create} {line}: {}", ran.stderr);
+                if !line.contains("6M") {
+                    // Both read the same.
+                    let compare = device.line(&format!("compare -q -f {format} -F raw DEV src.raw"));
+                    both.ours.ok(&compare);
+                    both.theirs_ok(&compare);
+                }
+            }
+            let check = device.line(&format!("check -f {} DEV", if format == "vpc" { "vhd" } else { format }));
+            let checked = Ran::from(both.ours.command(env!("CARGO_BIN_EXE_imgfmt"), &check).output().unwrap());
+            assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{create}: {checked:?}");
+        }
     }
 }
 
