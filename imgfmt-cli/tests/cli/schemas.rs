@@ -199,11 +199,7 @@ fn progress_is_as_its_schema_says() {
     let last = ran.stderr.lines().last().unwrap();
     check("progress", last);
     let value: Value = serde_json::from_str(last).unwrap();
-    assert_eq!(
-        (&value["done"], &value["size"]),
-        (&Value::from((1 << 20) + (64 << 10)), &Value::from(2 << 20)),
-        "{last}"
-    );
+    assert_eq!((&value["done"], &value["size"]), (&Value::from(2 << 20), &Value::from(2 << 20)), "{last}");
     assert_eq!(desk.run("check --progress json small.qcow2").stderr, "");
     let bytes = desk.read("disk.vmdk");
     desk.write("cut.vmdk", &bytes[..bytes.len() - 1000]);

@@ -13,7 +13,7 @@ use crate::{Error, ErrorKind, Result};
 
 /// Decodes every compressed unit of the layer `image`, with that many threads, and tells `findings` of those that cannot
 /// be decoded. Parts of the map that cannot be followed are left to [`walk`](super::walk()). After each unit, `progress` is called by
-/// the thread that decoded it.
+/// the thread that decoded it, and once more at the end.
 ///
 /// # Errors
 ///
@@ -50,6 +50,9 @@ pub fn deep(
     });
     if stop.into_inner() {
         return Err(Error::new(ErrorKind::Cancelled, "the check was cancelled"));
+    }
+    if let Some(progress) = progress {
+        progress(Progress { done: image.size(), size: image.size(), stored: 0 });
     }
     let mut found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     found.sort_by_key(|finding| finding.guest);
