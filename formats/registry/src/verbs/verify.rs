@@ -25,7 +25,7 @@ pub(super) fn check(request: &ConvertRequest<'_>, output: &Output, size: u64, ha
     let options = open_options(format, &request.options);
     let path = request.access.place(&request.target);
     let context = OpenContext { gate: &gate, path, options: &options, snapshot: None, ..opener.context };
-    let opener = Opener { wrappers: opener.wrappers, context, member: None, ..opener };
+    let opener = Opener { wrappers: opener.wrappers, context, member: None, alone: false, ..opener };
     let format = Some(format.name()).filter(|_| !WRAPPERS.iter().any(|wrapper| wrapper.name() == format.name()));
     let layers = opener.open_layers(output.read_back()?, path, format)?;
     check_layers(request, layers, size, hashes)
