@@ -19,7 +19,11 @@ pub fn talk_to_nbd_client(bytes: &[u8]) {
         Some((first, rest)) if first % 2 == 1 => (agreement(), rest),
         _ => (Vec::new(), bytes),
     };
-    let Some(stream) = saying(&[&begin, rest].concat()) else { return };
+    saying(&[&begin, rest].concat(), ask);
+}
+
+/// Asks for a little of what is at the other end of `stream`.
+fn ask(stream: Stream) {
     let Ok(export) = NbdExport::on(stream, "") else { return };
     let mut buffer = vec![0; usize::try_from(export.len().min(MAX_READ)).unwrap_or(0)];
     let _ = (export.segment(0), export.read_at(&mut buffer, 0), export.read_at(&mut [0; 7], 1));
@@ -33,10 +37,9 @@ pub fn talk_to_nbd_client(bytes: &[u8]) {
 ///
 /// Where the sockets of this host do not work, and where the disk has grown beyond all bounds.
 pub fn talk_to_nbd_server(bytes: &[u8]) {
-    let Some(stream) = saying(bytes) else { return };
     let served =
         Served { medium: Arc::new(MemoryMedium::new(&[7; 4096])), writable: false, threads: NonZeroUsize::MIN };
-    let _ = served.serve(stream);
+    saying(bytes, |stream| drop(served.serve(stream)));
     assert_eq!(served.medium.len(), 4096, "what may not be written stays");
 }
 
@@ -59,17 +62,22 @@ fn agreement() -> Vec<u8> {
     bytes
 }
 
-/// The end of a socket, at the other end of which `bytes` are said, and all that comes is swallowed. Nothing where they are too
-/// many for the socket.
-fn saying(bytes: &[u8]) -> Option<Stream> {
+/// Hands `act` the end of a socket, at the other end of which `bytes` are said, and all that comes is swallowed. Does nothing
+/// where they are too many for the socket.
+fn saying(bytes: &[u8], act: impl FnOnce(Stream)) {
     if bytes.len() > MAX_SAID {
-        return None;
+        return;
     }
     let (ours, mut theirs) = UnixStream::pair().expect("sockets can be made");
     theirs.write_all(bytes).expect("it fits into the socket's buffer");
     theirs.shutdown(std::net::Shutdown::Write).expect("it is open");
-    std::thread::spawn(move || theirs.read_to_end(&mut Vec::new()));
-    Some(Stream::Unix(ours))
+    std::thread::scope(|scope| {
+        // It ends when `act` has let go of the other end.
+        let listener = scope.spawn(move || theirs.read_to_end(&mut Vec::new()));
+        act(Stream::Unix(ours));
+        // Until nothing of the thread is left that could be taken for a leak.
+        listener.join().expect("it does not panic").ok();
+    });
 }
 
 /// Bytes that are read at once, at most.
