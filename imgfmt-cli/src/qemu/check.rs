@@ -101,7 +101,7 @@ fn cannot_check(image: &Image, error: &imgfmt::Error) -> Fault {
 }
 
 /// Tells on standard error of everything that was found.
-fn tell(report: &CheckReport) {
+pub(crate) fn tell(report: &CheckReport) {
     let mut text = String::new();
     for finding in report.findings.kept() {
         let word = match finding.severity {

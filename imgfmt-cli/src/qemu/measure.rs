@@ -11,7 +11,7 @@ use super::fault::{Fault, Outcome, print, told};
 use super::formats::{self, Known, RAW};
 use super::getopt::{Opt, Parsed};
 use super::image::Image;
-use super::options::{NewImage, asks_help};
+use super::options::{NewImage, asks_help, check_lists};
 use super::setting::Setting;
 use super::{Call, Command, json, sizes, state};
 
@@ -32,9 +32,12 @@ fn run(call: &Call<'_>) -> Outcome {
     if asks_help(parsed) {
         return print(&options_help(&name)?).map(|()| 0);
     }
-    let (image, size) = source(command, parsed)?;
+    check_lists(parsed)?;
+    let (image, size) = source(parsed)?;
     let format = target_format(&name)?;
     let new = NewImage::new(parsed, format)?;
+    // Over what a backing file may hold, zeros are written like anything else.
+    let hides = new.backing.is_some() && size.is_none();
     let setting = Setting::new(parsed)?;
     let snapshot = state::wanted(parsed, "snapshot", &image, &setting)?;
     let access = Access { snapshot: snapshot.as_deref(), ..setting.access(&image) };
@@ -45,6 +48,9 @@ fn run(call: &Call<'_>) -> Outcome {
     let request = MeasureRequest { source, target_format: format.library.to_owned(), options: new.options, access };
     let mut measured = imgfmt::measure(&request).map_err(|error| cannot_measure(&image, &error))?;
     as_qemu_counts(&mut measured, &request, &image);
+    if hides {
+        measured.required = measured.fully_allocated;
+    }
     print(&match form {
         Form::Human => human(&measured),
         Form::Json => json::text(&object(&measured)),
@@ -53,11 +59,11 @@ fn run(call: &Call<'_>) -> Outcome {
 }
 
 /// What would be converted: an image, or an empty disk of some size.
-fn source(command: &str, parsed: &Parsed) -> Result<(Image, Option<u64>), Fault> {
+fn source(parsed: &Parsed) -> Result<(Image, Option<u64>), Fault> {
     let name = match parsed.operands.as_slice() {
         [] => None,
         [name] => Some(name),
-        _ => return Err(Fault::usage(command, "At most one filename argument is allowed.")),
+        _ => return Err(Fault::new("At most one filename argument is allowed.")),
     };
     let size = parsed.get("size").map(|size| sizes::size(size, "image size")).transpose()?;
     match (name, size) {

@@ -463,3 +463,24 @@ fn benches_run() {
         both.same_fault(&format!("bench {line}"));
     }
 }
+
+#[test]
+fn what_was_not_closed_is_mended_before_it_is_changed() {
+    for line in [
+        "resize -f qcow2 base 8M",
+        "amend -f qcow2 -o lazy_refcounts=off base",
+        "amend -f qcow2 -o compat=0.10 base",
+        "snapshot -c now --image-opts driver=qcow2,file.filename=base",
+        "bitmap -f qcow2 --add base rec",
+        "rebase -f qcow2 -u -b raw -F raw base",
+    ] {
+        let Some(both) = both() else { return };
+        // The image says that it was not closed, and a cluster of its disk is not counted.
+        both.patch("base", 79, &[1]);
+        both.patch("base", (2 << 16) + 2 * 5, &[0, 0]);
+        assert_eq!(both.same(line).code, Some(0), "{line}");
+        both.sound("base");
+        both.same_content("base", "qcow2");
+        assert_eq!(both.ours.read("base")[79] & 1, 0, "{line}");
+    }
+}
