@@ -484,3 +484,18 @@ fn what_was_not_closed_is_mended_before_it_is_changed() {
         assert_eq!(both.ours.read("base")[79] & 1, 0, "{line}");
     }
 }
+
+#[test]
+fn a_base_with_bitmaps_is_committed_into() {
+    let Some(both) = both() else { return };
+    both.make("bitmap --add base rec", "base");
+    both.make("bitmap --add mid rec", "mid");
+    for line in ["commit -f qcow2 top", "commit -f qcow2 -d mid", "commit -f qcow2 mid"] {
+        assert_eq!(both.same(line).code, Some(0), "{line}");
+        for file in ["base", "mid", "top"] {
+            both.same_content(file, "qcow2");
+            both.sound(file);
+        }
+    }
+    assert_eq!(both.same("convert --bitmaps -O qcow2 base copy").code, Some(0));
+}
