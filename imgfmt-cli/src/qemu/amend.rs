@@ -8,6 +8,7 @@ use super::fault::{Fault, Outcome, print, told};
 use super::formats::{self, Known};
 use super::getopt::{Opt, Parsed};
 use super::image::Image;
+use super::mend::mend_unclean;
 use super::option_help;
 use super::options::{FLAGS, asks_help, given, size};
 use super::progress::Meter;
@@ -43,6 +44,7 @@ fn run(call: &Call<'_>) -> Outcome {
     }
     let setting = Setting::new(parsed)?;
     image.settle_to_write()?;
+    mend_unclean(&image, &setting)?;
     let options = options(parsed, image.format_name(), image.library_format())?;
     let meter = Meter::new(parsed);
     let result = imgfmt::amend(&image.source(), &options, parsed.has("force"), &setting.access(&image));

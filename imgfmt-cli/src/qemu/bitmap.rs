@@ -8,6 +8,7 @@ use super::common::{FORMAT, IMAGE_OPTS, OBJECT};
 use super::fault::{Fault, Outcome, told};
 use super::getopt::{Opt, Parsed};
 use super::image::Image;
+use super::mend::mend_unclean;
 use super::setting::Setting;
 use super::{Call, Command, sizes};
 
@@ -57,6 +58,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
     let setting = Setting::new(parsed)?;
     image.settle_to_write()?;
+    mend_unclean(&image, &setting)?;
     let other = other(parsed, &image)?;
     let bitmap = bitmap.to_string_lossy();
     if granularity.is_some_and(|bytes| bytes > 0 && !(bytes.is_power_of_two() && bytes >= LEAST_GRANULARITY)) {

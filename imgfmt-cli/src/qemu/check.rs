@@ -105,7 +105,7 @@ fn require_whole(image: &Image, setting: &Setting) -> Result<(), Fault> {
 }
 
 /// Tells on standard error of everything that was found.
-fn tell(report: &CheckReport) {
+pub(crate) fn tell(report: &CheckReport) {
     let mut text = String::new();
     for finding in report.findings.kept() {
         let word = match finding.severity {

@@ -10,6 +10,7 @@ use super::create;
 use super::fault::{Fault, Outcome, print, told};
 use super::getopt::Opt;
 use super::image::Image;
+use super::mend::mend_unclean;
 use super::progress::Meter;
 use super::setting::Setting;
 use super::{Call, Command, sizes};
@@ -49,6 +50,7 @@ fn run(call: &Call<'_>) -> Outcome {
     setting.gate.write_parents();
     setting.gate.replace(&image.path, &image.backing);
     image.settle_to_write()?;
+    mend_unclean(&image, &setting)?;
     let base = parsed.get("base").map(create::place).transpose()?.map(|base| base.path);
     let meter = Meter::new(parsed);
     let report = |progress: Progress| meter.report(progress);

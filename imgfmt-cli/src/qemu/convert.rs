@@ -88,11 +88,11 @@ fn run(call: &Call<'_>) -> Outcome {
     let (sources, target) = plan.images(parsed)?;
     let setting = Setting::new(parsed)?;
     let new = if plan.in_place { NewImage::default() } else { new_image(parsed, &plan)? };
-    let backing = backing(&new, &target, &plan)?;
-    if backing.is_some() && sources.len() > 1 {
+    if sources.len() > 1 && (new.backing.is_some() || parsed.has("backing")) {
         let what = "Having a backing file for the target makes no sense when concatenating multiple input images";
         return Err(Fault::new(what));
     }
+    let backing = backing(&new, &target, &plan)?;
     let first = sources.first().ok_or_else(|| Fault::new("Must specify image file name"))?;
     if parsed.has("source-snapshot") && sources.len() > 1 {
         return Err(Fault::new("No support for concatenating multiple snapshot"));
@@ -320,16 +320,19 @@ impl Plan<'_> {
     /// Checks that the target that is written into has room for the sources.
     fn check_size(&self, sources: &[Image], target: &Path, parsed: &Parsed) -> Result<(), Fault> {
         let setting = Setting::new(parsed)?;
-        let size = |image: &Image| setting.describe(image, false).map(|info| info.virtual_size);
         let mut wanted: u64 = 0;
         for source in sources {
-            wanted = wanted.saturating_add(size(source)?);
+            wanted = wanted.saturating_add(setting.describe(source, false)?.virtual_size);
         }
         let options = self.target_options.clone();
         let remotes = self.remotes.clone();
-        let there = size(&Image { format: Some(self.format), options, remotes, ..Image::file(target) })?;
-        if there < wanted {
+        let there = Image { format: Some(self.format), options, remotes, ..Image::file(target) };
+        let there = setting.describe(&there, false)?;
+        if there.virtual_size < wanted {
             return Err(Fault::new("output file is smaller than input file"));
+        }
+        if parsed.has("target-is-zero") && parsed.has("backing") {
+            return Err(Fault::new("Cannot use --target-is-zero when the destination image has a backing file"));
         }
         Ok(())
     }

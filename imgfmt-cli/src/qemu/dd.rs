@@ -109,8 +109,8 @@ impl Operands {
                 "if" if text.contains('=') => input = Some(value.to_owned()),
                 "of" if text.contains('=') => output = Some(value.to_owned()),
                 "bs" => block_size = sizes::within(value, "bs", 1..=MAX_BLOCK)?,
-                "count" => count = Some(sizes::size(value, "count")?),
-                "skip" => skip = sizes::size(value, "skip")?,
+                "count" => count = Some(sizes::count(value, "count")?),
+                "skip" => skip = sizes::count(value, "skip")?,
                 _ => return Err(Fault::new(format!("unrecognized operand {name}"))),
             }
         }

@@ -87,7 +87,8 @@ impl Fault {
             (_, Some(system)) if backing_of(error).is_some() => {
                 let backing = backing_of(error).unwrap_or_default();
                 let backing = shown(&below_folder(path, &backing));
-                format!("Could not open '{name}': Could not open backing file: Could not open '{backing}': {system}")
+                let which = if is_data_file(error) { "" } else { "Could not open backing file: " };
+                format!("Could not open '{name}': {which}Could not open '{backing}': {system}")
             }
             (ErrorKind::Locked, _) if backing_of(error).is_some() => {
                 let backing = shown(&below_folder(path, &backing_of(error).unwrap_or_default()));
@@ -215,6 +216,18 @@ fn backing_of(error: &Error) -> Option<PathBuf> {
         next = level.source();
     }
     found
+}
+
+/// Whether an error is about the data file of an image.
+fn is_data_file(error: &Error) -> bool {
+    let mut next: Option<&dyn std::error::Error> = Some(error);
+    while let Some(level) = next {
+        if level.to_string().contains("cannot open the data file ") {
+            return true;
+        }
+        next = level.source();
+    }
+    false
 }
 
 /// What an error says at its lowest level.

@@ -11,7 +11,7 @@ use super::fault::{Fault, Outcome, print, told};
 use super::formats::{self, Known, RAW};
 use super::getopt::{Opt, Parsed};
 use super::image::Image;
-use super::options::{self, NewImage, asks_help};
+use super::options::{self, NewImage, asks_help, check_lists};
 use super::setting::Setting;
 use super::{Call, Command, json, rules, sizes, state};
 use crate::render::text::printable;
@@ -33,8 +33,9 @@ fn run(call: &Call<'_>) -> Outcome {
     if asks_help(parsed) {
         return print(&options_help(&name)?).map(|()| 0);
     }
+    check_lists(parsed)?;
     let mut setting = Setting::of_places(parsed)?;
-    let (image, size) = source(command, parsed, &mut setting)?;
+    let (image, size) = source(parsed, &mut setting)?;
     let format = target_format(&name)?;
     let invalid = format!("qemu-img: Invalid options for file format '{name}'");
     let mut new = NewImage::new(parsed, format).map_err(|fault| fault.and(&invalid))?;
@@ -42,6 +43,8 @@ fn run(call: &Call<'_>) -> Outcome {
     if format.name == QCOW2 {
         rules::check(&new, format)?;
     }
+    // Over what a backing file may hold, zeros are written like anything else.
+    let hides = new.backing.is_some() && size.is_none();
     let snapshot = state::wanted(parsed, "snapshot", &image, &setting)?;
     let access = Access { snapshot: snapshot.as_deref(), ..setting.access(&image) };
     let source = match size {
@@ -51,6 +54,9 @@ fn run(call: &Call<'_>) -> Outcome {
     let request = MeasureRequest { source, target_format: format.library.to_owned(), options: new.options, access };
     let mut measured = imgfmt::measure(&request).map_err(|error| cannot_measure(&image, &error))?;
     as_qemu_counts(&mut measured, &request, &image);
+    if hides {
+        measured.required = measured.fully_allocated;
+    }
     print(&match form {
         Form::Human => human(&measured),
         Form::Json => json::text(&object(&measured)),
@@ -59,11 +65,11 @@ fn run(call: &Call<'_>) -> Outcome {
 }
 
 /// What would be converted: an image, or an empty disk of some size.
-fn source(command: &str, parsed: &Parsed, setting: &mut Setting) -> Result<(Image, Option<u64>), Fault> {
+fn source(parsed: &Parsed, setting: &mut Setting) -> Result<(Image, Option<u64>), Fault> {
     let name = match parsed.operands.as_slice() {
         [] => None,
         [name] => Some(name),
-        _ => return Err(Fault::usage(command, "At most one filename argument is allowed.")),
+        _ => return Err(Fault::new("At most one filename argument is allowed.")),
     };
     let size = parsed.get("size").map(|size| sizes::size(size, "image size")).transpose()?;
     match (name, size) {

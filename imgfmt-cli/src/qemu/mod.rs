@@ -25,6 +25,7 @@ mod json;
 mod json_name;
 mod map;
 mod measure;
+mod mend;
 mod names;
 mod nested;
 mod objects;

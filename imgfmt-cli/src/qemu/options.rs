@@ -9,7 +9,7 @@ use super::fault::Fault;
 use super::formats::{Known, PARALLELS, RAW};
 use super::getopt::Parsed;
 use super::names::{self, Meaning};
-use super::sizes;
+use super::sizes::{self, Wrong};
 use crate::render::text::printable;
 
 /// What the options say of a new image.
@@ -29,7 +29,9 @@ pub(crate) struct NewImage {
 
 /// Whether a list of options is asked for, in the place of options.
 pub(crate) fn asks_help(parsed: &Parsed) -> bool {
-    let is_help = |text: &OsStr| text.to_string_lossy().split(',').any(|part| part == "help" || part == "?");
+    // Two commas are one in a value, and part nothing.
+    let is_help =
+        |text: &OsStr| text.to_string_lossy().replace(",,", "\0").split(',').any(|part| part == "help" || part == "?");
     parsed.all("options").any(is_help)
 }
 
@@ -197,11 +199,12 @@ pub(crate) fn backing_name(name: &OsStr) -> Result<PathBuf, Fault> {
 
 /// The value of the option `name`, which is a size.
 pub(crate) fn size(name: &str, text: &str) -> Result<u64, Fault> {
-    sizes::bytes(text).map_err(|_| {
-        Fault::new(format!(
+    sizes::bytes(text).map_err(|wrong| match wrong {
+        Wrong::Range => Fault::new(format!("Value '{}' is out of range for parameter '{name}'", printable(text))),
+        Wrong::Text => Fault::new(format!(
             "Parameter '{name}' expects a non-negative number below 2^64\nOptional suffix k, M, G, T, P or E means \
              kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively."
-        ))
+        )),
     })
 }
 

@@ -9,6 +9,7 @@ use super::fault::{Fault, Outcome, shown};
 use super::formats;
 use super::getopt::{Opt, Parsed};
 use super::image::Image;
+use super::mend::mend_unclean;
 use super::options::stored_name;
 use super::progress::Meter;
 use super::setting::Setting;
@@ -64,6 +65,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
     let setting = Setting::new(parsed)?;
     image.settle_to_write()?;
+    mend_unclean(&image, &setting)?;
     let backing = backing(parsed, &image, unchecked)?;
     let meter = Meter::new(parsed);
     let report = |progress: Progress| meter.report(progress);

@@ -6,6 +6,7 @@ use super::common::{FORMAT, IMAGE_OPTS, OBJECT, QUIET};
 use super::fault::{Fault, Outcome, print, told};
 use super::getopt::Opt;
 use super::image::Image;
+use super::mend::mend_unclean;
 use super::report::{error, warning};
 use super::setting::Setting;
 use super::sizes::{self, MAX_SIZE};
@@ -32,6 +33,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
     let setting = Setting::new(parsed)?;
     image.settle_to_write()?;
+    mend_unclean(&image, &setting)?;
     let before = setting.describe(&image, false)?.virtual_size;
     let after = target(before, change, image.format_name())?;
     if after < before && !parsed.has("shrink") {

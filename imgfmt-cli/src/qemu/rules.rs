@@ -76,7 +76,15 @@ fn of_qcow2(new: &NewImage) -> Option<String> {
     if given("compression_type").is_some_and(|kind| kind != "zlib") && is_old {
         return needs_v3("Non-zlib compression type is only supported with", "and above");
     }
-    None
+    match given("encrypt.key-secret") {
+        None if is_on("encryption") || given("encrypt.format").is_some() => {
+            Some("Parameter 'encrypt.key-secret' is required for cipher".to_owned())
+        }
+        Some(_) if !is_on("encryption") && given("encrypt.format").is_none() => {
+            Some("Parameter 'encrypt.format' is missing".to_owned())
+        }
+        _ => None,
+    }
 }
 
 /// What is wrong with the options of a VMDK image.

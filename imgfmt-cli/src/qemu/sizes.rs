@@ -78,6 +78,17 @@ pub(crate) fn size(text: &OsStr, what: &str) -> Result<u64, Fault> {
     within(text, what, 0..=MAX_SIZE)
 }
 
+/// The number of things that the user calls `what`, which takes no suffix and no fraction as sizes do.
+pub(crate) fn count(text: &OsStr, what: &str) -> Result<u64, Fault> {
+    let shown = text.to_string_lossy();
+    let digits = shown.trim_start().trim_start_matches(['+', '-']);
+    let is_hexadecimal = digits.starts_with("0x") || digits.starts_with("0X");
+    if !is_hexadecimal && !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Fault::new(format!("Invalid {what} specified: '{shown}'.")));
+    }
+    size(text, what)
+}
+
 /// The number that the user calls `what`, which has to be in `range`.
 pub(crate) fn within(text: &OsStr, what: &str, range: RangeInclusive<u64>) -> Result<u64, Fault> {
     let shown = text.to_string_lossy();

@@ -9,6 +9,7 @@ use super::fault::{Fault, Outcome, print, told};
 use super::getopt::Opt;
 use super::human::{snapshot_table, snapshots_of};
 use super::image::Image;
+use super::mend::mend_unclean;
 use super::setting::Setting;
 use super::{Call, Command};
 use crate::render::text::printable;
@@ -59,6 +60,7 @@ fn run(call: &Call<'_>) -> Outcome {
         return Err(Fault::new(format!("Could not open '{}': {what}", image.given)));
     }
     image.settle_to_write()?;
+    mend_unclean(&image, &setting)?;
     if let SnapshotAction::Delete(name) = &action {
         check_name(&image, &setting, name)?;
     }

@@ -99,6 +99,21 @@ impl Disk<'_> {
         self.counts.set(self.medium.as_ref(), cluster, count + 1)
     }
 
+    /// Counts one more use of `cluster`, which is in use already.
+    ///
+    /// # Errors
+    ///
+    /// [`Malformed`](imgfmt_core::ErrorKind::Malformed) where it is not counted at all: with this use alone counted, either would be
+    /// written over for the other, and a cluster far outside of the file would take a refcount table as far.
+    pub(super) fn count_again(&mut self, cluster: u64) -> Result<()> {
+        if self.counts.get(self.medium.as_ref(), cluster)? == 0 {
+            let host = cluster << self.cluster().bits();
+            let what = "is in use, and its refcount is 0; the image has to be repaired first";
+            return Err(Error::malformed(format!("the cluster at byte {host} {what}")).field("refcount"));
+        }
+        self.count_up(cluster)
+    }
+
     /// How often the cluster at host byte `host` is used, what is given up still counted.
     ///
     /// # Errors

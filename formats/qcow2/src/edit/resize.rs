@@ -1,8 +1,9 @@
 //! Larger and smaller disks.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use imgfmt_core::{Erase, Error, ErrorKind, Limits, Preallocation, Result, write_zeros};
+use imgfmt_core::{Erase, Error, ErrorKind, Limits, Medium, Preallocation, Result, write_zeros};
 
 use super::disk::Disk;
 use super::flush::bytes_of;
@@ -81,7 +82,31 @@ impl Disk<'_> {
         self.size = size;
         erased?;
         self.drop_tables(size);
-        self.flush()
+        self.flush()?;
+        match self.raw_data().filter(|data| data.len() > size) {
+            Some(data) => data.set_len(size),
+            None => Ok(()),
+        }
+    }
+
+    /// The data file, where it alone is the disk: what is in it, the disk has.
+    fn raw_data(&self) -> Option<&Arc<dyn Medium>> {
+        self.data.as_ref().filter(|_| self.header.features.data_file_raw())
+    }
+
+    /// Gives each cluster from guest byte `from` to `to` its place in the data file, as it is there.
+    fn place_new(&mut self, from: u64, to: u64) -> Result<()> {
+        let unit = self.cluster().len();
+        let mut guest = from - from % unit;
+        while guest < to {
+            if self.words(guest)? == [0, 0] {
+                let words = self.stored_words(guest);
+                self.set_words(guest, words)?;
+            }
+            self.flush_if_large()?;
+            guest += unit;
+        }
+        Ok(())
     }
 
     /// Gives up the tables that cover nothing of a disk of `size` bytes, and are empty.
@@ -130,7 +155,9 @@ impl Disk<'_> {
     /// Fills what comes to the disk, where it has to be, and then says that the disk is larger.
     fn fill_and_tell(&mut self, before: u64, size: u64, preallocation: Preallocation) -> Result<()> {
         // With a parent, what comes to the disk would be the parent's. It has to be zero when the header says that it is there.
-        if preallocation != Preallocation::Off {
+        if self.raw_data().is_some() && matches!(preallocation, Preallocation::Off | Preallocation::Metadata) {
+            self.place_new(before, size)?;
+        } else if preallocation != Preallocation::Off {
             self.fill_new(before, size, preallocation)?;
         } else if self.is_hidden(before) {
             let hidden = self.parent_size.checked_next_multiple_of(self.cluster().len()).unwrap_or(u64::MAX);

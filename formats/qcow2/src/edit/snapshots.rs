@@ -92,7 +92,7 @@ impl<'a> Changed<'a> {
             ..SnapshotInfo::default()
         };
         let l1 = disk.l1.clone();
-        disk.visit_uses(&l1, &mut |disk, cluster| disk.count_up(cluster))?;
+        disk.visit_uses(&l1, &mut |disk, cluster| disk.count_again(cluster))?;
         let copy: Vec<u64> = l1.iter().map(|entry| entry & !COPIED).collect();
         let l1_host = store_l1(disk, &copy)?;
         let row = Row::new(&info, l1_host, copy.len())?;
@@ -123,7 +123,7 @@ impl<'a> Changed<'a> {
         disk.mark_changed(&kept, size)?;
         clear_flags(disk, &kept)?;
         let l1: Vec<u64> = kept.iter().map(|entry| entry & !COPIED).collect();
-        disk.visit_uses(&l1, &mut |disk, cluster| disk.count_up(cluster))?;
+        disk.visit_uses(&l1, &mut |disk, cluster| disk.count_again(cluster))?;
         let new_host = store_l1(disk, &l1)?;
         disk.write_counts()?;
         let (old, old_host) = (std::mem::replace(&mut disk.l1, l1), std::mem::replace(&mut disk.l1_host, new_host));
@@ -204,6 +204,10 @@ fn next_id(rows: &[Row]) -> String {
 /// The L1 table of a snapshot.
 pub(super) fn snapshot_l1(disk: &Disk<'_>, host: u64, entries: u64) -> Result<Vec<u64>> {
     Limits::check("L1 size", entries * TABLE_ENTRY_LEN, MAX_L1_LEN)?;
+    if entries > 0 && (host == 0 || !disk.cluster().aligns(host) || host >= disk.medium.len()) {
+        let what = format!("is {host}, which is no cluster of the file");
+        return Err(Error::malformed(what).field("L1 table offset of a snapshot"));
+    }
     read_table(disk.medium.as_ref(), host, entries, &disk.context)
 }
 

@@ -26,4 +26,6 @@ mod overlap;
 #[cfg(test)]
 mod snapshots;
 #[cfg(test)]
+mod uncounted;
+#[cfg(test)]
 mod versions;

@@ -221,9 +221,10 @@ impl<'a> Base<'a> {
         let edit = edit.ok_or_else(|| {
             Error::unsupported(format!("images in the format {} cannot be changed where they are", layer.format))
         })?;
-        let Layer { image, format, path, .. } = layer;
+        // Its bitmaps hold its file as well.
+        let Layer { image, format, path, bitmaps, .. } = layer;
         let identities = image.describe().identities;
-        drop(image);
+        drop((image, bitmaps));
         let path = path.ok_or_else(|| Error::unsupported("the base is no file of its own"))?;
         let reference = Reference { from: Some(&request.source.path), name: &path, role: Role::Parent };
         let medium = request.access.gate.open_to_write(&reference)?.medium;

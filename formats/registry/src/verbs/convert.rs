@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::num::NonZeroU64;
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use imgfmt_core::convert::{Convert, EditingWriter, Progress, Salvage};
@@ -15,6 +16,7 @@ use super::backing;
 use super::files::{HostFile, is_part_of};
 use super::input::{Input, Open, spool_stream};
 use super::open::{RAW, options_of};
+use super::others::OtherFiles;
 use super::output::{self, Opened};
 use super::request::{Bitmaps, ConvertRequest, ConvertSummary, Pipes};
 use super::verify;
@@ -270,12 +272,22 @@ impl<'a> Parts<'a> {
 
     /// Starts the new image for a stream, whose size may be known in the end only.
     fn writer_of_stream(&self, size: Option<u64>) -> Result<Box<dyn ImageWriter>> {
-        self.writer(&CreateRequest { size_grows: size.is_none(), ..self.create(size.unwrap_or(0)) })
+        let files = self.other_files();
+        self.writer(&CreateRequest { size_grows: size.is_none(), files: &files, ..self.create(size.unwrap_or(0)) })
+    }
+
+    /// Makes the files that the new image has besides its own.
+    fn other_files(&self) -> OtherFiles<'_> {
+        let request = self.request;
+        let below = self.backing.and_then(|backing| backing.path.as_deref());
+        let read: Vec<&Path> = request.sources.iter().map(|source| source.path.as_path()).chain(below).collect();
+        OtherFiles::new(&self.target.output, &request.target, &read)
     }
 
     /// Converts an image.
     fn run_image(&self, image: &dyn Image) -> Result<Progress> {
-        let writer = self.writer(&CreateRequest { plan: Some(image), ..self.create(image.size()) })?;
+        let files = self.other_files().and(image)?;
+        let writer = self.writer(&CreateRequest { plan: Some(image), files: &files, ..self.create(image.size()) })?;
         self.engine().run(image, writer).map_err(|e| self.cannot_convert(e))
     }
 

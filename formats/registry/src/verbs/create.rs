@@ -8,6 +8,7 @@ use imgfmt_core::{Backing, Blank, CreateRequest, Error, Locking, Options, Output
 use super::backing::{self, folder_of};
 use super::convert::FIRST_LAYER_BELOW;
 use super::open::{Access, RAW, options_of};
+use super::others::OtherFiles;
 
 /// What a new image is to be.
 #[derive(Clone)]
@@ -95,13 +96,15 @@ fn write(request: &CreateImage<'_>, size: u64, backing: Option<&Backing>) -> Res
     let format = request.access.opener().by_name(&request.format)?;
     let (output, in_place) = output(request, size)?;
     let disk = Blank::new(size).in_layer(if backing.is_some() { FIRST_LAYER_BELOW } else { 0 });
+    let below: Vec<_> = backing.and_then(|backing| backing.path.as_deref()).into_iter().collect();
+    let files = OtherFiles::new(&output, &request.path, &below);
     let create = CreateRequest {
         backing,
         // What is on a device is not overwritten for the sake of zeros: that would take as long as a copy.
         target_is_zero: !in_place || format.name() == RAW,
         blank: true,
         file_name: request.path.file_name(),
-        files: &output,
+        files: &files,
         secrets: request.access.secrets,
         plan: Some(&disk),
         ..CreateRequest::new(size, &request.options)

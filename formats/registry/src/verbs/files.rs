@@ -52,12 +52,16 @@ pub struct ImageFile {
 
 /// Whether `file` is one of the files that hold the bytes of `image`.
 pub(crate) fn is_part_of(file: HostFile, image: &dyn Image) -> Result<bool> {
+    Ok(host_files(image)?.contains(&file))
+}
+
+/// The files that hold the bytes of `image`.
+pub(crate) fn host_files(image: &dyn Image) -> Result<Vec<HostFile>> {
+    let mut files = Vec::new();
     for storage in image.sources() {
-        if metadata(storage.as_ref())?.is_some_and(|(_, metadata)| HostFile::of(&metadata) == file) {
-            return Ok(true);
-        }
+        files.extend(metadata(storage.as_ref())?.map(|(_, metadata)| HostFile::of(&metadata)));
     }
-    Ok(false)
+    Ok(files)
 }
 
 /// The file at `path`, as the caller calls it, and the other files of the `image` that was opened there, each once.

@@ -26,6 +26,7 @@ pub(crate) mod map;
 pub(crate) mod measure;
 mod measuring;
 pub(crate) mod open;
+mod others;
 mod output;
 mod pace;
 mod patient;

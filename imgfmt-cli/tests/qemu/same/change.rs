@@ -467,3 +467,39 @@ fn benches_run() {
         both.same_fault(&format!("bench {line}"));
     }
 }
+
+#[test]
+fn what_was_not_closed_is_mended_before_it_is_changed() {
+    for line in [
+        "resize -f qcow2 base 8M",
+        "amend -f qcow2 -o lazy_refcounts=off base",
+        "amend -f qcow2 -o compat=0.10 base",
+        "snapshot -c now --image-opts driver=qcow2,file.filename=base",
+        "bitmap -f qcow2 --add base rec",
+        "rebase -f qcow2 -u -b raw -F raw base",
+    ] {
+        let Some(both) = both() else { return };
+        // The image says that it was not closed, and a cluster of its disk is not counted.
+        both.patch("base", 79, &[1]);
+        both.patch("base", (2 << 16) + 2 * 5, &[0, 0]);
+        assert_eq!(both.same(line).code, Some(0), "{line}");
+        both.sound("base");
+        both.same_content("base", "qcow2");
+        assert_eq!(both.ours.read("base")[79] & 1, 0, "{line}");
+    }
+}
+
+#[test]
+fn a_base_with_bitmaps_is_committed_into() {
+    let Some(both) = both() else { return };
+    both.make("bitmap --add base rec", "base");
+    both.make("bitmap --add mid rec", "mid");
+    for line in ["commit -f qcow2 top", "commit -f qcow2 -d mid", "commit -f qcow2 mid"] {
+        assert_eq!(both.same(line).code, Some(0), "{line}");
+        for file in ["base", "mid", "top"] {
+            both.same_content(file, "qcow2");
+            both.sound(file);
+        }
+    }
+    assert_eq!(both.same("convert --bitmaps -O qcow2 base copy").code, Some(0));
+}

@@ -5,6 +5,7 @@ mod check;
 mod compare;
 mod convert;
 mod create;
+mod data_file;
 mod faults;
 mod info;
 mod luks;
