@@ -4,6 +4,7 @@ use imgfmt::{ErrorKind, Preallocation, ResizeRequest, SizeChange};
 
 use super::common::{FORMAT, IMAGE_OPTS, OBJECT, QUIET};
 use super::fault::{Fault, Outcome, print, told};
+use super::formats::RAW;
 use super::getopt::Opt;
 use super::image::Image;
 use super::mend::mend_unclean;
@@ -35,13 +36,16 @@ fn run(call: &Call<'_>) -> Outcome {
     image.settle_to_write()?;
     mend_unclean(&image, &setting)?;
     let before = setting.describe(&image, false)?.virtual_size;
-    let after = target(before, change, image.format_name())?;
-    if after < before && !parsed.has("shrink") {
+    let before = before.checked_next_multiple_of(SECTOR_LEN).unwrap_or(before);
+    let asked = target(before, change, image.format_name())?;
+    // QEMU counts in sectors, but for what it was asked for, and files without a format.
+    let after = if image.format_name() == RAW { asked } else { asked.next_multiple_of(SECTOR_LEN) };
+    if asked < before && !parsed.has("shrink") {
         error("Use the --shrink option to perform a shrink operation.");
         warning(SHRINK_WARNING);
         return Err(Fault::silent(1));
     }
-    if after <= before && preallocation != Preallocation::Off {
+    if asked <= before && preallocation != Preallocation::Off {
         return Err(Fault::new("Preallocation can only be used for growing images"));
     }
     let request = ResizeRequest {
@@ -58,7 +62,7 @@ fn run(call: &Call<'_>) -> Outcome {
     Ok(0)
 }
 
-/// The size that the disk is to have.
+/// The size that the disk is asked to have: it has a next whole sector.
 fn target(before: u64, change: SizeChange, format: &str) -> Result<u64, Fault> {
     let after = match change {
         SizeChange::To(size) => Some(size),
@@ -68,8 +72,8 @@ fn target(before: u64, change: SizeChange, format: &str) -> Result<u64, Fault> {
     if format == "qcow2" && after.is_some_and(|size| size % SECTOR_LEN != 0) {
         return Err(Fault::new(format!("The new size must be a multiple of {SECTOR_LEN}")));
     }
-    // QEMU counts in sectors.
-    let after = after.and_then(|size| size.checked_next_multiple_of(SECTOR_LEN)).filter(|size| *size <= MAX_SIZE);
+    let fits = |size: &u64| size.checked_next_multiple_of(SECTOR_LEN).is_some_and(|whole| whole <= MAX_SIZE);
+    let after = after.filter(fits);
     match after.ok_or_else(|| Fault::new("New image size is too large"))? {
         0 => Err(Fault::new("New image size must be positive")),
         size => Ok(size),

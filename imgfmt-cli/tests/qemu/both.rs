@@ -10,7 +10,7 @@ use crate::desk::{Desk, Ran};
 /// Two folders with the same files.
 pub(crate) struct Both {
     /// Where `qemu-img` runs.
-    theirs: Desk,
+    pub(crate) theirs: Desk,
     /// Where the program runs.
     pub(crate) ours: Desk,
     /// What was answered otherwise.

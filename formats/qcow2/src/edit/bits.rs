@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use imgfmt_core::{Result, StorageExt};
+use imgfmt_core::{Error, Limits, Result, StorageExt};
 
 use super::directory::Entry;
 use super::disk::{Disk, read_table};
 use super::flush::bytes_of;
-use crate::layout::{BITMAP_ALL_ONES, OFFSET_MASK, TABLE_ENTRY_LEN};
+use crate::layout::{BITMAP_ALL_ONES, MAX_BITMAP_LEN, OFFSET_MASK, TABLE_ENTRY_LEN};
 
 /// The bits of a bitmap in memory.
 pub(super) struct Bits {
@@ -48,7 +48,9 @@ impl Disk<'_> {
     /// The bits of a bitmap of that granularity for a disk of `size` bytes, none of them set.
     pub(super) fn no_bits(&self, granularity: u64, size: u64) -> Result<Bits> {
         let len = size.div_ceil(granularity).div_ceil(8);
-        Ok(Bits { granularity, bytes: vec![0; self.context.limits.table_len("bitmap", len, 1)?] })
+        Limits::check("bitmap", len, MAX_BITMAP_LEN)?;
+        let len = usize::try_from(len).map_err(|_| Error::limit("a bitmap does not fit into memory"))?;
+        Ok(Bits { granularity, bytes: vec![0; len] })
     }
 
     /// The bits of a bitmap, whose disk has `size` bytes.

@@ -48,6 +48,16 @@ fn sizes_change() {
     ] {
         both.same_fault(&format!("resize {line}"));
     }
+    for desk in [&both.ours, &both.theirs] {
+        desk.write("part", &[7; 1000]);
+    }
+    for line in ["part 1001", "part 1000", "part -- -1"] {
+        both.same_fault(&format!("resize -f raw {line}"));
+    }
+    for line in ["part 1025", "part +1", "--shrink part 1000", "--shrink part -- -600"] {
+        assert_eq!(both.same(&format!("resize -f raw {line}")).code, Some(0), "{line}");
+        assert!(both.ours.read("part") == both.theirs.read("part"), "{line}");
+    }
     let told = both.ours.fails("resize -f raw --preallocation=metadata raw 16M");
     assert!(told.contains("Unsupported preallocation mode"), "{told}");
 }

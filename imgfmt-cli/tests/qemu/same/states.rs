@@ -72,3 +72,18 @@ fn bitmaps_are_copied_from_what_can_have_some() {
         assert_eq!(both.same(&format!("convert {line}")).code, Some(0), "{line}");
     }
 }
+
+/// Bits for a large disk are not held to what other tables may have.
+#[test]
+fn bitmaps_are_as_fine_on_large_disks() {
+    let Some(both) = Both::new() else { return };
+    assert_eq!(both.same("create -q -f qcow2 wide 300G").code, Some(0));
+    for line in
+        ["bitmap --add -g 512 -f qcow2 wide b", "resize -q -f qcow2 wide 301G", "bitmap --clear -f qcow2 wide b"]
+    {
+        assert_eq!(both.same(line).code, Some(0), "{line}");
+    }
+    both.sound("wide");
+    let (theirs, ours) = both.infos("info --output=json wide");
+    assert_eq!(theirs["format-specific"], ours["format-specific"]);
+}
