@@ -49,7 +49,7 @@ fn sizes_change() {
         both.same_fault(&format!("resize {line}"));
     }
     for desk in [&both.ours, &both.theirs] {
-        desk.write("part", &[7; 1000]);
+        desk.write("part", [7; 1000]);
     }
     for line in ["part 1001", "part 1000", "part -- -1"] {
         both.same_fault(&format!("resize -f raw {line}"));
