@@ -338,6 +338,9 @@ fn check(request: &ConvertRequest<'_>, pipes: &Pipes) -> Result<()> {
     if request.in_place && request.target_format == RAW && request.options.names().next().is_some() {
         return Err(Error::invalid("options are for a new image, and the target is overwritten in place"));
     }
+    if request.in_place && request.bitmaps != Bitmaps::Leave {
+        return Err(Error::unsupported("bitmaps are copied into a new image only; add them with bitmap --merge"));
+    }
     if request.in_place && pipes.output.is_some() {
         return Err(Error::invalid("a pipe cannot be overwritten in place"));
     }
