@@ -48,7 +48,6 @@ fn run(call: &Call<'_>) -> Outcome {
     let mut image = Image::new(name, parsed.get("format"), parsed.has("image-opts"))?;
     let mut setting = Setting::new(parsed)?;
     setting.gate.write_parents();
-    setting.gate.replace(&image.path, &image.backing);
     image.settle_to_write()?;
     mend_unclean(&image, &setting)?;
     let base = parsed.get("base").map(create::place).transpose()?.map(|base| base.path);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use imgfmt::{Admitted, Beneath, Error, Gate, Reference, Result, Role, Writable};
 
@@ -20,7 +21,7 @@ pub(crate) struct QemuGate {
     /// Admits backing files whatever others do with them, where those that are nothing but bytes may be in use.
     in_use: Option<Beneath>,
     /// What the command line says that an image builds on, by the real path of the image.
-    instead: BTreeMap<PathBuf, PathBuf>,
+    instead: Mutex<BTreeMap<PathBuf, PathBuf>>,
 }
 
 impl QemuGate {
@@ -31,7 +32,7 @@ impl QemuGate {
         if ignores_locks {
             anywhere.ignore_locks();
         }
-        Ok(Self { anywhere, ignores_locks, writes_parents: false, in_use: None, instead: BTreeMap::new() })
+        Ok(Self { anywhere, ignores_locks, writes_parents: false, in_use: None, instead: Mutex::default() })
     }
 
     /// Lets images build on what is nothing but bytes also while others write to it, as QEMU does where only their places are asked
@@ -61,11 +62,12 @@ impl QemuGate {
     }
 
     /// Has the image at `image` build on `files`, one below the other, whatever it and they say.
-    pub(crate) fn replace(&mut self, image: &Path, files: &[PathBuf]) {
+    pub(crate) fn replace(&self, image: &Path, files: &[PathBuf]) {
+        let mut instead = self.instead.lock().unwrap_or_else(PoisonError::into_inner);
         let mut top = image.to_path_buf();
         for file in files {
             if let Ok(real) = top.canonicalize() {
-                self.instead.insert(real, file.clone());
+                instead.insert(real, file.clone());
             }
             top.clone_from(file);
         }
@@ -74,7 +76,9 @@ impl QemuGate {
     /// The file that stands in for the one that `reference` names.
     fn stand_in(&self, reference: &Reference<'_>) -> Option<PathBuf> {
         let from = reference.from?.canonicalize().ok()?;
-        self.instead.get(&from)?.canonicalize().ok()
+        let instead = self.instead.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that is not there is missing then: what the image names is not read in its place.
+        instead.get(&from).map(|file| file.canonicalize().unwrap_or_else(|_| file.clone()))
     }
 
     /// The gate for one image's own files.

@@ -54,6 +54,7 @@ impl Setting {
 
     /// How `image` is opened.
     pub(crate) fn access<'a>(&'a self, image: &'a Image) -> Access<'a> {
+        self.gate.replace(&image.path, &image.backing);
         Access {
             gate: &self.gate,
             addresses: &image.remotes,

@@ -4,9 +4,17 @@ use std::path::Path;
 
 use imgfmt_core::{Backing, Error, Layer, ParentName, Result};
 
-use super::files::{HostFile, is_part_of};
-use super::open::{Access, describe_layers};
+use super::files::{HostFile, host_files, is_part_of};
+use super::open::{Access, describe_layers, open_layers};
 use crate::formats::name_in_images;
+
+/// What a new image builds on.
+pub(crate) struct Below {
+    /// What the image is told of it.
+    pub(crate) backing: Backing,
+    /// The files that hold its bytes, down to the last layer.
+    pub(crate) files: Vec<HostFile>,
+}
 
 /// Opens the file that the image at `path` is to build on, which shows that it is there and what it is.
 ///
@@ -14,12 +22,19 @@ use crate::formats::name_in_images;
 ///
 /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) where the image would build on itself, and as
 /// [`open_layers`](super::open::open_layers).
-pub(crate) fn resolve(path: &Path, backing: &ParentName, access: &Access<'_>) -> Result<Backing> {
+pub(crate) fn resolve(path: &Path, backing: &ParentName, access: &Access<'_>) -> Result<Below> {
     let place = folder_of(path).join(&backing.name);
     // Its header is looked at, and nothing of it is read: whoever writes to it does no harm.
     let access = Access { force_share: true, ..access.below() };
-    let layers = describe_layers(&place, backing.format.as_deref(), &access)?;
-    backing_of(path, backing, &layers)
+    let format = backing.format.as_deref();
+    // Data files and extents are known once they are open. Where they cannot be, as without a secret, the headers have to do.
+    let layers = open_layers(&place, format, &access).or_else(|_| describe_layers(&place, format, &access))?;
+    let backing = backing_of(path, backing, &layers)?;
+    let mut files: Vec<_> = layers.iter().filter_map(|layer| layer.path.as_deref().and_then(HostFile::at)).collect();
+    for layer in &layers {
+        files.extend(host_files(layer.image.as_ref())?);
+    }
+    Ok(Below { backing, files })
 }
 
 /// What the image at `path` is told of `layers`, which it is to build on under the name in `backing`.

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::num::NonZeroU64;
-use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use imgfmt_core::convert::{Convert, EditingWriter, Progress, Salvage};
@@ -13,7 +12,7 @@ use imgfmt_core::{
 };
 
 use super::backing;
-use super::files::{HostFile, is_part_of};
+use super::files::HostFile;
 use super::input::{Input, Open, spool_stream};
 use super::open::{RAW, options_of};
 use super::others::OtherFiles;
@@ -56,10 +55,11 @@ fn write(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes, on_th
     let format = request.access.opener().by_name(&request.target_format)?;
     let Input { open, bitmaps, mut spooled } = Input::open(request, pipes.input)?;
     let resolve = |backing| backing::resolve(&request.target, backing, &request.access);
-    let backing = request.backing.as_ref().map(resolve).transpose()?;
+    let below = request.backing.as_ref().map(resolve).transpose()?;
     let target = output::open(request, open.image(), pipes.output)?;
     let bitmaps = &sound(request.bitmaps, &bitmaps)?;
-    let parts = Parts { request, engine, format, backing: backing.as_ref(), bitmaps, target };
+    let (backing, below) = below.map_or((None, Vec::new()), |below| (Some(below.backing), below.files));
+    let parts = Parts { request, engine, format, backing: backing.as_ref(), below, bitmaps, target };
     let done = match open {
         Open::Image(image) => parts.run_image(image.as_ref())?,
         Open::Stream(mut stream) => match parts.writer_of_stream(stream.size()) {
@@ -99,9 +99,7 @@ fn edit_with(
     {
         return Err(output::overwritten(request));
     }
-    if let Some(target) = HostFile::at(&request.target)
-        && is_part_of(target, image)?
-    {
+    if output::is_top(request) || output::is_held(request, image)? {
         return Err(output::overwritten(request));
     }
     let run = || {
@@ -224,7 +222,8 @@ pub(crate) fn convert_image(
     }
     let format = request.access.opener().by_name(&request.target_format)?;
     let target = output::open(request, Some(image), pipe)?;
-    let parts = Parts { request, engine: &engine, format, backing, bitmaps, target };
+    let below = backing.and_then(|backing| HostFile::at(backing.path.as_deref()?)).into_iter().collect();
+    let parts = Parts { request, engine: &engine, format, backing, below, bitmaps, target };
     let done = parts.run_image(image)?;
     parts.finish(done, &on_the_way)?;
     on_the_way.summary(request, Converted { done, spooled: None })
@@ -240,6 +239,8 @@ struct Parts<'a> {
     format: &'a dyn Format,
     /// The file that it builds on.
     backing: Option<&'a Backing>,
+    /// The files that hold the bytes of that file, and of what is below it.
+    below: Vec<HostFile>,
     /// The bitmaps that it shall carry.
     bitmaps: &'a [&'a dyn Bitmap],
     /// Where it goes.
@@ -279,9 +280,9 @@ impl<'a> Parts<'a> {
     /// Makes the files that the new image has besides its own.
     fn other_files(&self) -> OtherFiles<'_> {
         let request = self.request;
-        let below = self.backing.and_then(|backing| backing.path.as_deref());
-        let read: Vec<&Path> = request.sources.iter().map(|source| source.path.as_path()).chain(below).collect();
-        OtherFiles::new(&self.target.output, &request.target, &read)
+        let sources = request.sources.iter().filter_map(|source| HostFile::at(&source.path));
+        let kept = sources.chain(self.below.iter().copied()).collect();
+        OtherFiles::new(&self.target.output, &request.target, kept)
     }
 
     /// Converts an image.
@@ -336,6 +337,9 @@ fn check(request: &ConvertRequest<'_>, pipes: &Pipes) -> Result<()> {
     }
     if request.in_place && request.target_format == RAW && request.options.names().next().is_some() {
         return Err(Error::invalid("options are for a new image, and the target is overwritten in place"));
+    }
+    if request.in_place && request.bitmaps != Bitmaps::Leave {
+        return Err(Error::unsupported("bitmaps are copied into a new image only; add them with bitmap --merge"));
     }
     if request.in_place && pipes.output.is_some() {
         return Err(Error::invalid("a pipe cannot be overwritten in place"));

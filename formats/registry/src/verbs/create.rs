@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use imgfmt_core::convert::Convert;
 use imgfmt_core::{Backing, Blank, CreateRequest, Error, Locking, Options, Output, ParentName, Result};
 
-use super::backing::{self, folder_of};
+use super::backing::{self, Below, folder_of};
 use super::convert::FIRST_LAYER_BELOW;
+use super::files::HostFile;
 use super::open::{Access, RAW, options_of};
 use super::others::OtherFiles;
 
@@ -61,22 +62,22 @@ pub struct Created {
 /// any size; what opening the backing file says; [`Io`](imgfmt_core::ErrorKind::Io) where the target fails.
 pub fn create(request: &CreateImage<'_>) -> Result<Created> {
     options_of(&request.format)?;
-    let backing = request.backing.as_ref().map(|name| backing_of(request, name)).transpose()?;
-    let size = request.size.or(backing.as_ref().map(|backing| backing.size));
+    let below = request.backing.as_ref().map(|name| below(request, name)).transpose()?;
+    let size = request.size.or(below.as_ref().map(|below| below.backing.size));
     let size = size.ok_or_else(|| Error::invalid("a new image needs a size, or a backing file that has one"))?;
-    write(request, size, backing.as_ref())
-        .map_err(|e| e.context(format!("cannot create {}", request.path.display())))?;
+    write(request, size, below.as_ref()).map_err(|e| e.context(format!("cannot create {}", request.path.display())))?;
     Ok(Created { size })
 }
 
 /// The file that the new image builds on.
-fn backing_of(request: &CreateImage<'_>, name: &ParentName) -> Result<Backing> {
+fn below(request: &CreateImage<'_>, name: &ParentName) -> Result<Below> {
     if !request.unchecked_backing {
         return backing::resolve(&request.path, name, &request.access);
     }
     let size = request.size.ok_or_else(|| Error::invalid("a backing file that is not opened tells no size"))?;
     let path = folder_of(&request.path).join(&name.name).canonicalize().ok();
-    Ok(Backing { name: backing::as_stored(name), path, identities: Vec::new(), size })
+    let files = path.as_deref().and_then(HostFile::at).into_iter().collect();
+    Ok(Below { backing: Backing { name: backing::as_stored(name), path, identities: Vec::new(), size }, files })
 }
 
 /// Where the new image goes, and whether something may be there already.
@@ -92,12 +93,13 @@ fn output(request: &CreateImage<'_>, size: u64) -> Result<(Output, bool)> {
 }
 
 /// Writes the new image, for a disk of `size` bytes.
-fn write(request: &CreateImage<'_>, size: u64, backing: Option<&Backing>) -> Result<()> {
+fn write(request: &CreateImage<'_>, size: u64, below: Option<&Below>) -> Result<()> {
     let format = request.access.opener().by_name(&request.format)?;
     let (output, in_place) = output(request, size)?;
+    let backing = below.map(|below| &below.backing);
     let disk = Blank::new(size).in_layer(if backing.is_some() { FIRST_LAYER_BELOW } else { 0 });
-    let below: Vec<_> = backing.and_then(|backing| backing.path.as_deref()).into_iter().collect();
-    let files = OtherFiles::new(&output, &request.path, &below);
+    let kept = below.map_or(Vec::new(), |below| below.files.clone());
+    let files = OtherFiles::new(&output, &request.path, kept);
     let create = CreateRequest {
         backing,
         // What is on a device is not overwritten for the sake of zeros: that would take as long as a copy.

@@ -8,9 +8,8 @@ use imgfmt_core::storage::spool;
 use imgfmt_core::{Blank, Concat, Error, Image, Options, Part, Result};
 
 use super::convert::{convert_image, convert_piped};
-use super::files::{HostFile, is_part_of};
 use super::open::{Access, RAW, open};
-use super::output::overwritten;
+use super::output;
 use super::request::{ConvertRequest, ConvertSummary, Pipes, Source};
 
 /// What is to be copied from where to where.
@@ -80,11 +79,9 @@ pub fn dd_piped(request: &DdRequest<'_>, pipes: Pipes) -> Result<ConvertSummary>
     let convert = conversion(request);
     let Some(pipe) = pipes.input else {
         let disk = open(&request.input.path, request.input.format.as_deref(), &request.access)?;
-        if let Some(target) = HostFile::at(&request.output)
-            && is_part_of(target, &disk)?
-        {
+        if output::is_top(&convert) || output::is_held(&convert, &disk)? {
             // A part of the disk would take the place of all of it.
-            return Err(overwritten(&convert));
+            return Err(output::overwritten(&convert));
         }
         let disk = part_of(request, Box::new(disk))?;
         return convert_image(&convert, disk.as_ref(), None, &[], pipes.output);

@@ -35,6 +35,17 @@ impl HostFile {
     }
 }
 
+/// Where a file that is made at `path` comes to be: links are followed, also to where nothing is yet.
+pub(crate) fn place_of(path: &Path) -> Option<PathBuf> {
+    let mut path = path.to_path_buf();
+    for _ in 0..MAX_LINKS {
+        let Ok(target) = path.read_link() else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(folder.canonicalize().ok()?.join(path.file_name()?))
+}
+
 /// A file that an image consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageFile {
@@ -121,5 +132,7 @@ fn metadata(storage: &dyn Storage) -> Result<Option<(PathBuf, Metadata)>> {
     metadata.map(|metadata| Some((path, metadata))).map_err(|e| Error::io("cannot ask for the type of an open file", e))
 }
 
+/// Links that are followed from one to the next, which is what Linux does (path_resolution(7)).
+const MAX_LINKS: usize = 40;
 /// Bytes of the blocks that the operating system counts.
 const BLOCK_LEN: u64 = 512;

@@ -40,14 +40,12 @@ pub(crate) fn open(
         return elsewhere(request, remote, source);
     }
     let device = path.metadata().is_ok_and(|metadata| !metadata.is_file());
-    let is_source = match (HostFile::at(path), source) {
-        (Some(target), Some(source)) => is_part_of(target, source)?,
-        _ => false,
-    };
+    // The descriptor of an image may hold none of its bytes.
+    let is_top = is_top(request);
+    let is_source = is_top || source.map_or(Ok(false), |source| is_held(request, source))?;
     // What takes the place of an image that has been read whole is that image; of a file that it builds on, or that holds a part of
     // it, it is something else.
-    let is_top = || request.sources.iter().any(|source| HostFile::at(&source.path) == HostFile::at(path));
-    if is_source && !is_top() {
+    if is_source && !is_top {
         return Err(overwritten(request));
     }
     if !request.in_place && !device {
@@ -98,6 +96,17 @@ pub(crate) fn is_source(request: &ConvertRequest<'_>, remote: &Arc<dyn Remote>) 
         }
     }
     Ok(false)
+}
+
+/// Whether the target is a source's own file.
+pub(crate) fn is_top(request: &ConvertRequest<'_>) -> bool {
+    let is_target = |target| request.sources.iter().any(|source| HostFile::at(&source.path) == Some(target));
+    HostFile::at(&request.target).is_some_and(is_target)
+}
+
+/// Whether the target holds bytes of `source`.
+pub(crate) fn is_held(request: &ConvertRequest<'_>, source: &dyn Image) -> Result<bool> {
+    HostFile::at(&request.target).map_or(Ok(false), |target| is_part_of(target, source))
 }
 
 /// The target is a source that cannot be kept until it has been read.

@@ -87,7 +87,7 @@ fn rename(request: &RebaseRequest<'_>) -> Result<()> {
     });
     let set = |backing: Option<&Backing>| reparent.set_parent(image.medium(), backing, &image.context());
     let looked_at = || {
-        let found = resolve(&request.source.path, request.backing.as_ref()?, &request.access).ok()?;
+        let found = resolve(&request.source.path, request.backing.as_ref()?, &request.access).ok()?.backing;
         (!found.identities.is_empty()).then_some(Backing { size, ..found })
     };
     let done = set(backing.as_ref()).or_else(|error| looked_at().map_or(Err(error), |found| set(Some(&found))));

@@ -112,3 +112,51 @@ fn an_unchecked_backing_file_need_not_be_there() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn a_new_image_takes_the_place_of_no_part_of_what_it_builds_on() -> Outcome {
+    let folder = Folder::new()?;
+    let bytes = disk(1 << 20, 7);
+    folder.raw("disk", &bytes)?;
+    for (format, options, part) in
+        [("qcow2", "data_file=part", "part"), ("vmdk", "subformat=twoGbMaxExtentFlat", "base-f001")]
+    {
+        let mut convert = imgfmt::ConvertRequest::new(folder.path("disk"), folder.path("base"), format);
+        convert.options = Options::parse(options)?;
+        imgfmt::convert(&convert).map_err(|e| whole(&e))?;
+        let part = folder.path(part);
+        let before = std::fs::read(&part)?;
+        let mut request = CreateImage::new(&part, "qcow2", 1 << 20);
+        request.access = folder.access();
+        request.backing = Some(ParentName { name: "base".into(), format: Some(format.into()) });
+        assert_eq!(imgfmt::create(&request).map_err(|e| e.kind()), Err(ErrorKind::Invalid), "{format}");
+        assert_eq!(std::fs::read(&part)?, before, "{format}");
+        assert_eq!(folder.read("base", format)?, bytes, "{format}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_data_file_takes_the_place_of_no_layer_below_and_of_no_image() -> Outcome {
+    let folder = Folder::new()?;
+    let bytes = disk(1 << 20, 8);
+    folder.raw("base", &bytes)?;
+    let on = |name: &str, parent: &str, format: &str, options: &str| -> Outcome<_> {
+        let mut request = CreateImage::new(folder.path(name), "qcow2", 1 << 20);
+        request.access = folder.access();
+        request.options = Options::parse(options)?;
+        request.backing = Some(ParentName { name: parent.into(), format: Some(format.into()) });
+        Ok(imgfmt::create(&request).map_err(|e| e.kind()))
+    };
+    assert!(on("middle", "base", "raw", "")?.is_ok());
+    assert_eq!(on("top", "middle", "qcow2", "data_file=base")?, Err(ErrorKind::Invalid));
+    std::os::unix::fs::symlink("top", folder.path("link"))?;
+    std::os::unix::fs::symlink(".", folder.path("here"))?;
+    for itself in ["./top", "link", "here/top"] {
+        let done = on("top", "middle", "qcow2", &format!("data_file={itself}"))?;
+        assert_eq!(done, Err(ErrorKind::Invalid), "{itself}");
+        assert!(!exists(&folder.path("top")), "{itself}");
+    }
+    assert_eq!(folder.read("middle", "qcow2")?, bytes);
+    Ok(())
+}

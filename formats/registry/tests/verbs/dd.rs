@@ -131,3 +131,20 @@ fn pipes_take_the_place_of_files() -> Outcome {
     }
     Ok(())
 }
+
+#[test]
+fn a_part_of_a_disk_takes_the_place_of_no_file_of_it() -> Outcome {
+    let folder = Folder::new()?;
+    let bytes = disk(1 << 20, 9);
+    folder.raw("disk", &bytes)?;
+    let mut convert = imgfmt::ConvertRequest::new(folder.path("disk"), folder.path("image"), "vmdk");
+    convert.options = imgfmt::Options::parse("subformat=monolithicFlat")?;
+    imgfmt::convert(&convert).map_err(|e| whole(&e))?;
+    for name in ["image", "image-flat"] {
+        let mut request = DdRequest::new(folder.path("image"), folder.path(name));
+        (request.count, request.access) = (Some(1), folder.access());
+        assert_eq!(imgfmt::dd(&request).map_err(|e| e.kind()).err(), Some(imgfmt::ErrorKind::Invalid), "{name}");
+        assert_eq!(folder.read("image", "vmdk")?, bytes, "{name}");
+    }
+    Ok(())
+}

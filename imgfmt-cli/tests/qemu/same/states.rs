@@ -87,3 +87,29 @@ fn bitmaps_are_as_fine_on_large_disks() {
     let (theirs, ours) = both.infos("info --output=json wide");
     assert_eq!(theirs["format-specific"], ours["format-specific"]);
 }
+
+#[test]
+fn another_backing_file_is_read_where_the_options_name_one() {
+    let Some(both) = both() else { return };
+    both.disk("one", 1 << 20, &[0]);
+    both.disk("two", 1 << 20, &[1 << 19]);
+    both.make("create -q -f qcow2 -b one -F raw top", "top");
+    let desk = &both.ours;
+    let top = "driver=qcow2,file.filename=top,backing.driver=raw,backing.file.filename";
+    for (file, code) in [("one", 1), ("two", 0)] {
+        let line = format!("compare --image-opts {top}={file} driver=raw,file.filename=two");
+        assert_eq!(both.same(&line).code, Some(code), "{file}");
+    }
+    let done = both.same(&format!("convert --image-opts {top}=two -O raw out"));
+    assert_eq!(done.code, Some(0));
+    assert!(desk.read("out") == desk.read("two"));
+    desk.fails(&format!("convert --image-opts {top}=none -O raw out"));
+}
+
+#[test]
+fn bitmaps_are_not_left_out_silently_where_the_target_is_there() {
+    let Some(both) = both() else { return };
+    both.make("create -q -f qcow2 there 8M", "there");
+    let told = both.ours.fails("convert -n --bitmaps -O qcow2 base there");
+    assert!(told.contains("bitmaps"), "{told}");
+}
