@@ -161,7 +161,7 @@ mod tests {
         for name in ["top.img", "base.img", "other.img"] {
             std::fs::write(path(name), name).unwrap();
         }
-        let mut gate = QemuGate::new(false).unwrap();
+        let gate = QemuGate::new(false).unwrap();
         gate.replace(&path("top.img"), &[path("other.img")]);
         let found = ask(&gate, &path("top.img"), "base.img", Role::Parent).unwrap();
         assert_eq!(found.path, path("other.img"));

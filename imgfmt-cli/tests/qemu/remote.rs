@@ -137,14 +137,15 @@ fn build_helper() {
     assert!(command.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
 }
 
-/// Runs a line, and interrupts it as the terminal does, all processes of the group, once the new image is there.
+/// Runs a line, and stops it as the terminal does, all processes of the group, once the new image is there. Not by the signal of
+/// Ctrl-C, which is ignored where the tests run in the background.
 fn interrupted(desk: &Desk, line: &str, ceph: &Ceph) {
     let mut child = desk.command(desk.program(), line).process_group(0).spawn().unwrap();
     while !ceph.rbd("ls images").contains("stopped") {
         assert!(child.try_wait().unwrap().is_none(), "{line}: it has ended already");
     }
     let group = format!("-{}", child.id());
-    assert!(Command::new("kill").args(["-INT", "--", &group]).status().unwrap().success());
+    assert!(Command::new("kill").args(["-TERM", "--", &group]).status().unwrap().success());
     assert!(!child.wait().unwrap().success(), "{line}");
 }
 
