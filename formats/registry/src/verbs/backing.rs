@@ -21,7 +21,7 @@ pub(crate) struct Below {
 /// # Errors
 ///
 /// [`Invalid`](imgfmt_core::ErrorKind::Invalid) where the image would build on itself, and as
-/// [`open_layers`](super::open::open_layers).
+/// [`open_layers`].
 pub(crate) fn resolve(path: &Path, backing: &ParentName, access: &Access<'_>) -> Result<Below> {
     let place = folder_of(path).join(&backing.name);
     // Its header is looked at, and nothing of it is read: whoever writes to it does no harm.
