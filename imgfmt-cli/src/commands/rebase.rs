@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use imgfmt::convert::{Cancel, Progress};
 use imgfmt::{ParentName, RebaseRequest};
 use imgfmt_cli::args::RebaseArgs;
-use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -38,18 +37,9 @@ pub(crate) fn run(args: &RebaseArgs, signals: &Signals) -> Result<Exit, Failure>
     let result = imgfmt::rebase(&request);
     reporter.finish(None);
     let done = result.map_err(|error| editing.explain(error))?;
-    print::done(args.answer.form, false, &object(args, done.bytes))?;
+    let mut object = written::builds_on(request.backing.as_ref());
+    object.insert("filename".to_owned(), written::name(&args.file));
+    object.insert("written".to_owned(), done.bytes.into());
+    print::done(args.answer.form, false, &object.into())?;
     Ok(Exit::Done)
-}
-
-/// What was done, for programs.
-fn object(args: &RebaseArgs, written: u64) -> Value {
-    let mut object = json!({ "filename": written::name(&args.file), "written": written });
-    if !args.backing.is_empty() {
-        object["backing-filename"] = args.backing.as_str().into();
-    }
-    if let Some(format) = args.backing_format.as_deref().filter(|_| !args.backing.is_empty()) {
-        object["backing-filename-format"] = format.into();
-    }
-    object
 }

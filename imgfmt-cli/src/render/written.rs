@@ -26,9 +26,17 @@ pub(crate) fn new(path: &Path, format: &str, size: u64, backing: Option<&ParentN
     put("filename", name(path));
     put("format", format.into());
     put("virtual-size", size.into());
+    object.extend(builds_on(backing));
+    object
+}
+
+/// What an image builds on, if it does.
+pub(crate) fn builds_on(backing: Option<&ParentName>) -> Map<String, Value> {
+    let mut object = Map::new();
     if let Some(backing) = backing {
-        put("backing-filename", name(&backing.name));
-        backing.format.as_ref().map(|format| put("backing-filename-format", format.as_str().into()));
+        object.insert("backing-filename".to_owned(), name(&backing.name));
+        let format = backing.format.as_ref();
+        format.map(|format| object.insert("backing-filename-format".to_owned(), format.as_str().into()));
     }
     object
 }
