@@ -11,6 +11,7 @@ mod compare;
 mod convert;
 mod create;
 mod dd;
+mod deferred;
 mod edit;
 mod hash;
 mod info;
@@ -36,6 +37,7 @@ pub use compare::CompareArgs;
 pub use convert::{Cache, ConvertArgs};
 pub use create::CreateArgs;
 pub use dd::DdArgs;
+pub use deferred::Deferred;
 pub use edit::EditArgs;
 pub use hash::{HashArgs, HashName};
 pub use info::InfoArgs;
@@ -61,41 +63,41 @@ pub struct Cli {
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Convert an image to another format
-    Convert(Box<ConvertArgs>),
+    Convert(Deferred<ConvertArgs>),
     /// Say what an image is
-    Info(InfoArgs),
+    Info(Deferred<InfoArgs>),
     /// Look for damage in an image, and mend it
-    Check(Box<CheckArgs>),
+    Check(Deferred<CheckArgs>),
     /// Say which parts of a disk are stored, and where
-    Map(Box<MapArgs>),
+    Map(Deferred<MapArgs>),
     /// Say how much space a new image would take
-    Measure(Box<MeasureArgs>),
+    Measure(Deferred<MeasureArgs>),
     /// Say whether two images hold the same disk
-    Compare(Box<CompareArgs>),
+    Compare(Deferred<CompareArgs>),
     /// Print a hash of the disk that the guest sees
-    Hash(Box<HashArgs>),
+    Hash(Deferred<HashArgs>),
     /// Make a new image
-    Create(CreateArgs),
+    Create(Deferred<CreateArgs>),
     /// Change the size of a disk
-    Resize(ResizeArgs),
+    Resize(Deferred<ResizeArgs>),
     /// Change the file that an image builds on
-    Rebase(RebaseArgs),
+    Rebase(Deferred<RebaseArgs>),
     /// Write the changes of an image into the file that it builds on
-    Commit(CommitArgs),
+    Commit(Deferred<CommitArgs>),
     /// List, make, apply and delete internal snapshots
-    Snapshot(SnapshotArgs),
+    Snapshot(Deferred<SnapshotArgs>),
     /// Change options of an image
-    Amend(AmendArgs),
+    Amend(Deferred<AmendArgs>),
     /// Change the dirty bitmaps of an image
-    Bitmap(BitmapArgs),
+    Bitmap(Deferred<BitmapArgs>),
     /// Copy a part of a disk
-    Dd(Box<DdArgs>),
+    Dd(Deferred<DdArgs>),
     /// Measure how fast an image is read or written
-    Bench(Box<BenchArgs>),
+    Bench(Deferred<BenchArgs>),
     /// Make an image as small as it can be
-    Compact(CompactArgs),
+    Compact(Deferred<CompactArgs>),
     /// Finish in the file what an image's log says was about to be written
-    Replay(ReplayArgs),
+    Replay(Deferred<ReplayArgs>),
 }
 
 /// What `imgfmt --help` ends with.
