@@ -135,9 +135,11 @@ impl Beneath {
     pub fn allow_beside(&mut self, image: &Path) -> Result<()> {
         let file = image.canonicalize().map_err(|e| Error::io(format!("cannot open {}", image.display()), e))?;
         match file.parent() {
-            Some(folder) if folder != Path::new("/") => self.allow(folder),
-            _ => Ok(()),
+            // It is without links, as the roots have to be.
+            Some(folder) if folder != Path::new("/") => self.roots.push(folder.to_path_buf()),
+            _ => {}
         }
+        Ok(())
     }
 
     /// Opens files whatever other programs do with them.

@@ -31,7 +31,10 @@ fn run(call: &Call<'_>) -> Outcome {
     let mut setting = Setting::new(parsed)?;
     let chain = parsed.has("backing-chain");
     let mut layers = Vec::new();
-    let mut seen: HashSet<_> = image.path.canonicalize().into_iter().collect();
+    let mut seen = HashSet::new();
+    if chain {
+        seen.extend(image.path.canonicalize());
+    }
     loop {
         image.settle_places(&mut setting)?;
         // Of the formats here, only this one has its bytes in files that may be opened just to be told of.

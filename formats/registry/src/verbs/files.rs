@@ -70,7 +70,7 @@ pub(crate) fn is_part_of(file: HostFile, image: &dyn Image) -> Result<bool> {
 pub(crate) fn host_files(image: &dyn Image) -> Result<Vec<HostFile>> {
     let mut files = Vec::new();
     for storage in image.sources() {
-        files.extend(metadata(storage.as_ref())?.map(|(_, metadata)| HostFile::of(&metadata)));
+        files.extend(metadata(storage.as_ref())?.map(|metadata| HostFile::of(&metadata)));
     }
     Ok(files)
 }
@@ -82,10 +82,10 @@ pub(crate) fn image_files(path: &Path, image: &dyn Image, access: &Access<'_>) -
     let mut seen: BTreeSet<_> = identity.into_iter().collect();
     let mut files = vec![own];
     for (index, storage) in image.sources().iter().enumerate() {
-        if let Some((path, other)) = metadata(storage.as_ref())?
+        if let Some(other) = metadata(storage.as_ref())?
             && seen.insert(HostFile::of(&other))
         {
-            files.push(image_file(path, Some(index), &other));
+            files.push(image_file(path_of(storage.as_ref()).unwrap_or_default(), Some(index), &other));
         }
     }
     // The length of a device is not in its metadata; a storage that begins where its file does knows it.
@@ -122,14 +122,13 @@ pub(crate) fn path_of(storage: &dyn Storage) -> Option<PathBuf> {
     Path::new("/proc/self/fd").join(slice.fd.as_raw_fd().to_string()).read_link().ok()
 }
 
-/// Where the file behind `storage` is and what the operating system knows of it, if there is one.
-fn metadata(storage: &dyn Storage) -> Result<Option<(PathBuf, Metadata)>> {
+/// What the operating system knows of the file behind `storage`, if there is one.
+fn metadata(storage: &dyn Storage) -> Result<Option<Metadata>> {
     let Some(slice) = storage.as_file() else {
         return Ok(None);
     };
-    let path = Path::new("/proc/self/fd").join(slice.fd.as_raw_fd().to_string()).read_link().unwrap_or_default();
     let metadata = slice.fd.try_clone_to_owned().and_then(|fd| File::from(fd).metadata());
-    metadata.map(|metadata| Some((path, metadata))).map_err(|e| Error::io("cannot ask for the type of an open file", e))
+    metadata.map(Some).map_err(|e| Error::io("cannot ask for the type of an open file", e))
 }
 
 /// Links that are followed from one to the next, which is what Linux does (path_resolution(7)).
