@@ -4,16 +4,16 @@ use std::io::Write;
 use std::num::NonZeroU64;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use imgfmt_core::convert::{Convert, EditingWriter, Progress, Salvage};
+use imgfmt_core::convert::{Convert, Progress, Salvage};
 use imgfmt_core::hash::Hasher;
 use imgfmt_core::{
-    Backing, Bitmap, CreateRequest, Error, ErrorKind, Format, HashAlgorithm, HashValue, Image, ImageWriter,
-    OpenContext, Result,
+    Backing, Bitmap, CreateRequest, Error, ErrorKind, Format, HashAlgorithm, HashValue, Image, ImageWriter, Result,
 };
 
 use super::backing;
 use super::files::HostFile;
 use super::input::{Input, Open, spool_stream};
+use super::onto;
 use super::open::{RAW, options_of};
 use super::others::OtherFiles;
 use super::output::{self, Opened};
@@ -43,7 +43,7 @@ pub fn convert_piped(request: &ConvertRequest<'_>, pipes: Pipes) -> Result<Conve
     let on_the_way = OnTheWay::new(request);
     let engine = on_the_way.engine(request)?;
     let done = if request.in_place && request.target_format != RAW {
-        edit(request, &engine, pipes, &on_the_way)?
+        onto::convert(request, &engine, pipes, &on_the_way)?
     } else {
         write(request, &engine, pipes, &on_the_way)?
     };
@@ -75,67 +75,13 @@ fn write(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes, on_th
     Ok(Converted { done, spooled })
 }
 
-/// Converts into an image that exists, by way of its editor.
-fn edit(request: &ConvertRequest<'_>, engine: &Convert<'_>, pipes: Pipes, on_the_way: &OnTheWay) -> Result<Converted> {
-    let Input { open, spooled, .. } = Input::open(request, pipes.input)?;
-    let image = match open {
-        Open::Image(image) => image,
-        Open::Stream(mut stream) => spool_stream(request, stream.as_mut())?,
-    };
-    let done = edit_with(request, engine, image.as_ref(), on_the_way)?;
-    Ok(Converted { done, spooled })
-}
-
-/// Converts `image` into one that exists, by way of its editor.
-fn edit_with(
-    request: &ConvertRequest<'_>,
-    engine: &Convert<'_>,
-    image: &dyn Image,
-    on_the_way: &OnTheWay,
-) -> Result<Progress> {
-    let cannot = |e: Error| e.context(format!("cannot convert to {}", request.target.display()));
-    if let Some(remote) = request.access.remote(&request.target)?
-        && output::is_source(request, &remote)?
-    {
-        return Err(output::overwritten(request));
-    }
-    if output::is_top(request) || output::is_held(request, image)? {
-        return Err(output::overwritten(request));
-    }
-    let run = || {
-        let opener = request.access.opener();
-        let format = opener.by_name(&request.target_format)?;
-        let unable =
-            || Error::unsupported(format!("images in the format {} cannot be changed in place", format.name()));
-        let edit = format.abilities().edit.ok_or_else(unable)?;
-        let medium = request.access.medium(&request.target)?;
-        let options = verify::open_options(format, &request.options);
-        let context = OpenContext {
-            path: request.access.place(&request.target),
-            options: &options,
-            snapshot: None,
-            ..opener.context
-        };
-        let editor = edit.edit(medium, &context).map_err(|e| e.in_format(format.name()))?;
-        let writer = EditingWriter::new(editor, image.size(), request.target_is_zero)?;
-        let writer = if request.compress { writer.compressed()? } else { writer };
-        engine.run(image, Box::new(writer))
-    };
-    let done = run().map_err(cannot)?;
-    cancelled(request)?;
-    if request.verify {
-        verify::check_in_place(request, done.size, on_the_way.hashes()).map_err(|e| not_right(request, e))?;
-    }
-    Ok(done)
-}
-
 /// An error that was met when what was written was read back.
-fn not_right(request: &ConvertRequest<'_>, error: Error) -> Error {
+pub(crate) fn not_right(request: &ConvertRequest<'_>, error: Error) -> Error {
     error.context(format!("what was written to {} is not right", request.target.display()))
 }
 
 /// Says so where the conversion was cancelled.
-fn cancelled(request: &ConvertRequest<'_>) -> Result<()> {
+pub(crate) fn cancelled(request: &ConvertRequest<'_>) -> Result<()> {
     if request.engine.cancel.is_cancelled() {
         return Err(Error::new(ErrorKind::Cancelled, "the conversion was cancelled"));
     }
@@ -143,15 +89,15 @@ fn cancelled(request: &ConvertRequest<'_>) -> Result<()> {
 }
 
 /// A conversion that was made.
-struct Converted {
+pub(crate) struct Converted {
     /// How far it came.
-    done: Progress,
+    pub(crate) done: Progress,
     /// Why the input had to be kept in a temporary file first, where it had to.
-    spooled: Option<String>,
+    pub(crate) spooled: Option<String>,
 }
 
 /// What is learned while a disk is converted.
-struct OnTheWay {
+pub(crate) struct OnTheWay {
     /// The hashes of its content.
     hasher: Mutex<Hasher>,
     /// The hashes, once all has been read.
@@ -185,7 +131,7 @@ impl OnTheWay {
     }
 
     /// The hashes, once all has been read.
-    fn hashes(&self) -> &[HashValue] {
+    pub(crate) fn hashes(&self) -> &[HashValue] {
         self.hashes.get_or_init(|| {
             let mut hasher = self.hasher.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *hasher, Hasher::new(&[])).finish()
@@ -217,7 +163,7 @@ pub(crate) fn convert_image(
     let on_the_way = OnTheWay::new(request);
     let engine = on_the_way.engine(request)?;
     if request.in_place && request.target_format != RAW {
-        let done = edit_with(request, &engine, image, &on_the_way)?;
+        let done = onto::convert_image(request, &engine, image, bitmaps, &on_the_way)?;
         return on_the_way.summary(request, Converted { done, spooled: None });
     }
     let format = request.access.opener().by_name(&request.target_format)?;
@@ -338,8 +284,8 @@ fn check(request: &ConvertRequest<'_>, pipes: &Pipes) -> Result<()> {
     if request.in_place && request.target_format == RAW && request.options.names().next().is_some() {
         return Err(Error::invalid("options are for a new image, and the target is overwritten in place"));
     }
-    if request.in_place && request.bitmaps != Bitmaps::Leave {
-        return Err(Error::unsupported("bitmaps are copied into a new image only; add them with bitmap --merge"));
+    if request.in_place && request.target_format == RAW && request.bitmaps != Bitmaps::Leave {
+        return Err(Error::unsupported("images in the format raw have no bitmaps"));
     }
     if request.in_place && pipes.output.is_some() {
         return Err(Error::invalid("a pipe cannot be overwritten in place"));
@@ -360,7 +306,7 @@ fn check(request: &ConvertRequest<'_>, pipes: &Pipes) -> Result<()> {
 }
 
 /// The bitmaps to copy.
-fn sound(which: Bitmaps, bitmaps: &[Box<dyn Bitmap>]) -> Result<Vec<&dyn Bitmap>> {
+pub(crate) fn sound(which: Bitmaps, bitmaps: &[Box<dyn Bitmap>]) -> Result<Vec<&dyn Bitmap>> {
     let mut copied = Vec::new();
     for bitmap in bitmaps {
         match (which, bitmap.info().inconsistent) {

@@ -25,6 +25,7 @@ mod kept;
 pub(crate) mod map;
 pub(crate) mod measure;
 mod measuring;
+mod onto;
 pub(crate) mod open;
 mod others;
 mod output;

@@ -1,6 +1,6 @@
 //! `bitmap`.
 
-use imgfmt::{BitmapAction, ErrorKind, Source};
+use imgfmt::{BitmapAction, Bitmaps, ConvertRequest, ErrorKind, Source};
 
 use super::support::{Folder, Kind, Outcome, disk, has_qemu_img, qemu_img, whole};
 
@@ -59,6 +59,51 @@ fn bitmaps_come_record_merge_and_go() -> Outcome {
         let gone = imgfmt::change_bitmap(&source, "a", &[BitmapAction::Clear], &access);
         assert_eq!(gone.map_err(|e| e.kind()), Err(ErrorKind::Missing));
         folder.assert_holds("disk", kind, &bytes, "with bitmaps")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn bitmaps_come_to_an_image_that_is_converted_onto() -> Outcome {
+    let capable = |kind: &Kind| kind.abilities().bitmaps.is_some() && !kind.options.contains("0.10");
+    for kind in Kind::edited().filter(capable) {
+        let folder = Folder::new()?;
+        let mut bytes = disk(2 << 20, 36);
+        let access = folder.access();
+        let add = [BitmapAction::Add { granularity: Some(32 << 10) }];
+        for (name, bitmap) in [("disk", "a"), ("there", "own")] {
+            kind.make(&folder, name, &bytes)?;
+            imgfmt::change_bitmap(&kind.source(&folder, name), bitmap, &add, &access)?;
+        }
+        kind.make(&folder, "larger", &disk(3 << 20, 37))?;
+        bytes[1 << 20..(1 << 20) + 512].fill(9);
+        kind.write(&folder, "disk", 1 << 20, &bytes[1 << 20..(1 << 20) + 512])?;
+        imgfmt::change_bitmap(&kind.source(&folder, "disk"), "a", &[BitmapAction::Disable], &access)?;
+        let onto = |name: &str| {
+            let request = ConvertRequest {
+                in_place: true,
+                bitmaps: Bitmaps::Copy,
+                verify: true,
+                access: access.clone(),
+                ..ConvertRequest::new(folder.path("disk"), folder.path(name), kind.format)
+            };
+            imgfmt::convert(&request)
+        };
+        onto("there").map_err(|e| format!("{kind:?}: {}", whole(&e)))?;
+        folder.assert_holds("there", kind, &bytes, "converted onto")?;
+        assert_eq!(dirty(&folder, "there", "a")?, Some(32 << 10), "{kind:?}");
+        assert_eq!(dirty(&folder, "there", "own")?, Some(2 << 20), "{kind:?}: all was written over");
+        let layer = imgfmt::open_layer(&folder.path("there"), None, &access)?.0;
+        let recording = |name: &str| layer.bitmaps.iter().find(|b| b.info().name == name).map(|b| b.info().enabled);
+        assert_eq!((recording("a"), recording("own")), (Some(false), Some(true)));
+        // Its locks are in the way of what follows.
+        drop(layer);
+        // What cannot be done is known before anything is written.
+        let before = std::fs::read(folder.path("larger"))?;
+        for name in ["there", "larger"] {
+            assert_eq!(onto(name).map_err(|e| e.kind()).err(), Some(ErrorKind::Invalid), "{kind:?} {name}");
+        }
+        assert!(std::fs::read(folder.path("larger"))? == before);
     }
     Ok(())
 }

@@ -107,9 +107,19 @@ fn another_backing_file_is_read_where_the_options_name_one() {
 }
 
 #[test]
-fn bitmaps_are_not_left_out_silently_where_the_target_is_there() {
+fn bitmaps_are_copied_where_the_target_is_there() {
     let Some(both) = both() else { return };
-    both.make("create -q -f qcow2 there 8M", "there");
-    let told = both.ours.fails("convert -n --bitmaps -O qcow2 base there");
-    assert!(told.contains("bitmaps"), "{told}");
+    both.make("bitmap --add --disable -g 32k -f qcow2 base still", "base");
+    both.write("base", "qcow2", "write -P 7 1M 64k");
+    both.make("create -q -f qcow2 there 4M", "there");
+    assert_eq!(both.same("convert -n --bitmaps -O qcow2 base there").code, Some(0));
+    both.sound("there");
+    let (theirs, ours) = both.infos("info --output=json there");
+    let bitmaps = |info: &serde_json::Value| info["format-specific"]["data"]["bitmaps"].clone();
+    assert!(bitmaps(&ours).is_array());
+    assert_eq!(bitmaps(&theirs), bitmaps(&ours));
+    // Both refuse what is there already; what we refuse, we have not begun.
+    let before = both.ours.read("there");
+    both.ours.fails("convert -n --bitmaps -O qcow2 base there");
+    assert!(both.ours.read("there") == before);
 }
