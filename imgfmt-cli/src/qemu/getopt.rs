@@ -32,6 +32,11 @@ impl Parsed {
         self.options.iter().any(|(name, _)| *name == long)
     }
 
+    /// Adds an option that has no value.
+    pub(crate) fn add(&mut self, long: &'static str) {
+        self.options.push((long, OsString::new()));
+    }
+
     /// The value of the option; the last one counts.
     pub(crate) fn get(&self, long: &str) -> Option<&OsStr> {
         self.options.iter().rev().find(|(name, _)| *name == long).map(|(_, value)| value.as_os_str())

@@ -39,6 +39,7 @@ mod resize;
 mod rules;
 mod runs;
 mod setting;
+mod sharing;
 mod sizes;
 mod snapshot;
 mod state;
@@ -128,10 +129,11 @@ fn top(args: &[OsString], signals: &Signals) -> Outcome {
     let Some(command) = COMMANDS.iter().find(|command| command.name == name.as_os_str()) else {
         return Err(wrong(format!("Command not found: {}", name.display())));
     };
-    let parsed = parse_command(command, rest)?;
+    let mut parsed = parse_command(command, rest)?;
     if parsed.has("help") {
         return print(&usage::command(command)).map(|()| 0);
     }
+    sharing::settle(command, &mut parsed)?;
     (command.run)(&Call { command: command.name, parsed, signals })
 }
 

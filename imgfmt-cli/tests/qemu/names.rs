@@ -75,6 +75,8 @@ fn images_in_use_are_left_alone_unless_they_are_shared() {
     desk.ok("convert -U img out");
     desk.ok("check -U img");
     desk.ok("convert -U --bitmaps -O qcow2 img out");
+    desk.ok("info --image-opts driver=qcow2,file.filename=img,force-share=on");
+    desk.fails("info --image-opts driver=qcow2,file.filename=img,force-share=off");
     desk.ok("create -f qcow2 -b img -F qcow2 top");
     let told = desk.fails("map top");
     assert!(told.contains("Could not open backing file: ") && told.contains("using the image [img]?"), "{told}");

@@ -48,6 +48,24 @@ fn qcow2_images() {
 }
 
 #[test]
+fn sharing_is_said_once() {
+    let Some(both) = Both::new() else { return };
+    both.make("create -f qcow2 img 8M", "img");
+    let img = "--image-opts driver=qcow2,file.filename=img,force-share";
+    for line in [
+        &format!("info -U {img}=off"),
+        &format!("info {img}=perhaps"),
+        &format!("check -r all {img}=on"),
+        &format!("resize {img}=on 16M"),
+    ] {
+        both.same_fault(line);
+    }
+    for line in [&format!("info -U {img}=on"), &format!("info {img}=on"), &format!("map {img}=off")] {
+        assert_eq!(both.same(line).code, Some(0), "{line}");
+    }
+}
+
+#[test]
 fn snapshots_in_images() {
     check(
         &[("create -f qcow2 img 8M", "img"), ("snapshot -c one img", "img"), ("snapshot -c two img", "img")],
