@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use imgfmt_core::convert::{Convert, EditingWriter, Progress};
 use imgfmt_core::{
-    Bitmap, BitmapChange, EditBitmaps, Error, Format, Image, ImageWriter, Medium, OpenContext, Opener, Result, Storage,
+    Bitmap, BitmapChange, Edit, EditBitmaps, Error, Format, Image, ImageWriter, Medium, OpenContext, Opener, Result,
+    Storage,
 };
 
 use super::convert::{Converted, OnTheWay, cancelled, not_right, sound};
@@ -59,11 +60,9 @@ pub(crate) fn convert_image(
     let options = verify::open_options(format, &request.options);
     let path = request.access.place(&request.target);
     let context = OpenContext { path, options: &options, snapshot: None, ..opener.context };
-    let onto = || {
-        let medium = request.access.medium(&request.target)?;
-        Ok(Onto { format, medium, opener: Opener { context, wrappers: &[], ..opener } })
-    };
-    let onto: Onto<'_> = onto().map_err(cannot)?;
+    let edit = format.abilities().edit.ok_or_else(|| cannot(unable(format, "cannot be changed in place")))?;
+    let medium = request.access.medium(&request.target).map_err(cannot)?;
+    let onto = Onto { format, edit, medium, opener: Opener { context, wrappers: &[], ..opener } };
     if !bitmaps.is_empty() {
         onto.check_room_for(bitmaps, image.size()).map_err(cannot)?;
     }
@@ -83,6 +82,8 @@ pub(crate) fn convert_image(
 struct Onto<'a> {
     /// Its format.
     format: &'a dyn Format,
+    /// What opens its editor.
+    edit: &'static dyn Edit,
     /// Its file.
     medium: Arc<dyn Medium>,
     /// The rules by which it is opened.
@@ -92,8 +93,7 @@ struct Onto<'a> {
 impl<'a> Onto<'a> {
     /// Writes into it, for a disk of `size` bytes.
     fn writer(&self, size: u64, request: &ConvertRequest<'_>) -> Result<Box<dyn ImageWriter + 'a>> {
-        let edit = self.format.abilities().edit.ok_or_else(|| self.unable("cannot be changed in place"))?;
-        let editor = edit.edit(Arc::clone(&self.medium), &self.opener.context).map_err(|e| self.told(e))?;
+        let editor = self.edit.edit(Arc::clone(&self.medium), &self.opener.context).map_err(|e| self.told(e))?;
         let writer = EditingWriter::new(editor, size, request.target_is_zero)?;
         Ok(Box::new(if request.compress { writer.compressed()? } else { writer }))
     }
@@ -135,16 +135,16 @@ impl<'a> Onto<'a> {
 
     /// What changes its bitmaps.
     fn editing(&self) -> Result<&'static dyn EditBitmaps> {
-        self.format.abilities().bitmaps.ok_or_else(|| self.unable("have no bitmaps"))
+        self.format.abilities().bitmaps.ok_or_else(|| unable(self.format, "have no bitmaps"))
     }
 
     /// An error of the format.
     fn told(&self, error: Error) -> Error {
         error.in_format(self.format.name())
     }
+}
 
-    /// What images of the format cannot.
-    fn unable(&self, what: &str) -> Error {
-        Error::unsupported(format!("images in the format {} {what}", self.format.name()))
-    }
+/// What images of the format cannot.
+fn unable(format: &dyn Format, what: &str) -> Error {
+    Error::unsupported(format!("images in the format {} {what}", format.name()))
 }
