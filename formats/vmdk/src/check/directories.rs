@@ -110,6 +110,10 @@ impl Directories {
 
     /// Tells of every entry that is lost, and mends it where `scope` says so.
     pub(super) fn check(&mut self, job: &mut Job<'_, '_>, subject: &Subject<'_>, scope: Scope) -> Result<()> {
+        if self.overlap(subject) {
+            self.tell_overlap(job, subject);
+            return Ok(());
+        }
         let mut mender = Mender::new(subject, self);
         let first_lost = self.first.is_lost();
         let spare_lost = self.spare.as_ref().is_some_and(Directory::is_empty) && !self.first.is_empty();
@@ -148,6 +152,26 @@ impl Directories {
             }
         }
         if scope.mends == Mends::Nothing { Ok(()) } else { mender.run(self) }
+    }
+
+    /// Whether the two lie in each other's place: then an entry of one is another entry of the other.
+    fn overlap(&self, subject: &Subject<'_>) -> bool {
+        let spare = self.spare.as_ref().and_then(|spare| spare.sector);
+        self.first.sector.zip(spare).is_some_and(|(first, spare)| {
+            let apart = first.abs_diff(spare);
+            apart != 0 && apart < subject.directory_sectors()
+        })
+    }
+
+    /// Tells of two that lie in each other's place, and of what the first has lost. To mend an entry would damage another, and
+    /// which of the two is where it belongs nobody knows.
+    fn tell_overlap(&self, job: &mut Job<'_, '_>, subject: &Subject<'_>) {
+        let what = "the two grain directories lie in each other's place";
+        let finding = Finding::new("vmdk-directories-overlap", Severity::Corruption, what);
+        job.tell(finding.at(self.entry_at(subject, Which::Spare, 0)));
+        for (index, _) in self.first.tables.iter().enumerate().filter(|(_, table)| **table == BAD) {
+            self.tell_lost(job, subject, Which::First, index, false);
+        }
     }
 
     /// Tells of an entry that is lost.

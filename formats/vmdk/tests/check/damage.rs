@@ -292,5 +292,37 @@ fn a_directory_that_readers_take_for_want_of_a_better_one_is_not_forgotten() {
     sparse.expect("overlapped", &["vmdk-redundant-directory-entry"], false, Some(&before));
 }
 
+#[test]
+fn directories_in_each_others_place_are_left_alone() {
+    let mut sparse = Sparse::new();
+    // A disk whose directory takes two sectors, the second of which is the first of the redundant one.
+    let grain = sparse.long(GRAIN_SIZE);
+    put(&mut sparse.0, CAPACITY, &(grain * 512 * 200).to_le_bytes());
+    let directory = sparse.long(GD);
+    put(&mut sparse.0, RGD, &(directory + 1).to_le_bytes());
+    // Its first entry, which is one of the other's, too, leads nowhere.
+    let lost = sparse.directory(RGD, 0);
+    sparse.set(lost, 1 << 30);
+    let image = Made::of(vec![("disk.vmdk".to_owned(), sparse.0.clone())]);
+    let edited = image.edited();
+    let (files, name) = files(&edited);
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let (found, _) = edited.check(&files, Some(Repair::All)).unwrap();
+        ids.push(found.kept().iter().filter(|f| f.id.contains("director") && !f.fixed).count());
+        assert!(found.kept().iter().any(|finding| finding.id == "vmdk-directories-overlap"), "{:?}", found.kept());
+        assert!(found.kept().iter().all(|f| !(f.fixed && f.id.contains("director"))), "{:?}", found.kept());
+    }
+    assert_eq!(ids[0], ids[1]);
+    let reach = usize::try_from((directory + 3) * 512).unwrap();
+    let mut now = vec![0; reach];
+    files.medium(name.as_ref()).unwrap().read_at(&mut now, 0).unwrap();
+    let start = usize::try_from(directory * 512).unwrap();
+    assert!(now[start..] == sparse.0[start..reach]);
+}
+
+/// The fields of the header that have the sectors of the disk, and of a grain.
+const CAPACITY: usize = 12;
+const GRAIN_SIZE: usize = 20;
 /// The field of the header that has the sectors of the descriptor.
 const DESCRIPTOR_SIZE: usize = 36;
